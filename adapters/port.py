@@ -1,0 +1,171 @@
+"""The port: what an adapter is, what it is asked and what it returns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from adapters.clock import Clock
+from adapters.deadline import Deadline
+from adapters.secret import Credential
+from adapters.target import Target
+from adapters.wire.dialer import Dialer
+from adapters.wire.gate import CredentialGate
+from standards.observation import Observations
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Who allowed this probe, recorded before the first packet (apart from consent to view)."""
+
+    granted_by: str
+    basis: str
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of a probe, for people who wait: stable step name, state, one English sentence."""
+
+    step: str  # address | login | identify | picture | measure
+    state: str  # running | ok | failed
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Courtesy:
+    """What was sent to the camera so far: the courtesy meter of the user interface."""
+
+    reads: int = 0  # requests sent, all of them read-only
+    logins: int = 0  # credential-bearing attempts that opened an action
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeContext:
+    """What an adapter works with: the only way to sockets, secrets' gate, time and people."""
+
+    dialer: Dialer
+    gate: CredentialGate
+    clock: Clock
+    device: str  # the gate's key of the enrolled device (`adapters.wire.gate.device_key`)
+    progress: Callable[[Progress], None] = lambda _progress: None
+    courtesy: Courtesy = field(default_factory=Courtesy)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """One probe of one device."""
+
+    target: Target
+    credential: Credential | None
+    permission: Permission
+    deadline: Deadline
+    window_s: float = 0.0  # media window after the first parameter sets; 0 = none (full probe)
+    runs: int = 1  # full RTSP runs asked for by STR-03
+    sub_target: Target | None = None  # the owner's own address of the sub-stream, where ONVIF does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOffer:
+    """A stream that a camera offers, by address; the registry opens it with the adapter of its scheme."""
+
+    target: Target  # rtsp://..., host already the enrolled one
+    layer: str  # main | sub
+    encoding: str = ""  # as claimed: H264 H265 JPEG ...; "" where unknown
+    width: int = 0  # px, claimed; 0 where unknown
+    height: int = 0
+    media_profile_token: str = ""
+    video_source_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What one probe brought. `failure` is the error that ended it early, if one did (it is also in the facts)."""
+
+    observations: Observations
+    offers: tuple[StreamOffer, ...] = ()
+    snapshot: Target | None = None
+    failure: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One media track of an open source (RFC 2326 "stream"; our word is track)."""
+
+    index: int
+    kind: str  # video | audio | application
+    codec: str  # encoding name of the SDP, upper case: H264 H265 JPEG PCMU PCMA MPEG4-GENERIC ...
+    clock_rate_hz: int
+    parameter_sets: tuple[bytes, ...] = ()  # from the SDP: SPS, PPS (H264); VPS, SPS, PPS (H265)
+    channels: int = 1
+
+
+@dataclass(slots=True)
+class AccessUnit:
+    """One coded picture (or one audio frame), whole.
+
+    `timestamp` counts `clock_rate_hz` ticks of the camera, unwrapped to 64 bit; `arrived_s` is the hub's
+    monotonic time of its last packet. `nals` are NAL units without start codes; for other codecs one payload.
+    """
+
+    track: int
+    timestamp: int
+    arrived_s: float
+    nals: list[bytes]
+    key_frame: bool
+    lost_packets: int = 0  # RTP packets missing just before or inside this unit
+
+
+@runtime_checkable
+class MediaSource(Protocol):
+    """An open stream. One reader; `run` delivers until the source ends."""
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Return the tracks that were set up."""
+
+    async def run(self, sink: Callable[[AccessUnit], None]) -> None:
+        """Deliver access units to `sink` (called in the event loop, must not block) until closed.
+
+        Raises:
+            AdapterError: the camera stopped or broke the protocol; typed as in `adapters.errors`.
+        """
+
+    async def aclose(self) -> None:
+        """Tear the session down politely (TEARDOWN) within 2 s. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterManifest:
+    """What an adapter declares before it is loaded. Importing a manifest imports nothing heavy."""
+
+    name: str
+    version: str
+    schemes: tuple[str, ...]
+    default_ports: dict[str, int]
+    facts: tuple[str, ...]  # prefixes of the facts it can observe: "onvif.", "time."
+    load: Callable[[], "Adapter"]
+    read_only: bool = True
+
+
+class Adapter(Protocol):
+    """A way to talk to a family of devices."""
+
+    async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+        """Collect observations. Never raises for a camera's fault; raises only for ours."""
+
+    async def open(
+        self,
+        offer: StreamOffer,
+        credential: Credential | None,
+        context: ProbeContext,
+        deadline: Deadline,
+        *,
+        transport: str = "tcp",  # tcp | udp
+        audio: bool = False,
+    ) -> MediaSource:
+        """Open a stream for relaying.
+
+        Raises:
+            AdapterError: see `adapters.errors`.
+        """

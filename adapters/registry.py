@@ -1,0 +1,102 @@
+"""The registry: finds adapters by scheme, loads them when first used, and joins what they saw.
+
+Adapters are declared through the entry-point group ``camhub.adapters``; built-ins use the same group as third
+parties. An adapter that cannot be loaded is recorded with its error and never stops the others.
+"""
+
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+
+from adapters.deadline import Deadline
+from adapters.errors import BadTarget
+from adapters.port import (
+    Adapter,
+    AdapterManifest,
+    MediaSource,
+    ProbeContext,
+    ProbeRequest,
+    ProbeResult,
+    StreamOffer,
+)
+from adapters.secret import Credential
+
+GROUP = "camhub.adapters"
+
+
+@dataclass(slots=True)
+class Registry:
+    """Manifests by scheme, adapters once loaded, failures by entry-point name."""
+
+    manifests: dict[str, AdapterManifest] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    _loaded: dict[str, Adapter] = field(default_factory=dict)
+
+    @classmethod
+    def installed(cls) -> "Registry":
+        """Read the manifests of all installed adapters (imports nothing heavy)."""
+        registry = cls()
+        for entry in entry_points(group=GROUP):
+            try:
+                registry.add(entry.load())
+            except Exception as error:  # noqa: BLE001  a third party's broken plug-in is recorded, not fatal
+                registry.failures[entry.name] = f"{type(error).__name__}: {error}"
+        return registry
+
+    def add(self, manifest: AdapterManifest) -> None:
+        """Register a manifest for its schemes."""
+        for scheme in manifest.schemes:
+            self.manifests[scheme] = manifest
+
+    def adapter(self, scheme: str) -> Adapter:
+        """Return the adapter of a scheme.
+
+        Raises:
+            BadTarget: no adapter speaks this scheme.
+        """
+        manifest = self.manifests.get(scheme)
+        if manifest is None:
+            known = ", ".join(sorted(self.manifests))
+            raise BadTarget(f"no adapter speaks {scheme}://", hint=f"Installed schemes: {known}")
+        if manifest.name not in self._loaded:
+            self._loaded[manifest.name] = manifest.load()
+        return self._loaded[manifest.name]
+
+    async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+        """Probe a device with the adapter of its scheme, then its main stream with the stream's adapter.
+
+        The whole run holds the device's one probe slot. A camera's fault never raises.
+
+        Raises:
+            BadTarget, DeviceBusy: nothing was sent.
+        """
+        async with context.gate.probing(context.device):
+            first = await self.adapter(request.target.scheme).probe(request, context)
+            main = next((offer for offer in first.offers if offer.layer == "main"), None)
+            if first.failure is not None or main is None or request.target.scheme == main.target.scheme:
+                return first
+            follow = replace(request, target=main.target)
+            second = await self.adapter(main.target.scheme).probe(follow, context)
+            # The device answered the first adapter already: its reachability and interfaces are the device's.
+            kept = second.observations.without("target.interfaces", "reach.answers", "reach.slowest_s")
+            if "snapshot.anonymous" in first.observations:
+                kept = kept.without("snapshot.anonymous")
+            return ProbeResult(
+                observations=first.observations.merged(kept),
+                offers=first.offers,
+                snapshot=first.snapshot,
+                failure=second.failure,
+            )
+
+    async def open(
+        self,
+        offer: StreamOffer,
+        credential: Credential | None,
+        context: ProbeContext,
+        deadline: Deadline,
+        *,
+        transport: str = "tcp",
+        audio: bool = False,
+    ) -> MediaSource:
+        """Open a stream with the adapter of its scheme. Raises as that adapter does."""
+        adapter = self.adapter(offer.target.scheme)
+        return await adapter.open(offer, credential, context, deadline, transport=transport, audio=audio)

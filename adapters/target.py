@@ -1,0 +1,102 @@
+"""Targets: the address of a camera as a person types it, taken apart once."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
+
+from adapters.errors import BadTarget
+from adapters.secret import Credential, Secret
+
+_HOST = re.compile(
+    r"^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$"
+)
+_DOTTED = re.compile(r"^[0-9.]+$")
+DEFAULT_PORTS = {"onvif": 80, "onvifs": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Scheme, host, port and path of a camera's interface. Holds no credential."""
+
+    scheme: str
+    host: str  # name or address, IPv6 without brackets
+    port: int
+    path: str = ""  # with leading slash and query, as it goes on the wire; "" where none was given
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def authority(self) -> str:
+        """Return ``host:port`` as dialled, IPv6 in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Return the address without credentials, port always written."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    def at(self, *, host: str | None = None, port: int | None = None) -> "Target":
+        """Return this target with another host or port."""
+        return replace(
+            self, host=host if host is not None else self.host, port=port if port is not None else self.port
+        )
+
+
+def parse_target(text: str) -> tuple[Target, Credential | None]:
+    """Take apart what a person typed: ``host``, ``host:port``, ``scheme://[user:password@]host[:port][/path]``.
+
+    A bare host means ONVIF on port 80. A credential inside the address is returned apart.
+
+    Raises:
+        BadTarget: names the part that cannot be understood.
+    """
+    typed = text.strip()
+    if not typed:
+        raise BadTarget("no address was given", hint="Enter the camera's address, such as 192.168.1.20")
+    if any(ord(char) < 33 or ord(char) == 127 for char in typed):
+        raise BadTarget("the address contains a blank or a control character", hint="Remove it and try again")
+    if "://" not in typed:
+        typed = f"onvif://{typed}"
+    scheme = typed.split("://", 1)[0].lower()
+    if scheme not in DEFAULT_PORTS:
+        known = ", ".join(f"{name}://" for name in ("onvif", "rtsp", "rtsps", "http", "https"))
+        raise BadTarget(f"the scheme {scheme!r} is not known", hint=f"Use one of {known}")
+    try:
+        parts = urlsplit(typed)
+        port = parts.port
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise BadTarget(
+            "the address has a port or an IPv6 host that cannot be read",
+            hint="Write host:port with a port 1-65535",
+        ) from error
+    if not host:
+        raise BadTarget("the address has no host", hint="Enter the camera's address, such as 192.168.1.20")
+    _check_host(host)
+    if port is None:
+        port = DEFAULT_PORTS[scheme]
+    if not 1 <= port <= 65535:
+        raise BadTarget(f"port {port} is outside 1-65535", hint="Correct the port")
+    credential = None
+    if parts.username is not None:
+        credential = Credential(unquote(parts.username), Secret(unquote(parts.password or "")))
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    normal = {"http": "onvif", "https": "onvifs"}.get(scheme, scheme)
+    return Target(normal, host, port, path), credential
+
+
+def _check_host(host: str) -> None:
+    if ":" in host or _DOTTED.match(host):
+        try:
+            ipaddress.ip_address(host.split("%", 1)[0])
+        except ValueError as error:
+            missing = host.count(".") < 3 and _DOTTED.match(host)
+            what = "lacks a number" if missing else "is not an IP address"
+            raise BadTarget(f"{host!r} {what}", hint="Enter an address such as 192.168.1.20") from error
+    elif not _HOST.match(host):
+        raise BadTarget(
+            f"{host!r} is not a host name", hint="Enter a name or an address such as 192.168.1.20"
+        )

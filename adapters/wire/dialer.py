@@ -1,0 +1,284 @@
+"""The guarded dialer: the only place where a socket towards a camera is opened.
+
+It resolves a name once and dials the address that it checked. Refused always: cloud metadata, link-local,
+multicast, unspecified and reserved addresses, and every address and port where the hub, its store, Redis,
+workers or peers listen. Loopback and LAN ranges need to be allowed by the `NetworkPolicy`.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from adapters.deadline import Deadline
+from adapters.errors import AddressRefused, TlsFailed, Unreachable
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Cloud metadata services beside 169.254.0.0/16 (link-local, refused as a whole): Alibaba, Oracle, AWS on IPv6.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowRule:
+    """One allowed range, optionally one port of it."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "AllowRule":
+        """Parse ``192.168.1.0/24``, ``127.0.0.1:8554`` or ``[::1]:8554``.
+
+        Raises:
+            ValueError: the text is none of these.
+        """
+        host, port = text.strip(), None
+        if host.startswith("["):
+            host, _, tail = host[1:].partition("]")
+            port = int(tail[1:]) if tail else None
+        elif host.count(":") == 1:
+            host, _, tail = host.partition(":")
+            port = int(tail)
+        return cls(ipaddress.ip_network(host, strict=False), port)
+
+    def covers(self, address: IPAddress, port: int) -> bool:
+        """Tell whether this rule allows the address and port."""
+        return (
+            address.version == self.network.version
+            and address in self.network
+            and (self.port is None or self.port == port)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """Which addresses may be dialled. Public addresses need no rule; everything private does."""
+
+    allow: tuple[AllowRule, ...] = ()
+    public: bool = True
+
+    @classmethod
+    def of(cls, rules: Iterable[str], *, public: bool = True) -> "NetworkPolicy":
+        """Build a policy from rules as text."""
+        return cls(tuple(AllowRule.parse(rule) for rule in rules), public)
+
+    def why_refused(self, address: IPAddress, port: int) -> str:
+        """Return why the address may not be dialled, or "" where it may."""
+        plain = _unmapped(address)
+        if plain in _METADATA or plain.is_link_local:
+            return "it is a link-local or cloud metadata address"
+        if plain.is_multicast or plain.is_unspecified or (plain.is_reserved and not plain.is_loopback):
+            return "it is not the address of one device"
+        if any(rule.covers(plain, port) for rule in self.allow):
+            return ""
+        if plain.is_loopback:
+            return "it is this machine itself"
+        if not plain.is_global:
+            return "it is a private address that networks.allow does not list"
+        return "" if self.public else "only the addresses in networks.allow may be dialled"
+
+
+LAN_AND_LOOPBACK = NetworkPolicy.of(
+    ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def _unmapped(address: IPAddress) -> IPAddress:
+    """See through IPv4-mapped, 6to4 and NAT64 forms, so that a rule on IPv4 holds for them too."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def no_listeners() -> frozenset[tuple[str, int]]:
+    """Return the listeners of a program that listens nowhere."""
+    return frozenset()
+
+
+class Dialer:
+    """Opens sockets towards cameras, and only to addresses it has checked.
+
+    `own_listeners` returns the (address, port) pairs where the hub and its parts listen; address ``"*"`` stands
+    for every address of this machine. `opened` counts the sockets opened here, so that a test can compare.
+    """
+
+    def __init__(
+        self,
+        policy: NetworkPolicy,
+        own_listeners: Callable[[], frozenset[tuple[str, int]]] = no_listeners,
+    ) -> None:
+        self.policy = policy
+        self._own_listeners = own_listeners
+        self.opened = 0
+
+    def check(self, address: str, port: int) -> None:
+        """Refuse an address that may not be dialled.
+
+        Raises:
+            AddressRefused: says why.
+        """
+        ip = ipaddress.ip_address(address.split("%", 1)[0])
+        peer = f"{address}:{port}"
+        for host, own_port in self._own_listeners():
+            if port == own_port and ((host == "*" and _is_local(ip)) or host == address):
+                raise AddressRefused(
+                    f"{peer} is where this hub itself listens",
+                    peer=peer,
+                    operation="connect",
+                    hint="Enter the address of the camera, not of the hub",
+                )
+        why = self.policy.why_refused(ip, port)
+        if why:
+            raise AddressRefused(
+                f"{peer} is not dialled: {why}",
+                peer=peer,
+                operation="connect",
+                hint="Enter the camera's address on the network, or ask the administrator to list it in networks.allow",
+            )
+
+    async def resolve(self, host: str, port: int, deadline: Deadline) -> str:
+        """Resolve once and return the address that was checked. IP literals are only checked.
+
+        Raises:
+            AddressRefused: no resolved address may be dialled.
+            Unreachable: the name does not resolve.
+            TimedOut: phase ``resolve``.
+        """
+        try:
+            ipaddress.ip_address(host.split("%", 1)[0])
+        except ValueError:
+            pass
+        else:
+            self.check(host, port)
+            return host
+        loop = asyncio.get_running_loop()
+        async with deadline.phase("resolve", 5.0, peer=host):
+            try:
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                raise Unreachable(
+                    f"the name {host} does not resolve", peer=host, operation="resolve", hint="Check the name"
+                ) from error
+        refused: AddressRefused | None = None
+        for _family, _type, _proto, _name, sockaddr in found:
+            address = str(sockaddr[0])
+            try:
+                self.check(address, port)
+            except AddressRefused as error:
+                refused = error
+                continue
+            return address
+        if refused is not None:
+            raise refused
+        raise Unreachable(
+            f"the name {host} has no address", peer=host, operation="resolve", hint="Check the name"
+        )
+
+    async def connect(
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        *,
+        tls: ssl.SSLContext | None = None,
+        limit: int = 1 << 17,
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a TCP (or TLS) connection.
+
+        Raises:
+            AddressRefused, Unreachable, TlsFailed: as they say.
+            TimedOut: phase ``resolve`` or ``connect``.
+        """
+        address = await self.resolve(host, port, deadline)
+        peer = f"{host}:{port}"
+        async with deadline.phase("connect", 5.0, peer=peer):
+            try:
+                self.opened += 1
+                return await asyncio.open_connection(
+                    address, port, ssl=tls, server_hostname=host if tls else None, limit=limit
+                )
+            except ssl.SSLError as error:
+                raise TlsFailed(
+                    f"TLS with {peer} failed: {error.reason or 'handshake'}", peer=peer, operation="connect"
+                ) from error
+            except ConnectionRefusedError as error:
+                raise Unreachable(
+                    f"{peer} refused the connection: nothing listens on port {port}",
+                    peer=peer,
+                    operation="connect",
+                    hint="Check the port, and that the service is switched on in the camera",
+                ) from error
+            except OSError as error:
+                raise Unreachable(
+                    f"{peer} cannot be reached",
+                    peer=peer,
+                    operation="connect",
+                    hint="Check power, cable, and that the camera is on this network",
+                ) from error
+
+    async def udp_pair(
+        self,
+        host: str,
+        deadline: Deadline,
+        factory: Callable[[], asyncio.DatagramProtocol],
+        *,
+        rtcp_factory: Callable[[], asyncio.DatagramProtocol],
+        local_address: str,
+    ) -> tuple[asyncio.DatagramTransport, asyncio.DatagramTransport, int]:
+        """Bind an even/odd UDP port pair for RTP and RTCP from a checked host; return it with the even port.
+
+        The sockets are not connected (cameras send from ports they name late); the receiver filters by source.
+
+        Raises:
+            Unreachable: no free pair of ports was found.
+        """
+        await self.resolve(host, 9, deadline) if not _is_ip(host) else self.check(host, 9)
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            rtp, _protocol = await loop.create_datagram_endpoint(factory, local_addr=(local_address, 0))
+            port = int(rtp.get_extra_info("sockname")[1])
+            if port % 2 == 0:
+                try:
+                    rtcp, _protocol = await loop.create_datagram_endpoint(
+                        rtcp_factory, local_addr=(local_address, port + 1)
+                    )
+                except OSError:
+                    rtp.close()
+                    continue
+                self.opened += 2
+                return rtp, rtcp, port
+            rtp.close()
+        raise Unreachable("no free pair of UDP ports on this machine", peer=host, operation="bind")
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.split("%", 1)[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_local(ip: IPAddress) -> bool:
+    """Tell whether an address is one of this machine's own."""
+    if ip.is_loopback or ip.is_unspecified:
+        return True
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(ip), 0))  # only an own address can be bound; nothing is sent
+        except OSError:
+            return False
+    return True
+
+
+__all__ = ["LAN_AND_LOOPBACK", "AllowRule", "Dialer", "NetworkPolicy", "no_listeners"]
