@@ -1,0 +1,51 @@
+# camhub. `make` lists the commands. Nothing but Python >= 3.11 and make is needed to begin.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test env dev check format lock bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: env ## set up, then run a hub with eight simulated cameras and open it
+	@$(VENV)/bin/camhub demo $(ARGS)
+
+test: dev ## set up, then run the whole test suite
+	@$(PYTHON) tools/setup.py system
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not browser and not slow" $(ARGS)
+	@$(RUN) -m pytest -m "browser or slow" $(ARGS)
+
+env: ## set up only: .venv, locked dependencies, the program, the user interface
+	@$(PYTHON) tools/setup.py env
+
+dev: ## set up with the tools for tests and checks
+	@$(PYTHON) tools/setup.py env --dev
+
+check: dev ## format, lint, strict types, import contracts, UI types, docs, fast tests
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache | tail -n 4
+	@$(PYTHON) tools/setup.py npm run --silent check
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not browser and not slow and not gstreamer and not postgres"
+
+format: dev ## format the code and mend what the linter can mend
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/ruff check --quiet --fix .
+
+lock: ## write the lock files anew (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-emit-index-url \
+	  --custom-compile-command 'make lock' pyproject.toml -o requirements/run.txt
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-emit-index-url \
+	  --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements/dev.txt
+	@for group in build web; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	  --no-emit-index-url --custom-compile-command 'make lock' --group $$group -o requirements/$$group.txt; done
+
+bench: dev ## measure; writes bench/RESULTS.md
+	@$(RUN) bench/relay.py
+
+clean: ## remove everything that set-up and builds made
+	@rm -rf $(VENV) web/node_modules hub/web/dist dist build .mypy_cache .ruff_cache .import_linter_cache
