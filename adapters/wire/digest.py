@@ -1,0 +1,302 @@
+"""HTTP and RTSP authentication, client side: Digest (RFC 7616, RFC 2617, RFC 2069) and Basic (RFC 7617).
+
+Pure computing: nothing here reads a socket or a clock. The caller owns the rule of one credential-bearing
+attempt per action; this module only answers the challenge that it is given, and never answers Basic without TLS.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import quote
+
+from adapters.secret import Credential
+
+# Bounds on what a device may make us keep: far above any real challenge.
+MAX_HEADER = 8192
+MAX_CHALLENGES = 8
+MAX_PARAMETERS = 32
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Wire name of the algorithm -> name for hashlib, best first. ONVIF Core 5.9.3 asks for SHA-256 beside MD5.
+_HASHES: Mapping[str, str] = MappingProxyType(
+    {"SHA-256": "sha256", "SHA-512-256": "sha512_256", "MD5": "md5"}
+)
+_RANK = tuple(_HASHES)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge of a ``WWW-Authenticate`` header. Unknown parameters are kept and ignored (quirk 1)."""
+
+    scheme: str  # lower case: digest, basic, or what the device invented
+    parameters: Mapping[str, str] = field(default_factory=dict)  # names in lower case, values unquoted
+
+    @property
+    def realm(self) -> str:
+        """Return the realm, "" where the device names none."""
+        return self.parameters.get("realm", "")
+
+    @property
+    def nonce(self) -> str:
+        """Return the nonce, "" where there is none."""
+        return self.parameters.get("nonce", "")
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the device says that only the nonce was too old (RFC 7616 section 3.3)."""
+        return self.parameters.get("stale", "").lower() == "true"
+
+    @property
+    def algorithm(self) -> str:
+        """Return the hash in upper case without ``-sess``; MD5 where the challenge names none."""
+        name = self.parameters.get("algorithm", "").strip().upper() or "MD5"
+        return name.removesuffix("-SESS")
+
+    @property
+    def per_session(self) -> bool:
+        """Tell whether the ``-sess`` variant is asked for."""
+        return self.parameters.get("algorithm", "").strip().upper().endswith("-SESS")
+
+    @property
+    def qop(self) -> tuple[str, ...]:
+        """Return the offered qualities of protection in lower case; empty means the form of RFC 2069."""
+        offered = (part.strip().lower() for part in self.parameters.get("qop", "").split(","))
+        return tuple(part for part in offered if part)
+
+    @property
+    def label(self) -> str:
+        """Return the word for reports: ``digest-md5``, ``digest-sha256``, ``basic``, else the scheme."""
+        if self.scheme != "digest":
+            return self.scheme
+        return "digest-" + self.algorithm.lower().replace("-", "")
+
+    @property
+    def answerable(self) -> bool:
+        """Tell whether a Digest answer can be computed: hash and qop are known and a nonce is there."""
+        if self.scheme != "digest" or not self.nonce or self.algorithm not in _HASHES:
+            return False
+        if _HASHES[self.algorithm] not in hashlib.algorithms_available:
+            return False
+        return not self.qop or "auth" in self.qop or "auth-int" in self.qop
+
+
+def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
+    """Read all challenges from all ``WWW-Authenticate`` values, in the order of the device.
+
+    One value may hold several challenges (RFC 9110 section 11.6.1), and several values may come. Nothing raises:
+    what cannot be read is left out, because a device with one broken challenge often has a good one beside it
+    (quirk 2).
+    """
+    found: list[Challenge] = []
+    for value in values:
+        _parse_value(value[:MAX_HEADER], found)
+    return tuple(found[:MAX_CHALLENGES])
+
+
+def _parse_value(text: str, found: list[Challenge]) -> None:
+    position, end = 0, len(text)
+    scheme = ""
+    parameters: dict[str, str] = {}
+
+    def flush() -> None:
+        if scheme and len(found) < MAX_CHALLENGES:
+            found.append(Challenge(scheme, MappingProxyType(parameters)))
+
+    while position < end:
+        if text[position] not in _TOKEN:
+            position += 1
+            continue
+        start = position
+        while position < end and text[position] in _TOKEN:
+            position += 1
+        word = text[start:position]
+        after = position
+        while after < end and text[after] in " \t":
+            after += 1
+        if after < end and text[after] == "=" and scheme:
+            value, position = _read_value(text, after + 1)
+            if len(parameters) < MAX_PARAMETERS:
+                parameters.setdefault(word.lower(), value)
+        else:
+            flush()
+            scheme, parameters = word.lower(), {}
+    flush()
+
+
+def _read_value(text: str, position: int) -> tuple[str, int]:
+    """Read a token or a quoted string from `position`; return it with the position behind it."""
+    end = len(text)
+    while position < end and text[position] in " \t":
+        position += 1
+    if position < end and text[position] == '"':
+        out: list[str] = []
+        position += 1
+        while position < end and text[position] != '"':
+            if text[position] == "\\" and position + 1 < end:
+                position += 1
+            out.append(text[position])
+            position += 1
+        return "".join(out), position + 1
+    start = position
+    while position < end and text[position] not in ', \t"':
+        position += 1
+    return text[start:position], position
+
+
+def choose(challenges: Iterable[Challenge], tls: bool) -> Challenge | None:
+    """Return the challenge to answer: SHA-256 before MD5, the plain variant before ``-sess``, else the first.
+
+    Basic is chosen only over TLS and only where no Digest can be answered. None: nothing may be answered.
+    """
+    offered = tuple(challenges)
+    usable = [challenge for challenge in offered if challenge.answerable]
+    if usable:
+        return min(usable, key=lambda challenge: (_RANK.index(challenge.algorithm), challenge.per_session))
+    if tls:
+        return next((challenge for challenge in offered if challenge.scheme == "basic"), None)
+    return None
+
+
+class DigestAuth:
+    """Answers one challenge for many requests: keeps the nonce and counts its uses.
+
+    A Basic challenge (which `choose` returns over TLS only) is answered too, so that a caller has one object for
+    the life of a login.
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        challenge: Challenge,
+        *,
+        new_cnonce: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        """Prepare to answer.
+
+        Raises:
+            ValueError: the challenge can be answered neither by Digest nor by Basic.
+        """
+        if not challenge.answerable and challenge.scheme != "basic":
+            raise ValueError(f"a challenge of scheme {challenge.scheme!r} cannot be answered")
+        self._credential = credential
+        self._new_cnonce = new_cnonce
+        self._challenge = challenge
+        self._nonce = challenge.nonce
+        self._cnonce = new_cnonce()
+        self._count = 0
+
+    @property
+    def challenge(self) -> Challenge:
+        """Return the challenge that is being answered."""
+        return self._challenge
+
+    @property
+    def nonce(self) -> str:
+        """Return the nonce in use."""
+        return self._nonce
+
+    def authorization(self, method: str, uri: str, body: bytes = b"") -> str:
+        """Return the value of ``Authorization`` for one request; each call counts one use of the nonce.
+
+        `uri` must be exactly what stands in the request line (quirk 4: for RTSP the full URL).
+        """
+        if self._challenge.scheme == "basic":
+            pair = f"{self._credential.user}:{self._credential.password.reveal()}"
+            return "Basic " + base64.b64encode(pair.encode()).decode()
+        self._count += 1
+        challenge = self._challenge
+        realm, nonce, cnonce = challenge.realm, self._nonce, self._cnonce
+        secret = self._hash(f"{self._credential.user}:{realm}:{self._credential.password.reveal()}".encode())
+        if challenge.per_session:  # RFC 7616 section 3.4.2
+            secret = self._hash(f"{secret}:{nonce}:{cnonce}".encode())
+        qop = ""
+        if challenge.qop:
+            qop = "auth" if "auth" in challenge.qop else "auth-int"
+        request = f"{method}:{uri}"
+        if qop == "auth-int":
+            request = f"{request}:{self._hash(body)}"
+        request_hash = self._hash(request.encode())
+        count = f"{self._count:08x}"
+        if qop:
+            response = self._hash(f"{secret}:{nonce}:{count}:{cnonce}:{qop}:{request_hash}".encode())
+        else:  # RFC 2069: what nearly every RTSP camera speaks
+            response = self._hash(f"{secret}:{nonce}:{request_hash}".encode())
+
+        parts = [
+            *self._user_parameters(),
+            f'realm="{_escape(realm)}"',
+            f'nonce="{_escape(nonce)}"',
+            f'uri="{_escape(uri)}"',
+            f'response="{response}"',
+        ]
+        if "algorithm" in challenge.parameters:
+            parts.append(f"algorithm={challenge.parameters['algorithm'].strip()}")
+        if "opaque" in challenge.parameters:
+            parts.append(f'opaque="{_escape(challenge.parameters["opaque"])}"')
+        if qop:
+            parts += [f"qop={qop}", f"nc={count}"]
+        if qop or challenge.per_session:
+            parts.append(f'cnonce="{cnonce}"')
+        return "Digest " + ", ".join(parts)
+
+    def renewable(self, challenge: Challenge) -> bool:
+        """Tell whether a later challenge may be answered by `renew`: only the nonce is new, nothing is weaker.
+
+        The same nonce without ``stale`` means that the answer itself was refused.
+        """
+        if self._challenge.scheme != "digest" or not challenge.answerable:
+            return False
+        if challenge.realm != self._challenge.realm:
+            return False
+        if _RANK.index(challenge.algorithm) > _RANK.index(self._challenge.algorithm):
+            return False
+        return challenge.stale or challenge.nonce != self._nonce
+
+    def renew(self, challenge: Challenge) -> None:
+        """Go on with a later challenge of the same realm.
+
+        Raises:
+            ValueError: `renewable` says no (another realm, a weaker hash, Basic, or the same nonce again).
+        """
+        if not self.renewable(challenge):
+            raise ValueError("this challenge does not renew the login: it refuses or weakens it")
+        self._challenge = challenge
+        self._next(challenge.nonce)
+
+    def accept_info(self, value: str) -> None:
+        """Take ``nextnonce`` from an ``Authentication-Info`` value (RFC 7616 section 3.5), if there is one."""
+        found: list[Challenge] = []
+        _parse_value("info " + value[:MAX_HEADER], found)
+        following = found[0].parameters.get("nextnonce", "") if found else ""
+        if following and self._challenge.scheme == "digest":
+            self._next(following)
+
+    def _next(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._cnonce = self._new_cnonce()
+        self._count = 0
+
+    def _hash(self, data: bytes) -> str:
+        return hashlib.new(_HASHES[self._challenge.algorithm], data, usedforsecurity=False).hexdigest()
+
+    def _user_parameters(self) -> tuple[str, ...]:
+        user = self._credential.user
+        if self._challenge.parameters.get("userhash", "").lower() == "true":  # RFC 7616 section 3.4.4
+            hashed = self._hash(f"{user}:{self._challenge.realm}".encode())
+            return (f'username="{hashed}"', "userhash=true")
+        told_utf8 = self._challenge.parameters.get("charset", "").upper() == "UTF-8"
+        if told_utf8 and not user.isascii():
+            return (f"username*=UTF-8''{quote(user, safe='')}",)
+        return (f'username="{_escape(user)}"',)
+
+
+def _escape(text: str) -> str:
+    """Escape for a quoted-string; control characters, which no header may hold, are dropped."""
+    kept = "".join(char for char in text if char >= " " and char != "\x7f")
+    return kept.replace("\\", "\\\\").replace('"', '\\"')
+
+
+__all__ = ["Challenge", "DigestAuth", "choose", "parse_challenges"]
