@@ -63,6 +63,9 @@ class ProbeRequest:
     window_s: float = 0.0  # media window after the first parameter sets; 0 = none (full probe)
     runs: int = 1  # full RTSP runs asked for by STR-03
     sub_target: Target | None = None  # the owner's own address of the sub-stream, where ONVIF does not tell
+    transport: str = (
+        "auto"  # RTP transport of the media window: tcp | udp | auto (tcp, and udp where tcp is refused)
+    )
 
 
 @dataclass(frozen=True, slots=True)

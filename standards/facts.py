@@ -25,6 +25,7 @@ def _table(*rows: tuple[str, str, str, str]) -> Mapping[str, Fact]:
 
 FACTS: Mapping[str, Fact] = _table(
     # what the hub was given
+    ("target.scheme", "str", "", "scheme of the address that the owner gave: onvif onvifs rtsp rtsps"),
     ("target.interfaces", "list", "", "interfaces by which this camera is integrated: onvif, rtsp"),
     ("credential.supplied", "bool", "", "the owner supplied a credential"),
     ("credential.accepted", "bool", "", "the device accepted the supplied credential"),
@@ -40,6 +41,12 @@ FACTS: Mapping[str, Fact] = _table(
     ("device.hardware_id", "str", "", "hardware id as the device says"),
     ("device.mac", "list", "", "hardware addresses, lower case with colons"),
     ("device.endpoint_reference", "str", "", "ONVIF endpoint reference, a URN"),
+    (
+        "device.endpoint_reference_stable",
+        "bool",
+        "",
+        "two reads of the endpoint reference, at least 10 minutes apart, gave the same",
+    ),
     # ONVIF
     (
         "onvif.services",
@@ -169,6 +176,7 @@ FACTS: Mapping[str, Fact] = _table(
     ("place.stated", "bool", "", "WGS84 point, accuracy, ward code and azimuth are stated"),
     ("place.accuracy_m", "float", "m", "stated accuracy of the point"),
     ("uptime.ratio_30d", "float", "", "measured up-time over 30 days"),
+    ("catalog.duplicates", "int", "", "other cameras of the catalog with this serial, address or reference"),
     (
         "catalog.enrolled_days",
         "float",
