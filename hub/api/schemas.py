@@ -1,0 +1,206 @@
+"""Request bodies. Nothing unknown is accepted, every length is bounded, text is NFC without control characters."""
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
+
+Role = Literal["admin", "operator", "viewer", "inspector", "donor"]
+Locale = Literal["vi", "en"]
+CustodianKind = Literal["authority", "household", "shop", "school"]
+SharingMode = Literal["private", "registered", "health", "on_incident", "scheduled", "always"]
+Purpose = Literal["public_safety", "traffic", "incident", "search", "test"]
+
+
+def _clean(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
+    if any(unicodedata.category(char) == "Cc" for char in text):
+        raise PydanticCustomError("control", "contains a control character")
+    return text
+
+
+def _clean_lines(text: str) -> str:
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n")
+    if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in text):
+        raise PydanticCustomError("control", "contains a control character")
+    return text
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_clean)
+]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_clean)]
+Notes = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_clean_lines)]
+Address = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_clean)
+]
+UserName = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")
+]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+AreaCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,16}$")]
+Password = Annotated[SecretStr, Field(max_length=256)]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Body(BaseModel):
+    """Base of all request bodies."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+
+class LoginBody(Body):
+    """A sign-in."""
+
+    username: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+    password: Password
+
+
+class MePatch(Body):
+    """What people may change about themselves."""
+
+    current_password: Password | None = None
+    new_password: Password | None = None
+    locale: Locale | None = None
+    display_name: Name | None = None
+
+
+class UserCreate(Body):
+    """A new person."""
+
+    name: UserName
+    display_name: Name
+    role: Role
+    areas: Annotated[list[AreaCode], Field(max_length=200)] = []
+    custodian_id: Identifier | None = None
+    password: Password | None = None
+
+
+class UserPatch(Body):
+    """A change of a person's rights."""
+
+    role: Role | None = None
+    areas: Annotated[list[AreaCode], Field(max_length=200)] | None = None
+    disabled: bool | None = None
+    display_name: Name | None = None
+
+
+class Position(Body):
+    """A WGS84 point; azimuth clockwise from north."""
+
+    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+    accuracy_m: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
+    azimuth_deg: Annotated[float, Field(ge=0, lt=360, allow_inf_nan=False)] | None = None
+
+
+class CustodianInput(Body):
+    """Who answers for the camera: one that exists (`id`), or a new one (`kind`, `name`)."""
+
+    id: Identifier | None = None
+    kind: CustodianKind | None = None
+    name: Name | None = None
+    contact: Line | None = None
+
+
+class PermissionInput(Body):
+    """Who allowed the probe, and by which right."""
+
+    granted_by: Name
+    basis: Literal["owner", "authority", "installer"]
+
+
+class ScheduleItem(Body):
+    """Hours of some days of the week, Asia/Ho_Chi_Minh; `to` before `from` passes midnight."""
+
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, frozen=True, validate_by_name=True, validate_by_alias=True
+    )
+
+    days: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)]
+    from_: ClockTime = Field(alias="from")
+    to: ClockTime
+
+
+class Recipient(Body):
+    """Who may look: a role in an area."""
+
+    area: AreaCode
+    role: Role
+
+
+class ConsentInput(Body):
+    """What an owner signs."""
+
+    sharing_mode: SharingMode
+    schedule: Annotated[list[ScheduleItem], Field(max_length=21)] | None = None
+    purposes: Annotated[list[Purpose], Field(min_length=1, max_length=10)]
+    recipients: Annotated[list[Recipient], Field(max_length=50)] = []
+    audio: bool = False
+    expires_at: AwareDatetime | None = None
+    text_version: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    signed_by: Name
+    witnessed_by: Name | None = None
+
+
+class ConsentCreate(ConsentInput):
+    """A consent for one camera."""
+
+    camera_id: Identifier
+
+
+class CameraCreate(Body):
+    """A camera that is registered without being probed."""
+
+    name: Name
+    address: Address
+    username: Annotated[str, StringConstraints(max_length=128), AfterValidator(_clean)] | None = None
+    password: Password | None = None
+    sub_address: Address | None = None
+    area: AreaCode | None = None
+    position: Position | None = None
+    custodian: CustodianInput | None = None
+    notes: Notes = ""
+
+
+class CameraPatch(Body):
+    """A change of a camera. A field that is absent stays as it is."""
+
+    name: Name | None = None
+    area: AreaCode | None = None
+    position: Position | None = None
+    address: Address | None = None
+    username: Annotated[str, StringConstraints(max_length=128), AfterValidator(_clean)] | None = None
+    password: Password | None = None
+    sub_address: Address | None = None
+    notes: Notes | None = None
+
+
+class PauseBody(Body):
+    """A pause; without `until` it lasts until resumed."""
+
+    until: AwareDatetime | None = None
+
+
+class OnboardingCreate(Body):
+    """Everything for one onboarding. `permission` is checked apart, so that its absence has its own code."""
+
+    address: Address
+    username: Annotated[str, StringConstraints(max_length=128), AfterValidator(_clean)] | None = None
+    password: Password | None = None
+    name: Name | None = None
+    area: AreaCode | None = None
+    position: Position | None = None
+    sub_address: Address | None = None
+    custodian: CustodianInput
+    permission: PermissionInput | None = None
+    consent: ConsentInput | None = None
+    standard: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
+    keep_unreachable: bool = False
+
+
+class LayerBody(Body):
+    """Which stream of the camera is wanted."""
+
+    layer: Literal["main", "sub", "auto"]

@@ -1,0 +1,79 @@
+"""Server-sent events (WHATWG HTML, section 9.2): heartbeats, and a clean end when the hub stops."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+from litestar.response import Stream
+
+from hub.feeds import Event, Feed
+from hub.observe import Metrics
+
+HEARTBEAT_S = 10.0
+RETRY_MS = 2000
+
+
+class EventStreams:
+    """Makes event-stream responses and ends them all when the hub stops."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._feeds: set[Feed] = set()
+        self._closing = False
+
+    def respond(
+        self,
+        feed: Feed,
+        first: Iterable[Event] = (),
+        allowed: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Stream:
+        """Return a response that sends `first`, then the feed's events until it ends.
+
+        `allowed` is asked at each heartbeat; the stream ends when it says no (signed out, disabled).
+        """
+        if self._closing:
+            feed.close()
+        return Stream(
+            self._run(feed, tuple(first), allowed),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    def close(self) -> None:
+        """End every stream; new ones end at once."""
+        self._closing = True
+        for feed in tuple(self._feeds):
+            feed.close()
+
+    async def _run(
+        self, feed: Feed, first: tuple[Event, ...], allowed: Callable[[], Awaitable[bool]] | None
+    ) -> AsyncIterator[bytes]:
+        # No await in `finally`: a client that left cancels this generator, and then nothing can be awaited.
+        self._feeds.add(feed)
+        self._metrics.event_streams.inc()
+        try:
+            yield f"retry: {RETRY_MS}\n\n".encode()
+            for name, data in first:
+                yield encode(name, data)
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        event = await feed.get()
+                except TimeoutError:
+                    if allowed is not None and not await allowed():
+                        return
+                    yield b": still here\n\n"
+                    continue
+                if event is None:
+                    return
+                yield encode(*event)
+        finally:
+            feed.close()
+            self._feeds.discard(feed)
+            self._metrics.event_streams.dec()
+
+
+def encode(name: str, data: dict[str, Any]) -> bytes:
+    """Return one event; JSON has no bare line breaks, so one data line is enough."""
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,141 @@
+"""What the hub tells about itself: structured logs with constant event names, and Prometheus metrics.
+
+Neither ever carries a secret: log values pass through `redact`, metric labels are closed sets.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from adapters.secret import Credential, Secret
+
+_NEVER = frozenset(
+    {
+        "password",
+        "secret",
+        "token",
+        "authorization",
+        "cookie",
+        "credential",
+        "api_key",
+        "session",
+        "csrf",
+        "ticket",
+    }
+)
+DOTS = "•••"
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace values that must not be logged: by their name, and by their type."""
+    for key, value in event.items():
+        if key.lower() in _NEVER or isinstance(value, (Secret, Credential)):
+            event[key] = DOTS
+        elif isinstance(value, str) and "://" in value and "@" in value:
+            event[key] = _without_userinfo(value)
+    return event
+
+
+def _without_userinfo(text: str) -> str:
+    """Return a text whose addresses carry no user and password."""
+    words = []
+    for word in text.split(" "):
+        scheme, separator, rest = word.partition("://")
+        authority, slash, path = rest.partition("/")
+        if separator and "@" in authority:
+            authority = f"{DOTS}@{authority.rpartition('@')[2]}"
+        words.append(f"{scheme}{separator}{authority}{slash}{path}")
+    return " ".join(words)
+
+
+def configure_logging(level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:
+    """Send structlog and the standard library's logs to one stream (standard error), one line per event.
+
+    Called by the command line before anything starts, never on import.
+    """
+    out = stream if stream is not None else sys.stderr
+    shared: list[Callable[..., Any]] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redact,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+
+
+class Metrics:
+    """The hub's numbers, in a registry of its own (two hubs in one process do not mix)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "camhub_http_requests_total",
+            "HTTP requests by route template and status",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "camhub_http_request_seconds",
+            "Time to the end of the response, without event streams",
+            ("method", "route"),
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+            registry=self.registry,
+        )
+        self.problems = Counter(
+            "camhub_problems_total", "Error replies by code", ("code",), registry=self.registry
+        )
+        self.event_streams = Gauge(
+            "camhub_event_streams", "Open server-sent event streams", registry=self.registry
+        )
+        self.views_started = Counter(
+            "camhub_views_started_total", "Views started, by kind", ("kind",), registry=self.registry
+        )
+        self.views_refused = Counter(
+            "camhub_views_refused_total", "Views refused, by code", ("code",), registry=self.registry
+        )
+        self.views_ended = Counter(
+            "camhub_views_ended_total", "Views ended, by cause", ("cause",), registry=self.registry
+        )
+        self.viewers = Gauge("camhub_viewers", "Viewer sessions open now", registry=self.registry)
+        self.onboardings = Counter(
+            "camhub_onboardings_total", "Onboardings ended, by state", ("state",), registry=self.registry
+        )
+        self.onboardings_running = Gauge(
+            "camhub_onboardings_running", "Onboardings running now", registry=self.registry
+        )
+        self.cameras = Gauge("camhub_cameras", "Cameras by health state", ("health",), registry=self.registry)
+        self.health_probes = Counter(
+            "camhub_health_probes_total", "Liveness probes by outcome", ("outcome",), registry=self.registry
+        )
+
+    def exposition(self) -> bytes:
+        """Return the Prometheus text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,263 @@
+"""Settings: read once, at the composition root, from the command line, the environment and one TOML file.
+
+Order, the first wins: what the command line says, ``CAMHUB_*`` variables (nested with ``__``, such as
+``CAMHUB_NETWORKS__ALLOW``), the file of ``--config``, the defaults here. A name that is not a setting is refused.
+"""
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from adapters.wire.dialer import AllowRule, NetworkPolicy
+
+PREFIX = "CAMHUB_"
+
+
+class SettingsRefused(Exception):
+    """The settings cannot be used. The message names each setting and says what to write instead."""
+
+
+class Networks(BaseModel):
+    """Where cameras may be. Everything private needs to be listed; the hub itself is always refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    allow: list[str] = Field(
+        default_factory=list, max_length=1000, description="ranges such as 192.168.1.0/24, or host:port"
+    )
+    public: bool = Field(default=True, description="public addresses may be dialled without being listed")
+
+    @field_validator("allow")
+    @classmethod
+    def _readable(cls, rules: list[str]) -> list[str]:
+        for rule in rules:
+            try:
+                AllowRule.parse(rule)
+            except ValueError as error:
+                raise ValueError(f"{rule!r} is not a range such as 192.168.1.0/24 or host:port") from error
+        return rules
+
+    def policy(self) -> NetworkPolicy:
+        """Return the dialer's policy."""
+        return NetworkPolicy.of(self.allow, public=self.public)
+
+
+class Relay(BaseModel):
+    """The WebRTC side."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = Field(default="", description='UDP address to bind; "" follows the HTTP host')
+    udp_port: int = Field(default=8189, ge=0, le=65535, description="the one UDP port for media; 0 picks one")
+    public_addresses: list[str] = Field(
+        default_factory=list,
+        max_length=16,
+        description="addresses told to browsers, where they differ from the bound one",
+    )
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _addresses(cls, addresses: list[str]) -> list[str]:
+        for address in addresses:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError as error:
+                raise ValueError(f"{address!r} is not an IP address") from error
+        return addresses
+
+
+class Health(BaseModel):
+    """The gentle sweep that measures liveness."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sweep: bool = True
+    interval_s: float = Field(
+        default=300.0, ge=1.0, le=86_400.0, description="one request per camera in this time"
+    )
+    per_second: float = Field(
+        default=20.0, gt=0.0, le=1000.0, description="requests per second over all cameras"
+    )
+    timeout_s: float = Field(default=5.0, ge=0.2, le=30.0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Times in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        env_ignore_empty=True,
+        validate_default=True,
+    )
+
+    data_dir: Path = Field(default=Path("camhub-data"), description="database, keys, relay socket")
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy address; unset means SQLite in data_dir"
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="redis:// address; unset means one process is enough"
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535, description="HTTP port; 0 picks one")
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = Field(default=False, description="a reverse proxy on this host terminates TLS")
+    trusted_proxies: list[str] = Field(
+        default_factory=lambda: ["127.0.0.1", "::1"],
+        max_length=16,
+        description="proxies whose X-Forwarded-* is believed",
+    )
+    name: str = Field(
+        default="camhub", min_length=1, max_length=100, description="this hub's name on its pages"
+    )
+    area: str = Field(
+        default="", max_length=16, description="area code of this hub; new cameras without an area get it"
+    )
+    locale: Literal["vi", "en"] = "vi"
+    standard: str = Field(default="technical", max_length=64, description="standard of new onboardings")
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    login_hours: float = Field(default=12.0, gt=0, le=720, description="life of a signed-in session, hours")
+    probes_at_once: int = Field(default=8, ge=1, le=64)
+    probe_window_s: float = Field(
+        default=2.0, ge=0.0, le=8.0, description="media window of an onboarding probe"
+    )
+    check_limit_s: float = Field(
+        default=20.0, ge=2.0, le=120.0, description="longest time of one onboarding probe"
+    )
+    networks: Networks = Field(default_factory=Networks)
+    relay: Relay = Field(default_factory=Relay)
+    health: Health = Field(default_factory=Health)
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing = "tls_key" if self.tls_key is None else "tls_cert"
+            raise ValueError(f"tls_cert and tls_key go together; {missing} is missing")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Tell whether browsers reach this hub over HTTPS."""
+        return self.tls_cert is not None or self.behind_proxy
+
+    def database(self) -> str:
+        """Return the SQLAlchemy address, with its password: only the store may see it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{(self.data_dir / 'camhub.db').absolute()}"
+
+    def check_exposure(self) -> None:
+        """Refuse to listen beyond this machine without TLS.
+
+        Raises:
+            SettingsRefused: says which settings would allow it.
+        """
+        if self.secure or _is_loopback(self.host):
+            return
+        raise SettingsRefused(
+            f"camhub does not listen on {self.host} without TLS: passwords and pictures would travel in the clear. "
+            "Give --tls-cert and --tls-key, or --behind-proxy where a reverse proxy on this machine terminates TLS, "
+            "or keep --host 127.0.0.1."
+        )
+
+    @classmethod
+    def load(cls, config: Path | None = None, /, **given: Any) -> "Settings":
+        """Read the settings. `given` comes from the command line; None means not given.
+
+        Raises:
+            SettingsRefused: a file that cannot be read, an unknown name, or a value that does not fit.
+        """
+        from_file: dict[str, Any] = {}
+        if config is not None:
+            try:
+                from_file = tomllib.loads(config.read_text("utf-8"))
+            except OSError as error:
+                raise SettingsRefused(
+                    f"the settings file {config} cannot be read: {error.strerror}"
+                ) from error
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise SettingsRefused(f"the settings file {config} is not TOML: {error}") from error
+        unknown = unknown_variables(os.environ.keys())
+        if unknown:
+            raise SettingsRefused(
+                f"unknown setting in the environment: {', '.join(unknown)}. "
+                f"Known: {', '.join(sorted(known_variables()))}"
+            )
+
+        class Loaded(cls):  # type: ignore[valid-type, misc]  # only to add the file as a source
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                return (init_settings, env_settings, lambda: from_file)  # type: ignore[return-value]
+
+        try:
+            loaded: Settings = Loaded(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsRefused(_sentences(error, config)) from error
+        return loaded
+
+
+def known_variables() -> frozenset[str]:
+    """Return the names of all environment variables that are settings."""
+    names: set[str] = set()
+    for name, field in Settings.model_fields.items():
+        names.add(f"{PREFIX}{name.upper()}")
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names.update(f"{PREFIX}{name.upper()}__{inner.upper()}" for inner in kind.model_fields)
+    return frozenset(names)
+
+
+def unknown_variables(names: Any) -> list[str]:
+    """Return the ``CAMHUB_*`` names that are no settings. ``CAMHUB_TEST_*`` is left to the tests."""
+    known = known_variables()
+    return sorted(
+        name
+        for name in names
+        if name.upper().startswith(PREFIX)
+        and not name.upper().startswith(f"{PREFIX}TEST_")
+        and name.upper() not in known
+    )
+
+
+def _sentences(error: ValidationError, config: Path | None) -> str:
+    where = f" (read from {config}, the environment and the command line)" if config else ""
+    parts = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in item["loc"]) or "settings"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"{name} is not a setting")
+        else:
+            parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts) + where
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
