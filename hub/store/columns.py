@@ -1,0 +1,71 @@
+"""Column types that mean the same on SQLite and PostgreSQL."""
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, LargeBinary, Text
+from sqlalchemy.types import TypeDecorator
+
+from standards.observation import canonical_json
+
+MAX_UNPACKED = 32 * 1024 * 1024
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC moment with microseconds: ``timestamptz`` on PostgreSQL, ISO text without zone on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; write UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the store; pass an aware one")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC moment."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[Any]):
+    """Plain JSON values as canonical text: the same bytes on every database, so that hashes over it hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write canonical JSON; None is SQL NULL."""
+        return None if value is None else canonical_json(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Read it back."""
+        return None if value is None else json.loads(value)
+
+
+class PackedJson(TypeDecorator[Any]):
+    """Large JSON values (observations, whole assessments), deflated: about a tenth of the text."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
+        """Write deflated canonical JSON; None is SQL NULL."""
+        return None if value is None else zlib.compress(canonical_json(value), 6)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
+        """Read it back, at most 32 MiB."""
+        if value is None:
+            return None
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(value, MAX_UNPACKED)
+        if inflater.unconsumed_tail:
+            raise ValueError(f"a packed value is larger than {MAX_UNPACKED} bytes")
+        return json.loads(text)
