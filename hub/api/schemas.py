@@ -41,7 +41,7 @@ UserName = Annotated[
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 AreaCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,16}$")]
 Password = Annotated[SecretStr, Field(max_length=256)]
-ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+ClockTime = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
 
 class Body(BaseModel):
@@ -126,7 +126,7 @@ class ScheduleItem(Body):
 class Recipient(Body):
     """Who may look: a role in an area."""
 
-    area: AreaCode
+    area: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,16}$")] = ""
     role: Role
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Onboarding: permission, probe, assessment, consent gate, admission; nothing half-written on the way."""
