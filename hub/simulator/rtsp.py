@@ -1,0 +1,588 @@
+"""The RTSP 1.0 server of a scripted camera (RFC 2326): Digest, interleaved TCP and UDP, timeouts enforced."""
+
+import asyncio
+import base64
+import re
+import secrets
+import socket
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from urllib.parse import urlsplit
+
+import structlog
+
+from hub.simulator import rtp
+from hub.simulator.device import REALM, Device
+from hub.simulator.digest import DigestVerifier, Login
+from hub.simulator.presets import StreamScript
+from hub.simulator.studio import CodedPicture, Encoder, ParameterSets
+
+_MAX_HEAD = 16_384  # bytes of a request's head
+_MAX_BODY = 65_536
+_TRACK = "trackID=1"
+_PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, TEARDOWN"
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    406: "Not Acceptable",
+    453: "Not Enough Bandwidth",
+    454: "Session Not Found",
+    455: "Method Not Valid in This State",
+    459: "Aggregate Operation Not Allowed",
+    461: "Unsupported Transport",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "RTSP Version Not Supported",
+}
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    uri: str
+    version: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Reply:
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+
+class _BadRequest(Exception):
+    """The bytes are not an RTSP request."""
+
+
+class RtspServer:
+    """Serves the streams of one device."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        script = device.preset.rtsp
+        self.verifier = DigestVerifier(device.clock, REALM, script.algorithms, script.nonce_lifetime_s)
+        self.sessions: dict[str, _Session] = {}
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and return the port.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_BODY)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def kill(self) -> None:
+        """Cut every connection and stop listening, without a goodbye."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        for session in list(self.sessions.values()):
+            session.end(say_goodbye=False)
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if server is not None:
+            await server.wait_closed()
+
+    @property
+    def playing(self) -> int:
+        """Return how many sessions play."""
+        return sum(session.playing for session in self.sessions.values())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.device.counters.connections += 1
+        connection = _Connection(self, reader, writer)
+        if len(self._connections) >= self.device.preset.rtsp.max_connections:
+            writer.write(b"RTSP/1.0 503 Service Unavailable\r\nCSeq: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+
+
+class _Connection:
+    """One client connection: requests, answers, interleaved packets."""
+
+    def __init__(
+        self, server: RtspServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._server = server
+        self._device = server.device
+        self._reader = reader
+        self.writer = writer
+        self._sessions: set[str] = set()
+        self.task: asyncio.Task[None] | None = None
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.writer.transport.abort()
+        if self.task is not None:
+            self.task.cancel()
+
+    async def run(self) -> None:
+        """Answer requests until the client goes."""
+        self.task = asyncio.current_task()
+        try:
+            while True:
+                request = await self._read()
+                if request is None:
+                    break
+                await self._answer(request)
+        except _BadRequest as error:
+            self._send(_Reply(400, [("Connection", "close")]), "0")
+            log.info("simulator.rtsp.bad_request", camera=self._device.preset.id, detail=str(error))
+        except (
+            ConnectionError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            asyncio.CancelledError,
+        ):
+            pass  # the client is gone or was cut; what it held is given back below
+        finally:
+            for key in self._sessions:
+                session = self._server.sessions.get(key)
+                if session is not None:
+                    session.end(say_goodbye=False)
+            self.writer.close()
+
+    async def _read(self) -> _Request | None:
+        """Return the next request; interleaved packets before it are receiver reports and are counted."""
+        while True:
+            first = await self._reader.read(1)
+            if not first:
+                return None
+            if first == b"$":
+                head = await self._reader.readexactly(3)
+                await self._reader.readexactly(int.from_bytes(head[1:], "big"))
+                self._device.counters.receiver_reports += 1
+            elif first not in b"\r\n":
+                break
+        rest = await self._reader.readuntil(b"\r\n\r\n")
+        if len(rest) > _MAX_HEAD:
+            raise _BadRequest(f"the head has {len(rest)} bytes")
+        lines = (first + rest).decode("utf-8", "replace").split("\r\n")
+        parts = lines[0].split(" ")
+        if len(parts) != 3 or not parts[2].startswith("RTSP/"):
+            raise _BadRequest("the first line is no RTSP request line")
+        headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, colon, value = line.partition(":")
+            if colon:
+                headers[name.strip().lower()] = value.strip()
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > _MAX_BODY:
+            raise _BadRequest("Content-Length is not a number, or too large")
+        body = await self._reader.readexactly(int(length))
+        return _Request(parts[0], parts[1], parts[2], headers, body)
+
+    async def _answer(self, request: _Request) -> None:
+        device = self._device
+        device.count(request.method)
+        delay_s = device.preset.rtsp.answer_delay_s
+        if delay_s:
+            await device.clock.sleep(delay_s)
+        sequence = request.headers.get("cseq", "")
+        if not sequence.isdecimal():
+            self._send(_Reply(400), "0")
+            return
+        if request.version != "RTSP/1.0":
+            self._send(_Reply(505), sequence)
+            return
+        reply = await self._reply(request)
+        self._send(reply, sequence)
+        if request.method == "PLAY" and reply.status == 200:
+            self._server.sessions[_session_key(request)].play()  # after the answer, so that it comes first
+
+    def _send(self, reply: _Reply, sequence: str) -> None:
+        lines = [f"RTSP/1.0 {reply.status} {_REASONS[reply.status]}", f"CSeq: {sequence}"]
+        lines += [f"{name}: {value}" for name, value in reply.headers]
+        lines += ["Server: CH-Sim/1.0", f"Date: {format_datetime(self._device.now(), usegmt=True)}"]
+        if reply.body:
+            lines.append(f"Content-Length: {len(reply.body)}")
+        self.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body)
+
+    async def _reply(self, request: _Request) -> _Reply:
+        match request.method:
+            case "OPTIONS":
+                return self._keep(request, _Reply(200, [("Public", _PUBLIC)]))
+            case "DESCRIBE" | "SETUP" | "PLAY" | "PAUSE" | "GET_PARAMETER" | "TEARDOWN":
+                refusal = self._login(request)
+                if refusal is not None:
+                    return refusal
+            case _:
+                return _Reply(501, [("Public", _PUBLIC)])
+        match request.method:
+            case "DESCRIBE":
+                return await self._describe(request)
+            case "SETUP":
+                return await self._setup(request)
+            case "GET_PARAMETER" if "session" not in request.headers:
+                return _Reply(200)
+        session = self._server.sessions.get(_session_key(request))
+        if session is None or session.connection is not self:
+            return _Reply(454)
+        session.touch()
+        reply = _Reply(200, [("Session", session.header)])
+        match request.method:
+            case "PLAY":
+                reply.headers += [("Range", "npt=now-"), ("RTP-Info", session.information())]
+            case "PAUSE":
+                session.pause()
+            case "TEARDOWN":
+                session.end(say_goodbye=True)
+                reply.headers = [("Connection", "keep-alive")]
+        return reply
+
+    def _keep(self, request: _Request, reply: _Reply) -> _Reply:
+        """Let a request that names a session keep it alive."""
+        if "session" in request.headers:
+            session = self._server.sessions.get(_session_key(request))
+            if session is None or session.connection is not self:
+                return _Reply(454)
+            session.touch()
+            reply.headers.append(("Session", session.header))
+        return reply
+
+    def _login(self, request: _Request) -> _Reply | None:
+        """Return the refusal of a request, or None where it may pass."""
+        device, verifier = self._device, self._server.verifier
+        if device.preset.rtsp.auth == "none" and not device.refuse_all:
+            return None
+        header = request.headers.get("authorization")
+        login = device.judge(verifier, header, request.method, request.uri)
+        if login is Login.ACCEPTED:
+            return None
+        challenges = verifier.challenges(stale=login is Login.STALE)
+        return _Reply(401, [("WWW-Authenticate", challenge) for challenge in challenges])
+
+    def _stream(self, uri: str) -> tuple[StreamScript, bool] | None:
+        """Return the stream that an address names and whether it names its track, or None."""
+        path = urlsplit(uri).path.rstrip("/")
+        track = path.endswith("/" + _TRACK)
+        path = path.removesuffix("/" + _TRACK)
+        for stream in self._device.preset.streams:
+            if stream.path.rstrip("/") == path:
+                return stream, track
+        return None
+
+    async def _describe(self, request: _Request) -> _Reply:
+        found = self._stream(request.uri)
+        if found is None or found[1]:
+            return _Reply(404)
+        accept = request.headers.get("accept", "*/*")
+        if "application/sdp" not in accept and "*/*" not in accept:
+            return _Reply(406)
+        stream = found[0]
+        encoder = self._device.studio.encoder(self._device.preset, stream)
+        body = _sdp(self._device, stream, await encoder.parameter_sets())
+        base = request.uri.rstrip("/") + "/"
+        return _Reply(200, [("Content-Base", base), ("Content-Type", "application/sdp")], body)
+
+    async def _setup(self, request: _Request) -> _Reply:
+        found = self._stream(request.uri)
+        if found is None:
+            return _Reply(404)
+        known = self._server.sessions
+        key = _session_key(request)
+        if key:
+            return _Reply(454 if key not in known else 455)  # one track per stream: nothing is left to set up
+        if len(known) >= self._device.preset.rtsp.max_sessions:
+            return _Reply(453)
+        transport = await self._transport(request.headers.get("transport", ""))
+        if transport is None:
+            return _Reply(461)
+        session = _Session(self._server, self, found[0], request.uri, transport)
+        known[session.key] = session
+        self._sessions.add(session.key)
+        self._device.counters.sessions += 1
+        return _Reply(
+            200, [("Session", session.header), ("Transport", f"{transport.answer};ssrc={session.ssrc:08X}")]
+        )
+
+    async def _transport(self, offered: str) -> "_Interleaved | _Datagrams | None":
+        """Return the first offered transport that the camera has (RFC 2326 section 12.39)."""
+        allowed = self._device.preset.rtsp.transports
+        for offer in offered.split(","):
+            parts = [part.strip() for part in offer.split(";")]
+            if "multicast" in parts:
+                continue
+            settings = dict(part.split("=", 1) for part in parts if "=" in part)
+            if parts[0].upper() == "RTP/AVP/TCP" and "tcp" in allowed:
+                pair = _pair(settings.get("interleaved", "0-1"), 255)
+                if pair is not None:
+                    return _Interleaved(self.writer, *pair)
+            if parts[0].upper() in ("RTP/AVP", "RTP/AVP/UDP") and "udp" in allowed:
+                pair = _pair(settings.get("client_port", ""), 65535)
+                if pair is not None and min(pair) >= 1:
+                    return await _open_datagrams(self._device, self.writer, *pair)
+        return None
+
+
+class _Interleaved:
+    """Packets inside the RTSP connection (RFC 2326 section 10.12)."""
+
+    # a client this far behind loses pictures until the next key frame; about 8 s of a 2 Mbit/s stream
+    _FULL = 2_000_000
+
+    def __init__(self, writer: asyncio.StreamWriter, rtp_channel: int, rtcp_channel: int) -> None:
+        self._writer = writer
+        self._channels = rtp_channel, rtcp_channel
+        self.answer = f"RTP/AVP/TCP;unicast;interleaved={rtp_channel}-{rtcp_channel}"
+
+    def ready(self) -> bool:
+        """Tell whether a picture may be sent."""
+        transport = self._writer.transport
+        return not transport.is_closing() and transport.get_write_buffer_size() < self._FULL
+
+    def send_media(self, packets: list[bytes]) -> None:
+        """Send the packets of one picture."""
+        channel = self._channels[0]
+        self._writer.write(
+            b"".join(
+                part
+                for packet in packets
+                for part in (b"$%c" % channel, len(packet).to_bytes(2, "big"), packet)
+            )
+        )
+
+    def send_control(self, packet: bytes) -> None:
+        """Send one compound RTCP packet."""
+        if not self._writer.transport.is_closing():
+            self._writer.write(b"$%c" % self._channels[1] + len(packet).to_bytes(2, "big") + packet)
+
+    def close(self) -> None:
+        """Nothing is held apart from the connection."""
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """RTP and RTCP over a pair of UDP ports; packets go only to the host that asked over TCP."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._sockets: list[asyncio.DatagramTransport] = []
+        self._media = self._control = ("", 0)
+        self.answer = ""
+
+    def bind(
+        self, sockets: list[asyncio.DatagramTransport], host: str, media_port: int, control_port: int
+    ) -> None:
+        """Take the pair of sockets and the client's ports."""
+        self._sockets = sockets
+        self._media, self._control = (host, media_port), (host, control_port)
+        server_port = sockets[0].get_extra_info("sockname")[1]
+        self.answer = f"RTP/AVP;unicast;client_port={media_port}-{control_port};server_port={server_port}-{server_port + 1}"
+
+    def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
+        """Count receiver reports and punch packets."""
+        self._device.counters.receiver_reports += 1
+
+    def error_received(self, exc: Exception) -> None:
+        """The client's port is closed; the RTSP connection tells when it is gone."""
+
+    def ready(self) -> bool:
+        """Tell whether a picture may be sent."""
+        return bool(self._sockets) and not self._sockets[0].is_closing()
+
+    def send_media(self, packets: list[bytes]) -> None:
+        """Send the packets of one picture."""
+        for packet in packets:
+            self._sockets[0].sendto(packet, self._media)
+
+    def send_control(self, packet: bytes) -> None:
+        """Send one compound RTCP packet."""
+        if not self._sockets[1].is_closing():
+            self._sockets[1].sendto(packet, self._control)
+
+    def close(self) -> None:
+        """Close both sockets."""
+        for transport in self._sockets:
+            transport.close()
+
+
+async def _open_datagrams(
+    device: Device, writer: asyncio.StreamWriter, media_port: int, control_port: int
+) -> _Datagrams:
+    """Open an even port and the one above it (RFC 3550 section 11).
+
+    Raises:
+        OSError: no pair of ports is free.
+    """
+    loop = asyncio.get_running_loop()
+    local, peer = writer.get_extra_info("sockname")[0], writer.get_extra_info("peername")[0]
+    protocol = _Datagrams(device)
+    for attempt in range(32):
+        pair: list[socket.socket] = []
+        try:
+            pair.append(_udp_socket(local, 0))
+            port = pair[0].getsockname()[1]
+            if port % 2:
+                raise OSError("the port is odd")
+            pair.append(_udp_socket(local, port + 1))
+        except OSError:
+            for half in pair:
+                half.close()
+            if attempt == 31:
+                raise
+            continue
+        transports = [(await loop.create_datagram_endpoint(lambda: protocol, sock=half))[0] for half in pair]
+        protocol.bind(transports, peer, media_port, control_port)
+        break
+    return protocol
+
+
+def _udp_socket(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class _Session:
+    """One RTSP session: a stream on its way to one client. It ends with its connection or by its timeout."""
+
+    def __init__(
+        self,
+        server: RtspServer,
+        connection: _Connection,
+        stream: StreamScript,
+        uri: str,
+        transport: _Interleaved | _Datagrams,
+    ) -> None:
+        self._server = server
+        self._device = server.device
+        self.connection = connection
+        self._uri = uri
+        self._transport = transport
+        self._encoder: Encoder = server.device.studio.encoder(server.device.preset, stream)
+        self._timeout_s = server.device.preset.rtsp.session_timeout_s
+        self.key = secrets.token_hex(8)
+        self.header = f"{self.key};timeout={max(1, int(self._timeout_s))}"
+        self._sender = rtp.Sender(rtp.PAYLOAD_TYPES[stream.codec], server.device.mac)
+        self.playing = False
+        self._waits_for_key = False
+        self._expiry: asyncio.TimerHandle | None = None
+        self._report: asyncio.TimerHandle | None = None
+        self.touch()
+
+    @property
+    def ssrc(self) -> int:
+        """Return the synchronisation source of the stream."""
+        return self._sender.ssrc
+
+    def touch(self) -> None:
+        """Start the timeout anew: the client has sent a request of this session (RFC 2326 section 12.37)."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
+
+    def information(self) -> str:
+        """Return the RTP-Info value: what the first packet will carry."""
+        timestamp = self._sender.timestamp(self._device.clock.monotonic())
+        return f"url={self._uri};seq={self._sender.sequence};rtptime={timestamp}"
+
+    def play(self) -> None:
+        """Begin to send."""
+        if self.playing:
+            return
+        self.playing = True
+        self._encoder.subscribe(self._picture)
+        self._send_report()
+
+    def pause(self) -> None:
+        """Stop sending, keep the session."""
+        self.playing = False
+        self._encoder.unsubscribe(self._picture)
+        if self._report is not None:
+            self._report.cancel()
+
+    def end(self, *, say_goodbye: bool) -> None:
+        """End the session and free what it holds."""
+        if self._server.sessions.pop(self.key, None) is None:
+            return
+        was_playing = self.playing
+        self.pause()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if say_goodbye and was_playing:
+            self._transport.send_control(self._sender.goodbye())
+        self._transport.close()
+
+    def _expire(self) -> None:
+        log.info("simulator.rtsp.session_expired", camera=self._device.preset.id, timeout_s=self._timeout_s)
+        self.end(say_goodbye=True)
+
+    def _picture(self, picture: CodedPicture) -> None:
+        if self._device.media_paused or not self._transport.ready():
+            self._waits_for_key = True
+            return
+        if self._waits_for_key and not picture.key:
+            return
+        self._waits_for_key = False
+        self._transport.send_media(self._sender.packets(picture))
+
+    def _send_report(self) -> None:
+        if not self._device.media_paused:
+            report = self._sender.report(self._device.now(), self._device.clock.monotonic())
+            self._transport.send_control(report)
+        self._report = asyncio.get_running_loop().call_later(rtp.REPORT_INTERVAL_S, self._send_report)
+
+
+def _session_key(request: _Request) -> str:
+    return request.headers.get("session", "").split(";", 1)[0].strip()
+
+
+def _pair(text: str, limit: int) -> tuple[int, int] | None:
+    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text.strip())
+    if match is None:
+        return None
+    first = int(match.group(1))
+    second = int(match.group(2)) if match.group(2) else first + 1
+    return (first, second) if max(first, second) <= limit else None
+
+
+def _sdp(device: Device, stream: StreamScript, sets: ParameterSets) -> bytes:
+    """Return the session description of one stream (RFC 4566; codec parameters RFC 6184, 7798, 2435)."""
+    kind = rtp.PAYLOAD_TYPES[stream.codec]
+    family = "IP6" if ":" in device.host else "IP4"
+    lines = [
+        "v=0",
+        f"o=- {abs(hash(device.serial)) % 10**9} 1 IN {family} {device.host}",
+        f"s={device.preset.title}",
+        f"c=IN {family} {'::' if family == 'IP6' else '0.0.0.0'}",  # noqa: S104 - the SDP's "any", nothing is bound
+        "t=0 0",
+        "a=control:*",
+        "a=range:npt=now-",
+        f"m=video 0 RTP/AVP {kind}",
+        f"b=AS:{stream.bitrate_kbps}",
+        f"a=rtpmap:{kind} {stream.codec}/90000",
+    ]
+    texts = [base64.b64encode(unit).decode() for unit in sets.units]
+    shown = device.preset.rtsp.parameter_sets_in_sdp
+    if stream.codec == "H264":
+        format_ = f"a=fmtp:{kind} packetization-mode=1"
+        if shown:
+            format_ += (
+                f";profile-level-id={sets.units[0][1:4].hex().upper()};sprop-parameter-sets={','.join(texts)}"
+            )
+        lines.append(format_)
+    elif stream.codec == "H265" and shown:
+        lines.append(f"a=fmtp:{kind} sprop-vps={texts[0]};sprop-sps={texts[1]};sprop-pps={texts[2]}")
+    lines += [f"a=framerate:{stream.fps}", f"a=control:{_TRACK}"]
+    return ("\r\n".join(lines) + "\r\n").encode()
