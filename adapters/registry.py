@@ -43,7 +43,15 @@ class Registry:
         return registry
 
     def add(self, manifest: AdapterManifest) -> None:
-        """Register a manifest for its schemes."""
+        """Register a manifest for its schemes.
+
+        Raises:
+            ValueError: another adapter already speaks one of them; nothing was registered.
+        """
+        for scheme in manifest.schemes:
+            taken = self.manifests.get(scheme)
+            if taken is not None and taken.name != manifest.name:
+                raise ValueError(f"{scheme}:// is already spoken by the adapter {taken.name!r}")
         for scheme in manifest.schemes:
             self.manifests[scheme] = manifest
 
@@ -51,14 +59,21 @@ class Registry:
         """Return the adapter of a scheme.
 
         Raises:
-            BadTarget: no adapter speaks this scheme.
+            BadTarget: no adapter speaks this scheme, or the one that does cannot be loaded.
         """
         manifest = self.manifests.get(scheme)
         if manifest is None:
             known = ", ".join(sorted(self.manifests))
             raise BadTarget(f"no adapter speaks {scheme}://", hint=f"Installed schemes: {known}")
         if manifest.name not in self._loaded:
-            self._loaded[manifest.name] = manifest.load()
+            try:
+                self._loaded[manifest.name] = manifest.load()
+            except Exception as error:
+                self.failures[manifest.name] = f"{type(error).__name__}: {error}"
+                raise BadTarget(
+                    f"the adapter {manifest.name!r} for {scheme}:// cannot be loaded",
+                    hint="Reinstall it; `registry.failures` tells why",
+                ) from error
         return self._loaded[manifest.name]
 
     async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
@@ -74,7 +89,11 @@ class Registry:
             main = next((offer for offer in first.offers if offer.layer == "main"), None)
             if first.failure is not None or main is None or request.target.scheme == main.target.scheme:
                 return first
-            follow = replace(request, target=main.target)
+            if main.target.scheme not in self.manifests:
+                return first  # the camera names a scheme that nobody here speaks: its stream stays unseen
+            sub = next((offer for offer in first.offers if offer.layer == "sub"), None)
+            told = sub.target if sub is not None and sub.target.scheme == main.target.scheme else None
+            follow = replace(request, target=main.target, sub_target=request.sub_target or told)
             second = await self.adapter(main.target.scheme).probe(follow, context)
             # The device answered the first adapter already: its reachability and interfaces are the device's.
             kept = second.observations.without("target.interfaces", "reach.answers", "reach.slowest_s")

@@ -12,6 +12,7 @@ _HOST = re.compile(
     r"^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$"
 )
 _DOTTED = re.compile(r"^[0-9.]+$")
+MAX_ADDRESS = 2048
 DEFAULT_PORTS = {"onvif": 80, "onvifs": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 
 
@@ -58,6 +59,10 @@ def parse_target(text: str) -> tuple[Target, Credential | None]:
         raise BadTarget("no address was given", hint="Enter the camera's address, such as 192.168.1.20")
     if any(ord(char) < 33 or ord(char) == 127 for char in typed):
         raise BadTarget("the address contains a blank or a control character", hint="Remove it and try again")
+    if len(typed) > MAX_ADDRESS:
+        raise BadTarget(
+            f"the address is longer than {MAX_ADDRESS} characters", hint="Enter the address alone"
+        )
     if "://" not in typed:
         typed = f"onvif://{typed}"
     scheme = typed.split("://", 1)[0].lower()
@@ -71,10 +76,16 @@ def parse_target(text: str) -> tuple[Target, Credential | None]:
     except ValueError as error:
         raise BadTarget(
             "the address has a port or an IPv6 host that cannot be read",
-            hint="Write host:port with a port 1-65535",
+            hint="Write host:port with a port 1-65535; in a password write / as %2F, ? as %3F, # as %23",
         ) from error
     if not host:
         raise BadTarget("the address has no host", hint="Enter the camera's address, such as 192.168.1.20")
+    if parts.username is None and port is not None and "." not in host and "@" in typed:
+        # rtsp://admin:123/4@192.168.1.20/: the password's own / ended the host part, "admin" is no host
+        raise BadTarget(
+            "the password in the address contains / ? or #, which ends the host part",
+            hint="Give user and password apart from the address, or write / as %2F, ? as %3F, # as %23",
+        )
     _check_host(host)
     if port is None:
         port = DEFAULT_PORTS[scheme]

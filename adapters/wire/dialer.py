@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.deadline import Deadline
 from adapters.errors import AddressRefused, TlsFailed, Unreachable
@@ -39,18 +40,22 @@ class AllowRule:
         host, port = text.strip(), None
         if host.startswith("["):
             host, _, tail = host[1:].partition("]")
+            if tail and not tail.startswith(":"):
+                raise ValueError(f"{text!r}: after ] comes :port or nothing")
             port = int(tail[1:]) if tail else None
         elif host.count(":") == 1:
             host, _, tail = host.partition(":")
             port = int(tail)
+        if port is not None and not 1 <= port <= 65535:
+            raise ValueError(f"{text!r}: port {port} is outside 1-65535")
         return cls(ipaddress.ip_network(host, strict=False), port)
 
-    def covers(self, address: IPAddress, port: int) -> bool:
-        """Tell whether this rule allows the address and port."""
+    def covers(self, address: IPAddress, port: int | None) -> bool:
+        """Tell whether this rule allows the address and port; None asks for some port of the address."""
         return (
             address.version == self.network.version
             and address in self.network
-            and (self.port is None or self.port == port)
+            and (self.port is None or port is None or self.port == port)
         )
 
 
@@ -66,8 +71,8 @@ class NetworkPolicy:
         """Build a policy from rules as text."""
         return cls(tuple(AllowRule.parse(rule) for rule in rules), public)
 
-    def why_refused(self, address: IPAddress, port: int) -> str:
-        """Return why the address may not be dialled, or "" where it may."""
+    def why_refused(self, address: IPAddress, port: int | None) -> str:
+        """Return why the address may not be dialled, or "" where it may; port None stands for some port of it."""
         plain = _unmapped(address)
         if plain in _METADATA or plain.is_link_local:
             return "it is a link-local or cloud metadata address"
@@ -126,10 +131,11 @@ class Dialer:
         Raises:
             AddressRefused: says why.
         """
-        ip = ipaddress.ip_address(address.split("%", 1)[0])
+        ip = _ip(address)
         peer = f"{address}:{port}"
+        plain = _unmapped(ip)
         for host, own_port in self._own_listeners():
-            if port == own_port and ((host == "*" and _is_local(ip)) or host == address):
+            if port == own_port and _listens_at(host, plain):
                 raise AddressRefused(
                     f"{peer} is where this hub itself listens",
                     peer=peer,
@@ -145,6 +151,18 @@ class Dialer:
                 hint="Enter the camera's address on the network, or ask the administrator to list it in networks.allow",
             )
 
+    def socket_for(self, family: int, kind: int, protocol: int, sockaddr: tuple[Any, ...]) -> socket.socket:
+        """Return a fresh TCP socket for a client stack that connects by itself, after checking where it will go.
+
+        Called with the final socket address, so that IP literals and late name changes are checked as well.
+
+        Raises:
+            AddressRefused: says why; no socket was opened.
+        """
+        self.check(str(sockaddr[0]), int(sockaddr[1]))
+        self.opened += 1
+        return socket.socket(family, kind, protocol)
+
     async def resolve(self, host: str, port: int, deadline: Deadline) -> str:
         """Resolve once and return the address that was checked. IP literals are only checked.
 
@@ -153,18 +171,17 @@ class Dialer:
             Unreachable: the name does not resolve.
             TimedOut: phase ``resolve``.
         """
-        try:
-            ipaddress.ip_address(host.split("%", 1)[0])
-        except ValueError:
-            pass
-        else:
-            self.check(host, port)
+        return await self._resolved(host, deadline, lambda address: self.check(address, port))
+
+    async def _resolved(self, host: str, deadline: Deadline, check: Callable[[str], None]) -> str:
+        if _is_ip(host):
+            check(host)
             return host
         loop = asyncio.get_running_loop()
         async with deadline.phase("resolve", 5.0, peer=host):
             try:
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except OSError as error:
+                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError) as error:
                 raise Unreachable(
                     f"the name {host} does not resolve", peer=host, operation="resolve", hint="Check the name"
                 ) from error
@@ -172,7 +189,7 @@ class Dialer:
         for _family, _type, _proto, _name, sockaddr in found:
             address = str(sockaddr[0])
             try:
-                self.check(address, port)
+                check(address)
             except AddressRefused as error:
                 refused = error
                 continue
@@ -182,6 +199,12 @@ class Dialer:
         raise Unreachable(
             f"the name {host} has no address", peer=host, operation="resolve", hint="Check the name"
         )
+
+    def _check_any_port(self, address: str) -> None:
+        """Refuse a host none of whose ports may be dialled: for UDP, where the camera names its port later."""
+        why = self.policy.why_refused(_ip(address), None)
+        if why:
+            raise AddressRefused(f"{address} is not dialled: {why}", peer=address, operation="bind")
 
     async def connect(
         self,
@@ -239,12 +262,18 @@ class Dialer:
         The sockets are not connected (cameras send from ports they name late); the receiver filters by source.
 
         Raises:
-            Unreachable: no free pair of ports was found.
+            AddressRefused: the host may not be dialled on any port.
+            Unreachable: the name does not resolve, or no free pair of ports was found.
         """
-        await self.resolve(host, 9, deadline) if not _is_ip(host) else self.check(host, 9)
+        await self._resolved(host, deadline, self._check_any_port)
         loop = asyncio.get_running_loop()
         for _ in range(20):
-            rtp, _protocol = await loop.create_datagram_endpoint(factory, local_addr=(local_address, 0))
+            try:
+                rtp, _protocol = await loop.create_datagram_endpoint(factory, local_addr=(local_address, 0))
+            except OSError as error:
+                raise Unreachable(
+                    f"no UDP socket can be bound to {local_address}", peer=host, operation="bind"
+                ) from error
             port = int(rtp.get_extra_info("sockname")[1])
             if port % 2 == 0:
                 try:
@@ -260,12 +289,24 @@ class Dialer:
         raise Unreachable("no free pair of UDP ports on this machine", peer=host, operation="bind")
 
 
+def _ip(text: str) -> IPAddress:
+    return ipaddress.ip_address(text.split("%", 1)[0])
+
+
 def _is_ip(host: str) -> bool:
     try:
-        ipaddress.ip_address(host.split("%", 1)[0])
+        _ip(host)
     except ValueError:
         return False
     return True
+
+
+def _listens_at(listener: str, address: IPAddress) -> bool:
+    """Tell whether a listener bound to `listener` (``*`` or an address) is met at this (unmapped) address."""
+    if listener == "*" or not _is_ip(listener):
+        return _is_local(address)  # a listener by name counts as everywhere: refusing too much is safe
+    bound = _unmapped(_ip(listener))
+    return _is_local(address) if bound.is_unspecified else bound == address
 
 
 def _is_local(ip: IPAddress) -> bool:

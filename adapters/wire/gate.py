@@ -138,8 +138,11 @@ def device_key(target: Target) -> str:
     All ports of a host are one device (a refused ONVIF login also stops RTSP). On loopback, where many scripted
     cameras share one address, the port tells them apart.
     """
+    host = target.host.lower().rstrip(".")
     try:
-        local = ipaddress.ip_address(target.host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        local = target.host == "localhost"
-    return target.authority if local else target.host
+        local = host == "localhost"
+    else:
+        host, local = str(address), address.is_loopback  # one spelling of an IPv6 address
+    return target.at(host=host).authority if local else host

@@ -1,0 +1,190 @@
+"""XML from cameras: parsed without entities, document types or network, read by local names.
+
+Cameras send undeclared prefixes, broken UTF-8 and text around the document; all of that is read and named as a
+quirk. What could harm the reader (document types, entities, a million elements) is refused before parsing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lxml import etree
+
+from adapters.errors import RemoteProtocolError
+from standards.reason import Reason
+
+MAX_BYTES = 4 << 20
+MAX_ELEMENTS = 100_000  # start and end tags; a 64-channel recorder's GetProfiles has about 20,000
+MAX_TEXT = 4096  # characters kept of one element's text
+
+_DOCTYPE = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
+_DECLARED_ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9._\-]{1,40})[\"']")
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed document: its root and the tolerances that reading it needed."""
+
+    root: etree._Element
+    quirks: tuple[str, ...] = ()
+
+
+def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
+    """Parse one document.
+
+    Raises:
+        RemoteProtocolError: `empty_reply` where nothing but blanks came; `malformed_xml` where nothing could be
+            read, or where the document declares a type or entities, or is larger than the bounds above.
+    """
+
+    def refuse(what: str, reason: Reason = Reason.MALFORMED_XML) -> RemoteProtocolError:
+        about = f"{operation}: " if operation else ""
+        return RemoteProtocolError(
+            f"{about}{what}",
+            reason=reason,
+            peer=peer,
+            operation=operation,
+            hint="Restart the camera or update its firmware; if it stays, report the camera's model",
+        )
+
+    if not body.strip(b" \t\r\n\0"):
+        raise refuse("the reply is empty", Reason.EMPTY_REPLY)
+    if len(body) > MAX_BYTES:
+        raise refuse(f"the XML is longer than {MAX_BYTES} bytes")
+    plain = body.replace(b"\0", b"") if b"\0" in body else body  # also sees through UTF-16
+    if _DOCTYPE.search(plain):
+        raise refuse("the XML declares a document type or entities, which is refused")
+    if plain.count(b"<") > MAX_ELEMENTS:
+        raise refuse(f"the XML has more than {MAX_ELEMENTS} tags")
+
+    quirks: list[str] = []
+    source = _cleaned(body, plain, quirks)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        attribute_defaults=False,
+        huge_tree=False,
+        recover=True,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(source, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise refuse("the XML cannot be read") from error
+    if root is None:
+        raise refuse("the XML cannot be read")
+    info: Any = root.getroottree().docinfo
+    if info.doctype:
+        raise refuse("the XML declares a document type or entities, which is refused")
+    for entry in parser.error_log:
+        name = "undeclared_prefix" if entry.type_name.startswith("NS_ERR") else "xml_not_well_formed"
+        if name not in quirks:
+            quirks.append(name)
+    return Document(root, tuple(quirks))
+
+
+def _cleaned(body: bytes, plain: bytes, quirks: list[str]) -> bytes:
+    """Return bytes that the parser accepts, naming what had to be done."""
+    wide = body[:2] in (b"\xff\xfe", b"\xfe\xff")
+    declared = _DECLARED_ENCODING.search(plain[:200])
+    encoding = declared.group(1).decode().lower() if declared else "utf-8"
+    if wide or encoding.startswith("utf-16"):
+        return body
+    start = plain.find(b"<")
+    if start > 0 and plain[:start].strip(b" \t\r\n\xef\xbb\xbf"):
+        quirks.append("garbage_before_xml")
+    source = plain[max(start, 0) :]
+    if plain is not body:
+        quirks.append("nul_in_xml")
+    if encoding not in {"utf-8", "utf8", "us-ascii", "ascii"}:
+        return source
+    try:
+        text = source.decode()
+    except UnicodeDecodeError:
+        quirks.append("invalid_utf8")
+        text = source.decode("utf-8", "replace")
+    cleaned = _CONTROL.sub("\ufffd", text)
+    if cleaned != text:
+        quirks.append("control_characters")
+    return _DECLARATION.sub("", cleaned, count=1).encode()
+
+
+def local(element: etree._Element) -> str:
+    """Return the element's name without namespace or (undeclared) prefix; "" for what is no element."""
+    tag: Any = element.tag  # not a string for entities and the like
+    if not isinstance(tag, str):
+        return ""
+    return tag.rpartition("}")[2].rpartition(":")[2]
+
+
+def namespace(element: etree._Element) -> str:
+    """Return the element's namespace, "" where it has none."""
+    tag: Any = element.tag  # not a string for entities and the like
+    return tag[1:].partition("}")[0] if isinstance(tag, str) and tag.startswith("{") else ""
+
+
+def children(element: etree._Element | None, *names: str) -> Iterator[etree._Element]:
+    """Yield the child elements of these local names, all of them where none is given."""
+    if element is None:
+        return
+    for inner in element:
+        name = local(inner)
+        if name and (not names or name in names):
+            yield inner
+
+
+def child(element: etree._Element | None, *path: str) -> etree._Element | None:
+    """Return the first element along a path of local names, or None."""
+    found = element
+    for name in path:
+        found = next(children(found, name), None)
+        if found is None:
+            return None
+    return found
+
+
+def descendants(element: etree._Element | None, *names: str) -> Iterator[etree._Element]:
+    """Yield all elements below (not the element itself) of these local names, in document order."""
+    if element is None:
+        return
+    for inner in element.iterdescendants():
+        if local(inner) in names:
+            yield inner
+
+
+def text(element: etree._Element | None, *path: str, limit: int = MAX_TEXT) -> str:
+    """Return the trimmed text of the first element along a path, "" where there is none, never longer than `limit`."""
+    found = child(element, *path) if path else element
+    if found is None or found.text is None:
+        return ""
+    return found.text.strip()[:limit]
+
+
+def attribute(element: etree._Element | None, name: str, limit: int = 256) -> str:
+    """Return an attribute by local name, trimmed, "" where there is none."""
+    if element is None:
+        return ""
+    for key, value in element.attrib.items():
+        if str(key).rpartition("}")[2].rpartition(":")[2] == name:
+            return str(value).strip()[:limit]
+    return ""
+
+
+__all__ = [
+    "MAX_BYTES",
+    "Document",
+    "attribute",
+    "child",
+    "children",
+    "descendants",
+    "local",
+    "namespace",
+    "parse",
+    "text",
+]

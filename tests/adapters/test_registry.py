@@ -1,0 +1,172 @@
+"""The registry: finds adapters by scheme, and joins what two of them saw."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.clock import SystemClock
+from adapters.deadline import Deadline
+from adapters.errors import BadTarget, Unreachable
+from adapters.port import (
+    Adapter,
+    AdapterManifest,
+    MediaSource,
+    Permission,
+    ProbeContext,
+    ProbeRequest,
+    ProbeResult,
+    StreamOffer,
+)
+from adapters.registry import Registry
+from adapters.secret import Credential
+from adapters.target import Target, parse_target
+from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
+from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
+from standards.observation import Method, Observations, Observed, Provenance
+
+CLOCK = SystemClock()
+MAIN = StreamOffer(Target("rtsp", "10.0.0.1", 554, "/main"), "main")
+SUB = StreamOffer(Target("rtsp", "10.0.0.1", 554, "/sub"), "sub")
+
+
+def observed(**facts: object) -> Observations:
+    provenance = Provenance(Method.TEST, "test/1", "test", "10.0.0.1:80", datetime(2026, 1, 1, tzinfo=UTC))
+    return Observations(
+        {name.replace("__", "."): Observed(value, provenance) for name, value in facts.items()}
+    )  # type: ignore[arg-type]
+
+
+class Scripted:
+    """An adapter that answers with a prepared result."""
+
+    def __init__(self, result: ProbeResult) -> None:
+        self.result = result
+        self.asked: list[ProbeRequest] = []
+
+    async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+        self.asked.append(request)
+        return self.result
+
+    async def open(
+        self,
+        offer: StreamOffer,
+        credential: Credential | None,
+        context: ProbeContext,
+        deadline: Deadline,
+        *,
+        transport: str = "tcp",
+        audio: bool = False,
+    ) -> MediaSource:
+        raise NotImplementedError
+
+
+def manifest(name: str, scheme: str, adapter: Adapter) -> AdapterManifest:
+    return AdapterManifest(name, "1", (scheme,), {scheme: 1}, (), lambda: adapter)
+
+
+def probe(registry: Registry, typed: str = "onvif://10.0.0.1") -> ProbeResult:
+    target, _credential = parse_target(typed)
+    gate = CredentialGate(MemoryBook(CLOCK), CLOCK)
+    context = ProbeContext(Dialer(LAN_AND_LOOPBACK), gate, CLOCK, "10.0.0.1")
+    permission = Permission("test", "test", CLOCK.now())
+    request = ProbeRequest(target, None, permission, Deadline.after(CLOCK, 5.0))
+    return asyncio.run(registry.probe(request, context))
+
+
+def two(first: ProbeResult, second: ProbeResult) -> tuple[Registry, Scripted]:
+    registry, rtsp = Registry(), Scripted(second)
+    registry.add(manifest("onvif", "onvif", Scripted(first)))
+    registry.add(manifest("rtsp", "rtsp", rtsp))
+    return registry, rtsp
+
+
+def test_the_built_in_adapters_are_installed() -> None:
+    """ONVIF and RTSP are found through the entry-point group, and load."""
+    registry = Registry.installed()
+
+    assert registry.failures == {}
+    assert {"onvif", "onvifs", "rtsp"} <= set(registry.manifests)
+
+
+def test_an_unknown_scheme_names_the_known_ones() -> None:
+    """No adapter for a scheme is the address's fault and says what is installed."""
+    registry, _rtsp = two(ProbeResult(Observations()), ProbeResult(Observations()))
+    with pytest.raises(BadTarget) as caught:
+        registry.adapter("hikvision")
+    assert "onvif, rtsp" in caught.value.hint
+
+
+def test_a_broken_adapter_is_recorded_and_stops_no_other() -> None:
+    """An adapter whose loading raises is a typed error for its scheme only."""
+
+    def broken() -> Adapter:
+        raise ImportError("libfoo is missing")
+
+    registry, _rtsp = two(ProbeResult(Observations()), ProbeResult(Observations()))
+    registry.add(AdapterManifest("foo", "1", ("foo",), {}, (), broken))
+    with pytest.raises(BadTarget, match="cannot be loaded"):
+        registry.adapter("foo")
+
+    assert registry.failures == {"foo": "ImportError: libfoo is missing"}
+    assert registry.adapter("rtsp")
+
+
+def test_a_scheme_is_not_taken_over() -> None:
+    """A plug-in cannot replace the adapter of a scheme that is taken."""
+    registry, rtsp = two(ProbeResult(Observations()), ProbeResult(Observations()))
+    with pytest.raises(ValueError, match="already spoken"):
+        registry.add(manifest("evil", "rtsp", Scripted(ProbeResult(Observations()))))
+
+    assert registry.adapter("rtsp") is rtsp
+
+
+def test_the_main_stream_is_probed_with_the_adapter_of_its_scheme() -> None:
+    """Both results are joined; reachability stays the device's; the sub-stream's address is handed on."""
+    registry, rtsp = two(
+        ProbeResult(observed(reach__answers=3, snapshot__anonymous="refused"), (MAIN, SUB)),
+        ProbeResult(observed(reach__answers=1, snapshot__anonymous="none", stream__main__codec="H264")),
+    )
+    result = probe(registry)
+
+    assert {name: result.observations.value(name) for name in result.observations} == {
+        "reach.answers": 3,
+        "snapshot.anonymous": "refused",
+        "stream.main.codec": "H264",
+    }
+    assert (rtsp.asked[0].target, rtsp.asked[0].sub_target) == (MAIN.target, SUB.target)
+    assert result.offers == (MAIN, SUB)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ProbeResult(observed(reach__answers=0), (MAIN,), failure=Unreachable("gone")),
+        ProbeResult(observed(reach__answers=3)),
+        ProbeResult(observed(reach__answers=3), (replace(MAIN, target=Target("rtspx", "10.0.0.1", 1)),)),
+    ],
+)
+def test_no_second_probe_without_a_stream(first: ProbeResult) -> None:
+    """After a failure, without an offer, or with an offer that nobody speaks, the first result stands."""
+    registry, rtsp = two(first, ProbeResult(Observations()))
+
+    assert probe(registry) is first
+    assert rtsp.asked == []
+
+
+def test_one_probe_at_a_time() -> None:
+    """A device that is being probed is busy for a second probe."""
+
+    async def run() -> None:
+        registry, _rtsp = two(ProbeResult(Observations()), ProbeResult(Observations()))
+        gate = CredentialGate(MemoryBook(CLOCK), CLOCK)
+        context = ProbeContext(Dialer(LAN_AND_LOOPBACK), gate, CLOCK, "10.0.0.1")
+        request = ProbeRequest(
+            parse_target("10.0.0.1")[0], None, Permission("t", "t", CLOCK.now()), Deadline.after(CLOCK, 5.0)
+        )
+        async with gate.probing("10.0.0.1"):
+            with pytest.raises(DeviceBusy):
+                await registry.probe(request, context)
+
+    asyncio.run(run())
