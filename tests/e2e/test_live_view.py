@@ -1,0 +1,133 @@
+"""The main job with a real browser: a camera's address goes in, a report, a catalog entry and a live picture come out."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from browser_support import chromium, picture
+from hub_support import RunningHub, onboard, read_until, serving, simulators
+from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests here."""
+    with chromium() as started:
+        yield started
+
+
+def sign_in(browser: Browser, url: str, username: str, password: str, path: str = "/") -> Page:
+    """Open the user interface in a fresh browser context and sign in."""
+    page = browser.new_context(locale="vi-VN", viewport={"width": 1280, "height": 800}).new_page()
+    page.goto(url + path)
+    page.fill("input[autocomplete=username]", username)
+    page.fill("input[type=password]", password)
+    page.press("input[type=password]", "Enter")
+    page.wait_for_selector("nav", timeout=15_000)
+    return page
+
+
+def press_play(page: Page, url: str, camera: str) -> float:
+    """Open a camera's page, press play, return the seconds from the press to the first decoded frame."""
+    page.goto(f"{url}/cameras/{camera}")
+    button = page.get_by_role("button", name="Xem trực tiếp").first
+    button.wait_for(timeout=15_000)
+    started = time.monotonic()
+    button.click()
+    page.wait_for_function(
+        "() => (document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0) > 0", timeout=20_000
+    )
+    return time.monotonic() - started
+
+
+def assert_moving(page: Page) -> None:
+    """The picture is decoded, not black, and changes."""
+    first = picture(page)
+    time.sleep(1.5)
+    second = picture(page)
+
+    assert second["frames"] > first["frames"] + 10, (first, second)
+    assert second["luma"] > 20, second
+    assert second["hash"] != first["hash"], (first, second)
+
+
+def frames_stop_within(page: Page, seconds: float) -> float:
+    """Return how long after now the last frame came; fail where frames still come after `seconds`."""
+    started = time.monotonic()
+    last_change = started
+    frames = picture(page)["frames"]
+    while time.monotonic() < started + seconds + 2:
+        now = picture(page)["frames"]
+        if now > frames:
+            frames, last_change = now, time.monotonic()
+        time.sleep(0.05)
+    after = last_change - started
+    assert after <= seconds, f"a frame came {after:.1f} s later"
+    return after
+
+
+@pytest.mark.gstreamer
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_foreign_camera_is_onboarded_and_plays(tmp_path: Path, browser: Browser, transport: str) -> None:
+    """Debian's GStreamer RTSP server with Digest is onboarded by its address and plays in Chromium."""
+    from gstreamer import gst_server
+
+    with gst_server(codec="h264", user="xem", password="p@ss:w/ord?", protocols=transport) as url, serving(tmp_path) as hub:
+        done = onboard(hub, url, "xem", "p@ss:w/ord?", name="Camera GStreamer")
+        assert done["state"] == "conditional", done
+        detail = hub.client.get(f"/api/v1/cameras/{done['camera_id']}").json()
+        assert detail["last_assessment"]["because"][0]["rule"] == "CON-02"
+        page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
+
+        press_play(page, hub.url, str(done["camera_id"]))
+
+        assert_moving(page)
+        page.context.close()
+
+
+def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) -> None:
+    """The viewer is told within 5 s of a camera's death, the page shows since when, the picture returns by itself."""
+    from hub_support import CAMHUB  # noqa: F401  the simulator runs in its own process, on ports it keeps
+
+    with simulators("good-onvif") as (camera,):
+        ports = [int(camera[kind].split(":")[2].split("/")[0]) for kind in ("onvif", "rtsp")]
+        with serving(tmp_path) as hub:
+            done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
+            assert done["state"] == "admitted", done
+            page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
+            first_frame = press_play(page, hub.url, str(done["camera_id"]))
+            assert first_frame < 3
+            assert_moving(page)
+            os.kill(camera["pid"], signal.SIGSTOP)  # type: ignore[arg-type]
+            stalled = time.monotonic()
+            page.wait_for_function(
+                "() => /đứng|mất tín hiệu|Mất kết nối|Mất tín hiệu/.test(document.querySelector('[data-player-state]')?.textContent ?? '')",
+                timeout=8_000,
+            )
+            assert time.monotonic() - stalled < 6
+            os.kill(camera["pid"], signal.SIGCONT)  # type: ignore[arg-type]
+            page.wait_for_function(
+                "() => document.querySelector('[data-player-state]')?.dataset.playerState === 'live'", timeout=30_000
+            )
+            assert_moving(page)
+            assert ports
+
+
+def test_killed_hub_stops_the_frames(tmp_path: Path, browser: Browser) -> None:
+    """kill -9 of the hub process: frames stop within 2 s, because nobody renews the leases."""
+    with simulators("good-onvif") as (camera,), serving(tmp_path) as hub:
+        done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
+        page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
+        press_play(page, hub.url, str(done["camera_id"]))
+        assert_moving(page)
+
+        hub.process.kill()
+
+        frames_stop_within(page, 2.0)
+        page.context.close()
