@@ -53,7 +53,11 @@ def test_preset_gets_its_decision(preset: str, cameras: dict[str, dict[str, str]
     assert told.stdout, told.stderr
     report = json.loads(told.stdout)
     because = [finding["rule"] for finding in report["because"]]
-    assert (report["decision"], because[:1], told.returncode) == (decision, [cause] if cause else [], exit_code), because
+    assert (report["decision"], because[:1], told.returncode) == (
+        decision,
+        [cause] if cause else [],
+        exit_code,
+    ), because
     assert took < 23, f"took {took:.1f} s, start of the interpreter included"
     assert camera["password"] == "" or camera["password"] not in told.stdout + told.stderr
     findings = {finding["rule"]: finding for finding in report["findings"]}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -67,14 +68,14 @@ def login(url: str, username: str, password: str) -> httpx.Client:
 
 
 @contextmanager
-def simulators(*presets: str, arguments: tuple[str, ...] = ()) -> Iterator[list[dict[str, str]]]:
-    """Run `camhub simulate` and return its cameras, in the order of the presets."""
+def simulators(*presets: str, arguments: tuple[str, ...] = ()) -> Iterator[list[dict[str, Any]]]:
+    """Run `camhub simulate` and return its cameras, in the order of the presets, each with the process's `pid`."""
     process = subprocess.Popen(
         [*CAMHUB, "simulate", *presets, "--json", *arguments], stdout=subprocess.PIPE, text=True, bufsize=1
     )
     try:
         assert process.stdout is not None
-        yield [json.loads(process.stdout.readline()) for _ in presets]
+        yield [{**json.loads(process.stdout.readline()), "pid": process.pid} for _ in presets]
     finally:
         stop(process)
 
@@ -132,7 +133,9 @@ def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
         stop(process)
 
 
-def onboard(hub: RunningHub, address: str, username: str = "", password: str = "", **more: object) -> dict[str, object]:
+def onboard(
+    hub: RunningHub, address: str, username: str = "", password: str = "", **more: object
+) -> dict[str, object]:
     """Add a camera and wait for the end of its onboarding; return the whole onboarding."""
     body: dict[str, object] = {
         "address": address,
