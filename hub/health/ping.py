@@ -1,0 +1,109 @@
+"""One gentle question to a camera: does it answer? One connection, one request, no credential, nothing decoded.
+
+RTSP: ``OPTIONS`` (RFC 2326 10.1), which needs no login. ONVIF: ``GetSystemDateAndTime`` (Core specification 8.3.5,
+access class PRE_AUTH), which must be answered without one. Any answer in the right protocol counts, errors too: the
+question is whether the device is alive, not whether it obeys.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from typing import Protocol
+
+from adapters.deadline import Deadline
+from adapters.errors import BadTarget, RemoteProtocolError, Unreachable
+from adapters.target import Target
+from standards.reason import Reason
+
+REPLY = 8192  # bytes read at most
+ONVIF_PATH = "/onvif/device_service"
+
+_SOAP = (
+    '<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope">'
+    '<s:Body><GetSystemDateAndTime xmlns="http://www.onvif.org/ver10/device/wsdl"/></s:Body></s:Envelope>'
+)
+
+
+class Connect(Protocol):
+    """The guarded dialer."""
+
+    async def connect(
+        self, host: str, port: int, deadline: Deadline, *, tls: ssl.SSLContext | None = None, limit: int = ...
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection to a checked address."""
+
+
+async def ping(target: Target, dialer: Connect, deadline: Deadline) -> None:
+    """Return when the camera answered.
+
+    Raises:
+        AdapterError: it did not, and why.
+    """
+    if target.scheme not in {"rtsp", "rtsps", "onvif", "onvifs"}:
+        raise BadTarget(f"the scheme {target.scheme!r} has no liveness question")
+    tls = _lenient_tls() if target.scheme in {"rtsps", "onvifs"} else None
+    reader, writer = await dialer.connect(target.host, target.port, deadline, tls=tls, limit=REPLY)
+    try:
+        rtsp = target.scheme.startswith("rtsp")
+        async with deadline.phase(
+            "RTSP OPTIONS" if rtsp else "ONVIF GetSystemDateAndTime", peer=target.authority
+        ):
+            try:
+                writer.write(_rtsp(target) if rtsp else _onvif(target))
+                await writer.drain()
+                seen = await _read(reader, b"\r\n\r\n" if rtsp else b"Envelope>")
+            except OSError as error:
+                raise Unreachable(
+                    f"{target.authority} closed the connection", peer=target.authority
+                ) from error
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await writer.wait_closed()
+    if not seen:
+        raise RemoteProtocolError(
+            f"{target.authority} closed without an answer", reason=Reason.EMPTY_REPLY, peer=target.authority
+        )
+    good = seen.startswith(b"RTSP/") if rtsp else (seen.startswith(b"HTTP/1.") and b"Envelope" in seen)
+    if not good:
+        raise RemoteProtocolError(
+            f"{target.authority} answers in another protocol",
+            reason=Reason.NOT_THE_PROTOCOL,
+            excerpt=seen[:40].decode("latin-1"),
+            peer=target.authority,
+        )
+
+
+def _rtsp(target: Target) -> bytes:
+    return (
+        f"OPTIONS rtsp://{target.authority}/ RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: camhub\r\nConnection: close\r\n\r\n"
+    ).encode()
+
+
+def _onvif(target: Target) -> bytes:
+    body = _SOAP.encode()
+    head = (
+        f"POST {target.path or ONVIF_PATH} HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: camhub\r\n"
+        f"Content-Type: application/soap+xml; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _read(reader: asyncio.StreamReader, until: bytes) -> bytes:
+    """Return the reply so far once it holds `until`, at its end, or at the limit."""
+    seen = b""
+    while len(seen) < REPLY and until not in seen:
+        chunk = await reader.read(REPLY - len(seen))
+        if not chunk:
+            break
+        seen += chunk
+    return seen
+
+
+def _lenient_tls() -> ssl.SSLContext:
+    """Return a context for a question that carries no secret: cameras have certificates of their own making."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,494 @@
+"""Viewer sessions: every byte of picture starts, goes on and ends here.
+
+`decide` is asked before a view starts, again when the relay has answered, at each tick (0.5 s) and at once when the
+camera, its consent or the person changed. Leases are renewed only for the sessions that it allowed at that tick, so
+a hub that hangs, dies or cannot read its store stops the frames within 2 s.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+
+from adapters.clock import Clock
+from hub.access.decide import Allowed, Ask, Decision, Refused, decide, subject_of
+from hub.access.principal import Principal
+from hub.catalog.types import Camera, Incident
+from hub.coordination.port import EventBus
+from hub.feeds import Feed, Feeds
+from hub.live.receipts import Receipts, View
+from hub.observe import Metrics
+from hub.problems import STATUS, Problem
+from hub.relay.errors import RelayRefused
+from hub.relay.events import RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.store.errors import ServiceError
+from hub.store.store import new_id
+from hub.texts import Both, Texts
+from standards.observation import rfc3339
+
+TICK_S = 0.5
+PEOPLE_EVERY_S = 2.0  # how often rights are read again where no event told of a change
+REMEMBER = 1000  # ended sessions that still answer GET
+STATE_OF = {"opening": "opening", "live": "live", "stalled": "frozen", "offline": "offline"}
+
+
+class Catalog(Protocol):
+    """What sessions read of the catalog."""
+
+    async def get(self, camera_id: str) -> Camera:
+        """Return one camera; ServiceError ``not_found``."""
+
+    async def incidents(self, camera: Camera) -> tuple[Incident, ...]:
+        """Return the open incidents that may cover a camera."""
+
+
+class Relay(Protocol):
+    """What sessions use of the relay."""
+
+    async def view(self, viewer_id: str, source: SourceSpec, offer_sdp: str, *, audio: bool = False) -> str:
+        """Return the answer to an offer; raises `RelayRefused`."""
+
+    async def trickle(self, viewer_id: str, fragment: str) -> None:
+        """Take further ICE candidates."""
+
+    def renew(self, viewer_ids: Collection[str]) -> None:
+        """Let frames flow for two more seconds."""
+
+    async def stop(self, viewer_id: str, code: str) -> None:
+        """Stop one viewer."""
+
+
+@dataclass(slots=True, eq=False)
+class ViewerSession:
+    """One view that runs, or ran."""
+
+    id: str
+    camera_id: str
+    ask: Ask
+    kind: str  # live | test
+    view: View
+    login: str  # the sign-in it hangs on; "" for tokens
+    started_s: float
+    max_s: float | None
+    state: str = "opening"  # opening | live | frozen | offline | paused | ended
+    since: datetime | None = None
+    code: str = ""
+    ended: bool = False
+    feeds: Feeds = field(default_factory=Feeds)
+
+    @property
+    def user_id(self) -> str:
+        """Return whose session it is."""
+        return self.ask.principal.user_id
+
+
+class ViewerSessions:
+    """All views of this process."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        people: Callable[[str], Awaitable[Principal | None]],
+        receipts: Receipts,
+        relay: Relay,
+        source: Callable[[Camera], Awaitable[SourceSpec]],
+        bus: EventBus,
+        clock: Clock,
+        metrics: Metrics,
+        texts: Texts,
+    ) -> None:
+        self._catalog = catalog
+        self._people = people
+        self._receipts = receipts
+        self._relay = relay
+        self._source = source
+        self._bus = bus
+        self._clock = clock
+        self._metrics = metrics
+        self._texts = texts
+        self._running: dict[str, ViewerSession] = {}
+        self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
+        self._urgent: set[str] = set()  # cameras to look at again now; "*" = all
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._people_read_s = 0.0
+        self._closing = False
+        self._log = structlog.get_logger("live")
+
+    # --- life
+
+    async def start(self) -> None:
+        """Close what a dead hub left open, then watch."""
+        left = await self._receipts.close_left_open()
+        if left:
+            self._log.info("live.receipts.closed", views=left)
+        self._loops = [
+            asyncio.create_task(self._tick_forever(), name="live-tick"),
+            asyncio.create_task(self._listen(), name="live-events"),
+        ]
+
+    async def aclose(self) -> None:
+        """End every view with a receipt, then stop watching. Idempotent."""
+        self._closing = True
+        await asyncio.gather(
+            *(self._finish(session, "hub_stopping") for session in tuple(self._running.values())),
+            return_exceptions=True,
+        )
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        self._loops = []
+
+    # --- what the API calls
+
+    async def open(
+        self,
+        principal: Principal,
+        camera_id: str,
+        *,
+        purpose: str,
+        incident: str | None,
+        offer: str,
+        login: str,
+    ) -> tuple[ViewerSession, str]:
+        """Start a view and return it with the SDP answer.
+
+        Raises:
+            Problem: refused by `decide`, by the relay, or because the hub stops.
+            ServiceError: ``not_found``.
+        """
+        if self._closing:
+            raise Problem("stopping", headers={"retry-after": "5"})
+        ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
+        camera, allowed = await self.admit(camera_id, ask)
+        source = await self._source(camera)
+        view_id = new_id()
+        view = await self._receipts.begin(view_id, camera_id, ask, ask.kind)
+        session = ViewerSession(
+            id=view_id,
+            camera_id=camera_id,
+            ask=ask,
+            kind=ask.kind,
+            view=view,
+            login=login,
+            started_s=self._clock.monotonic(),
+            max_s=allowed.max_s,
+            since=self._clock.now(),
+        )
+        self._running[view_id] = session
+        self._metrics.views_started.labels(ask.kind).inc()
+        self._metrics.viewers.set(len(self._running))
+        await self._tell("view.started", view)
+        try:
+            answer = await self._relay.view(view_id, source, offer, audio=allowed.audio)
+        except RelayRefused as error:
+            await self._finish(session, error.code, tell_relay=False)
+            raise self._refused_by_relay(error, camera) from error
+        except BaseException:
+            # the browser left while the camera was being opened, or the relay broke: no view without its end
+            await asyncio.shield(self._spawn(self._finish(session, "connection_lost")))
+            raise
+        if session.ended:
+            raise Problem(
+                session.code if session.code in STATUS else "conflict", _words(self._texts, session.code)
+            )
+        self._relay.renew([view_id])
+        await self._review([session])  # the owner may have paused while the camera was being opened
+        if session.ended:
+            raise Problem(
+                session.code if session.code in STATUS else "conflict", _words(self._texts, session.code)
+            )
+        return session, answer
+
+    async def admit(self, camera_id: str, ask: Ask) -> tuple[Camera, Allowed]:
+        """Decide whether a view may start; a refusal is recorded.
+
+        Raises:
+            Problem: the refusal, with its sentence.
+            ServiceError: ``not_found``.
+        """
+        camera, decision = await self._decide(camera_id, ask)
+        if isinstance(decision, Refused):
+            await self._receipts.refused(camera_id, ask, ask.kind, decision.code)
+            self._metrics.views_refused.labels(decision.code).inc()
+            raise refusal(decision, camera)
+        return camera, decision
+
+    def get(self, session_id: str, user_id: str) -> ViewerSession:
+        """Return a session of this person, running or ended a short while ago.
+
+        Raises:
+            Problem: ``not_found``.
+        """
+        session = self._running.get(session_id) or self._ended.get(session_id)
+        if session is None or session.user_id != user_id:
+            raise Problem("not_found", {"what": {"vi": "phiên xem", "en": "viewer session"}})
+        return session
+
+    async def trickle(self, session: ViewerSession, fragment: str) -> None:
+        """Hand over further ICE candidates.
+
+        Raises:
+            Problem: the session has ended, or the fragment cannot be read.
+        """
+        if session.ended:
+            raise Problem("conflict", _words(self._texts, session.code))
+        try:
+            await self._relay.trickle(session.id, fragment)
+        except RelayRefused as error:
+            raise Problem("bad_sdp", {"what": error.detail}) from error
+
+    async def leave(self, session: ViewerSession) -> None:
+        """End a session because its viewer stopped. Idempotent."""
+        await self._finish(session, "viewer_left")
+
+    async def signed_out(self, login: str) -> None:
+        """End the sessions that hang on a sign-in which has ended."""
+        for session in tuple(self._running.values()):
+            if login and session.login == login:
+                await self._finish(session, "signed_out")
+
+    def subscribe(self, session: ViewerSession) -> tuple[Feed, dict[str, Any]]:
+        """Return a feed of state changes, and the state now."""
+        feed = session.feeds.open()
+        if session.ended:
+            feed.end()
+        return feed, self.state_json(session)
+
+    def watching(self, camera_id: str) -> int:
+        """Return how many views of a camera run in this process."""
+        return sum(1 for session in self._running.values() if session.camera_id == camera_id)
+
+    async def end_camera(self, camera_id: str, code: str) -> int:
+        """End all views of a camera at once; return how many."""
+        sessions = [session for session in self._running.values() if session.camera_id == camera_id]
+        await asyncio.gather(*(self._finish(session, code) for session in sessions))
+        return len(sessions)
+
+    async def recheck(self, camera_id: str) -> int:
+        """Re-decide the views of one camera now; return how many ended by it."""
+        before = [session for session in self._running.values() if session.camera_id == camera_id]
+        await self._review(before)
+        return sum(1 for session in before if session.ended)
+
+    def state_json(self, session: ViewerSession) -> dict[str, Any]:
+        """Return what the event stream says about a session."""
+        return {
+            "state": session.state,
+            "since": rfc3339(session.since) if session.since else None,
+            "cause": self._cause(session.code),
+            "code": session.code,
+        }
+
+    def session_json(self, session: ViewerSession) -> dict[str, Any]:
+        """Return the representation of a session."""
+        return {
+            "id": session.id,
+            "camera_id": session.camera_id,
+            "kind": session.kind,
+            "purpose": session.ask.purpose,
+            "incident": session.ask.incident,
+            "started_at": rfc3339(session.view.started_at),
+            "max_s": session.max_s,
+            "layer": "main",
+            **self.state_json(session),
+        }
+
+    # --- what the relay tells
+
+    def on_relay_event(self, event: RelayEvent) -> None:
+        """Take one event of the relay (called in the event loop)."""
+        match event:
+            case ViewerConnected(viewer_id=viewer_id):
+                self._log.debug("live.view.connected", view=viewer_id)
+            case ViewerEnded(viewer_id=viewer_id, code=code):
+                session = self._running.get(viewer_id)
+                if session is not None:
+                    self._spawn(self._finish(session, code, tell_relay=False))
+            case SourceState():
+                state = STATE_OF[event.state]
+                for session in self._running.values():
+                    if session.camera_id == event.camera_id:
+                        self._set_state(session, state, event.since, event.code)
+
+    # --- inside
+
+    async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
+        camera = await self._catalog.get(camera_id)
+        incidents = await self._catalog.incidents(camera) if ask.incident else ()
+        return camera, decide(ask, subject_of(camera, incidents), self._clock.now())
+
+    async def _tick_forever(self) -> None:
+        due_s = self._clock.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due_s - self._clock.monotonic())):
+                    await self._wake.wait()
+            self._wake.clear()
+            urgent, self._urgent = self._urgent, set()
+            chosen = tuple(self._running.values())
+            if self._clock.monotonic() >= due_s or "*" in urgent:
+                due_s = self._clock.monotonic() + TICK_S
+            else:
+                chosen = tuple(session for session in chosen if session.camera_id in urgent)
+            try:
+                await self._review(chosen)
+            except Exception as error:  # noqa: BLE001  not renewed = frames stop in 2 s: this fails closed
+                self._log.error("live.review.failed", error=type(error).__name__, exc_info=error)
+
+    async def _review(self, sessions: Iterable[ViewerSession]) -> None:
+        """Re-decide some sessions; renew those still allowed, end the others."""
+        chosen = [session for session in sessions if not session.ended]
+        if not chosen:
+            return
+        await self._refresh_people(chosen)
+        cameras: dict[str, Camera | None] = {}
+        for camera_id in {session.camera_id for session in chosen}:
+            try:
+                cameras[camera_id] = await self._catalog.get(camera_id)
+            except ServiceError:
+                cameras[camera_id] = None
+        now = self._clock.now()
+        renewed: list[str] = []
+        ending: list[tuple[ViewerSession, str]] = []
+        for session in chosen:
+            if session.ended:
+                continue
+            camera = cameras[session.camera_id]
+            if camera is None:
+                ending.append((session, "removed"))
+                continue
+            incidents = await self._catalog.incidents(camera) if session.ask.incident else ()
+            answer = decide(session.ask, subject_of(camera, incidents), now)
+            if isinstance(answer, Refused):
+                ending.append((session, self._why(answer)))
+            elif session.max_s is not None and self._clock.monotonic() - session.started_s >= session.max_s:
+                ending.append((session, "time_limit"))
+            else:
+                renewed.append(session.id)
+        if renewed:
+            self._relay.renew(renewed)
+        await asyncio.gather(*(self._finish(session, code) for session, code in ending))
+
+    async def _refresh_people(self, sessions: list[ViewerSession]) -> None:
+        """Read rights again: at most every two seconds, or at once after an event about a person."""
+        now = self._clock.monotonic()
+        if now - self._people_read_s < PEOPLE_EVERY_S:
+            return
+        self._people_read_s = now
+        by_user: dict[str, list[ViewerSession]] = {}
+        for session in sessions:
+            by_user.setdefault(session.user_id, []).append(session)
+        for user_id, theirs in by_user.items():
+            person = await self._people(user_id)
+            for session in theirs:
+                if person is None:
+                    await self._finish(session, "no_role")
+                else:
+                    session.ask = Ask(person, session.ask.purpose, session.ask.incident, session.ask.kind)
+
+    @staticmethod
+    def _why(answer: Refused) -> str:
+        if answer.code == "no_consent" and answer.params.get("state") == "withdrawn":
+            return "withdrawn"
+        return answer.code
+
+    async def _finish(self, session: ViewerSession, code: str, *, tell_relay: bool = True) -> None:
+        if session.ended:
+            return
+        session.ended = True
+        self._running.pop(session.id, None)
+        self._ended[session.id] = session
+        while len(self._ended) > REMEMBER:
+            self._ended.popitem(last=False)
+        self._metrics.viewers.set(len(self._running))
+        self._metrics.views_ended.labels(code if self._texts.has(f"live.state.{code}") else "other").inc()
+        try:
+            if tell_relay:
+                await self._relay.stop(session.id, code)
+        finally:
+            self._set_state(session, "paused" if code == "paused" else "ended", self._clock.now(), code)
+            session.feeds.end()
+            seconds = self._clock.monotonic() - session.started_s
+            view = await self._receipts.end(session.view, session.ask, cause=code, seconds=seconds)
+            session.view = view
+            await self._tell("view.ended", view)
+
+    def _set_state(self, session: ViewerSession, state: str, since: datetime, code: str) -> None:
+        if (session.state, session.code) == (state, code):
+            return
+        session.state, session.since, session.code = state, since, code
+        session.feeds.put("state", self.state_json(session))
+
+    async def _tell(self, topic: str, view: View) -> None:
+        await self._bus.publish(topic, {"camera_id": view.camera_id, "view": view.as_json(names=False)})
+
+    async def _listen(self) -> None:
+        with self._bus.subscribe() as events:
+            async for topic, data in events:
+                word = topic.split(".", 1)[0]
+                if word in {"camera", "consent", "incident"}:
+                    self._urgent.add(str(data.get("camera_id") or data.get("id") or "*"))
+                elif word in {"user", "bus"}:
+                    self._people_read_s = 0.0
+                    self._urgent.add("*")
+                else:
+                    continue
+                self._wake.set()
+
+    def _cause(self, code: str) -> Both | None:
+        if not code:
+            return None
+        key = code if self._texts.has(f"live.state.{code}") else "camera_error"
+        return self._texts.both(f"live.state.{key}")
+
+    def _spawn(self, work: Any) -> "asyncio.Task[None]":
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("live.finish.failed", exc_info=task.exception())
+
+    def _refused_by_relay(self, error: RelayRefused, camera: Camera) -> Problem:
+        headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
+        match error.status:
+            case 406:
+                return Problem("codec_not_playable", {"camera_sends": camera.playback.codec or "?"})
+            case 422 | 400:
+                return Problem("bad_sdp", {"what": error.detail})
+            case _ if error.code in {"relay_restarted", "relay_stopped", "relay_down"}:
+                return Problem("relay_down", headers=headers or {"retry-after": "2"})
+            case _:
+                wait = headers.get("retry-after", "5")
+                what = self._cause(error.code) or error.detail
+                return Problem(
+                    "no_room", {"what": what, "retry_after_s": wait}, headers={"retry-after": wait}
+                )
+
+
+def refusal(answer: Refused, camera: Camera) -> Problem:
+    """Return the problem for a refusal of `decide`; its code is the refusal's."""
+    params: dict[str, Any] = {
+        name: rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in answer.params.items()
+    }
+    if answer.code == "codec_not_playable":
+        params.setdefault("camera_sends", camera.playback.codec or "?")
+        return Problem("codec_not_playable", params)
+    return Problem(answer.code if answer.code in STATUS else "no_role", params)
+
+
+def _words(texts: Texts, code: str) -> dict[str, Any]:
+    key = f"live.state.{code}"
+    return {"what": texts.both(key if texts.has(key) else "live.state.camera_error")}
