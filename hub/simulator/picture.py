@@ -120,7 +120,7 @@ class Picture:
 
     def _draw_background(self, chance: random.Random) -> None:
         width, height, horizon, road = self._width, self._height, self._horizon, self._road
-        hue = chance.choice(((128, 118), (136, 120), (140, 116), (122, 132), (118, 140)))
+        hue = chance.choice(((140, 112), (132, 122), (112, 140), (138, 118), (120, 132), (144, 108)))
         for row in range(height):
             if row < horizon:
                 level, u, v = 196 - 60 * row // max(1, horizon), hue[0] + 8, hue[1]
@@ -191,35 +191,41 @@ class Picture:
             )
         return movers
 
-    def _make_grain(self) -> list[tuple[int, int, int, int, list[bytes]]]:
-        """Return patches of leaves and asphalt: left, top, width, height and some versions of each."""
+    def _make_grain(self) -> list[tuple[int, int, list[tuple[int, int]], list[bytes]]]:
+        """Return tree crowns: top, width, the run (left, width) of each row, and some versions of the leaves."""
         patches = []
         width, height = self._width, self._height
         leaves = bytes(44 + (level * 70 >> 8) for level in range(256))
         for share in (0.05, 0.46, 0.80):
-            wide, tall = self._even(width * 0.09), self._even(height * 0.13)
-            versions = [self._random.randbytes(wide * tall).translate(leaves) for _ in range(6)]
+            wide, tall = self._even(width * 0.10), self._even(height * 0.17)
             left, top = self._even(width * share), self._road - tall - self._even(height * 0.08)
-            patches.append((left, top, wide, tall, versions))
-            half = slice(0, wide // 2)
-            for row in range(top // 2, (top + tall) // 2):
-                start = row * (width // 2) + left // 2
-                self._u[start : start + wide // 2] = bytes([108])[half] * (wide // 2)
-                self._v[start : start + wide // 2] = bytes([112]) * (wide // 2)
+            runs = []
+            for row in range(tall):
+                height_share = (row + 0.5) / tall * 2 - 1
+                half = self._even(wide / 2 * (1 - height_share * height_share) ** 0.5)
+                runs.append((left + wide // 2 - half, half * 2))
+            for row in range(0, tall - tall % 2, 2):
+                start = (top + row) // 2 * (width // 2) + runs[row][0] // 2
+                run = runs[row][1] // 2
+                self._u[start : start + run] = bytes([108]) * run
+                self._v[start : start + run] = bytes([112]) * run
+            trunk = max(4, self._even(wide / 14))
             self._fill(
-                left + wide // 2, top + tall, max(4, wide // 14), self._even(height * 0.08), (50, 120, 138)
+                left + wide // 2 - trunk // 2, top + tall, trunk, self._even(height * 0.08), (50, 120, 138)
             )
+            versions = [self._random.randbytes(wide * tall).translate(leaves) for _ in range(6)]
+            patches.append((top, wide, runs, versions))
         return patches
 
     # moving things
 
     def _place_grain(self, planes: Planes) -> None:
         stride = self._width
-        for left, top, wide, tall, versions in self._grain:
+        for top, wide, runs, versions in self._grain:
             leaves = self._random.choice(versions)
-            for row in range(tall):
+            for row, (left, run) in enumerate(runs):
                 start = (top + row) * stride + left
-                planes.y[start : start + wide] = leaves[row * wide : (row + 1) * wide]
+                planes.y[start : start + run] = leaves[row * wide : row * wide + run]
 
     def _place_mover(self, planes: Planes, mover: _Mover, seconds: float) -> None:
         track = self._width + 2 * mover.width

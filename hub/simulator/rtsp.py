@@ -300,7 +300,10 @@ class _Connection:
             return _Reply(454 if key not in known else 455)  # one track per stream: nothing is left to set up
         if len(known) >= self._device.preset.rtsp.max_sessions:
             return _Reply(453)
-        transport = await self._transport(request.headers.get("transport", ""))
+        try:
+            transport = await self._transport(request.headers.get("transport", ""))
+        except OSError:
+            return _Reply(453)  # no pair of UDP ports is free
         if transport is None:
             return _Reply(461)
         session = _Session(self._server, self, found[0], request.uri, transport)
@@ -563,7 +566,7 @@ def _sdp(device: Device, stream: StreamScript, sets: ParameterSets) -> bytes:
     family = "IP6" if ":" in device.host else "IP4"
     lines = [
         "v=0",
-        f"o=- {abs(hash(device.serial)) % 10**9} 1 IN {family} {device.host}",
+        f"o=- {device.serial.removeprefix('CHS').lstrip('0') or '1'} 1 IN {family} {device.host}",
         f"s={device.preset.title}",
         f"c=IN {family} {'::' if family == 'IP6' else '0.0.0.0'}",  # noqa: S104 - the SDP's "any", nothing is bound
         "t=0 0",

@@ -265,7 +265,7 @@ def _video_coder(stream: StreamScript) -> Any:
     else:
         # x265 takes its own settings; one thread, since several encoders share few cores
         options["x265-params"] = (
-            f"pools=none:frame-threads=1:bframes=0:repeat-headers=1:log-level=none:scenecut=0:open-gop=0:info=0"
+            f"pools=none:frame-threads=1:bframes=0:repeat-headers=1:log-level=none:scenecut=0:open-gop=0:info=0:rd=1:early-skip=1:max-merge=1"
             f":keyint={stream.gov_length}:min-keyint={stream.gov_length}:vbv-maxrate={kbps}:vbv-bufsize={kbps}"
         )
     context.options = options
