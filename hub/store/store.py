@@ -295,7 +295,11 @@ def _sqlite_engines(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
     reader = create_async_engine(url, pool_size=READERS, max_overflow=READERS)
     writer = create_async_engine(url, pool_size=1, max_overflow=0)
     _prepare(reader, "BEGIN", ("PRAGMA query_only=ON",))
-    _prepare(writer, "BEGIN IMMEDIATE", ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL"))
+    _prepare(
+        writer,
+        "BEGIN IMMEDIATE",
+        ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA secure_delete=ON"),
+    )
     return reader, writer
 
 

@@ -90,6 +90,7 @@ cameras = Table(
     Column("sharing", String(16), nullable=False),
     Column("consent_state", String(16), nullable=False),
     Column("health", String(16), nullable=False),
+    Column("shown_since", UtcTime, nullable=False),
     Column("next_change_at", UtcTime, nullable=True),
     Column("paused", Boolean, nullable=False),
     Column("paused_until", UtcTime, nullable=True),

@@ -233,6 +233,7 @@ def upgrade() -> None:
         sa.Column("sharing", sa.String(length=16), nullable=False),
         sa.Column("consent_state", sa.String(length=16), nullable=False),
         sa.Column("health", sa.String(length=16), nullable=False),
+        sa.Column("shown_since", columns.UtcTime(), nullable=False),
         sa.Column("next_change_at", columns.UtcTime(), nullable=True),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("paused_until", columns.UtcTime(), nullable=True),
