@@ -1,0 +1,229 @@
+"""The TCP connection of one session: bytes in, responses to those who wait, frames to the receiver."""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.deadline import Deadline
+from adapters.errors import AdapterError, RemoteProtocolError, TimedOut, Unreachable
+from adapters.rtsp.message import Frame, Headers, MessageParser, Request, Response, encode_frame
+from adapters.rtsp.session import Session
+from adapters.rtsp.tolerance import Tolerance, Violation
+from standards.reason import Reason
+
+MAX_WRITE_BACKLOG = 262_144  # bytes a camera may leave unread before it counts as dead
+
+
+def remote_error(violation: Violation, *, peer: str, operation: str) -> RemoteProtocolError:
+    """Return a violation as the error that leaves the adapter, with peer and operation."""
+    hint = (
+        "Check that the port is the camera's RTSP port (554 as a rule)"
+        if violation.reason is Reason.NOT_THE_PROTOCOL
+        else "Update the camera's firmware, or report its model"
+    )
+    return RemoteProtocolError(
+        f"{operation} of {peer}: {violation}",
+        reason=violation.reason,
+        excerpt=violation.excerpt,
+        spec=violation.spec,
+        peer=peer,
+        operation=operation,
+        hint=hint,
+    )
+
+
+class Connection(asyncio.Protocol):
+    """Reads by callback: no task and no wake-up per packet."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        peer: str,
+        on_frame: Callable[[int, bytes], None],
+        on_lost: Callable[[AdapterError], None],
+    ) -> None:
+        self._session = session
+        self._parser = MessageParser(session.tolerances)
+        self._peer = peer
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self._transport: asyncio.WriteTransport | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._waiting: dict[int, asyncio.Future[Response]] = {}
+        self._operation = "RTSP connect"
+        self.failure: AdapterError | None = None
+        self.received = 0  # bytes
+
+    def attach(self, writer: asyncio.StreamWriter) -> None:
+        """Take over an open connection; its stream reader is not used any more."""
+        self._writer = writer  # a writer that is collected closes its transport
+        self._transport = writer.transport
+        self._transport.set_protocol(self)
+
+    @property
+    def channels(self) -> set[int]:
+        """Return the interleaved channels in use."""
+        return self._parser.channels
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether nothing can be sent any more."""
+        return self.failure is not None or self._transport is None or self._transport.is_closing()
+
+    # asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the bytes and hand everything on."""
+        self.received += len(data)
+        try:
+            events = self._parser.feed(data)
+            for event in events:
+                if type(event) is Frame:
+                    self._on_frame(event.channel, event.data)
+                elif type(event) is Response:
+                    self._answer(event)
+                elif type(event) is Request:
+                    self._serve(event)
+        except Violation as violation:
+            self._fail(remote_error(violation, peer=self._peer, operation=self._operation))
+        except AdapterError as error:
+            self._fail(error)
+
+    def eof_received(self) -> bool:
+        """Close our half too."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits."""
+        if self.failure is not None:
+            return
+        error: AdapterError
+        if self._waiting and self._parser.pending:
+            error = RemoteProtocolError(
+                f"{self._operation} of {self._peer}: the reply is cut short, the camera closed the connection "
+                f"after {self._parser.pending} bytes of it",
+                reason=Reason.MALFORMED_RTSP,
+                peer=self._peer,
+                operation=self._operation,
+                hint="Restart the camera; update its firmware if it happens again",
+            )
+        elif self._waiting and not self.received:
+            error = RemoteProtocolError(
+                f"{self._operation} of {self._peer}: the connection was closed without an answer",
+                reason=Reason.EMPTY_REPLY,
+                peer=self._peer,
+                operation=self._operation,
+                hint="Check that the port is the camera's RTSP port, and that it allows another client",
+            )
+        else:
+            error = Unreachable(
+                f"{self._peer} closed the connection",
+                peer=self._peer,
+                operation=self._operation,
+                hint="Check the camera's power and network, and that it allows another client",
+            )
+        self._fail(error)
+
+    # requests
+
+    def send(self, data: bytes) -> None:
+        """Write bytes; a camera that reads nothing any more is dropped instead of filling memory."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > MAX_WRITE_BACKLOG:
+            self._fail(
+                Unreachable(
+                    f"{self._peer} takes no data any more",
+                    peer=self._peer,
+                    operation=self._operation,
+                    hint="Restart the camera",
+                )
+            )
+            return
+        transport.write(data)
+
+    def send_frame(self, channel: int, data: bytes) -> None:
+        """Write one interleaved frame."""
+        self.send(encode_frame(channel, data))
+
+    async def exchange(
+        self, sequence: int, request: Request, deadline: Deadline, *, operation: str, limit_s: float
+    ) -> Response:
+        """Send a request and wait for its response.
+
+        Raises:
+            TimedOut: no answer; the phase is the operation.
+            RemoteProtocolError: the answer is not RTSP, or cut short.
+            Unreachable: the connection is gone.
+        """
+        if self.failure is not None:
+            self._session.give_up(sequence)
+            raise self.failure
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting[sequence] = future
+        self._operation = operation
+        self.send(request.encode())
+        try:
+            async with deadline.phase(operation, limit_s, peer=self._peer):
+                return await future
+        except TimedOut as error:
+            self._session.give_up(sequence)
+            if self._parser.pending:
+                raise RemoteProtocolError(
+                    f"{operation} of {self._peer}: the reply is cut short, {self._parser.pending} bytes came and "
+                    f"then nothing for {error.waited_s:.1f} s",
+                    reason=Reason.MALFORMED_RTSP,
+                    peer=self._peer,
+                    operation=operation,
+                    hint="Restart the camera; update its firmware if it happens again",
+                ) from error
+            raise TimedOut(
+                operation,
+                waited_s=error.waited_s,
+                peer=self._peer,
+                hint="Check that the camera is not overloaded and that the port is its RTSP port",
+            ) from error
+        finally:
+            self._waiting.pop(sequence, None)
+            self._session.give_up(sequence)
+
+    def _answer(self, response: Response) -> None:
+        sequence = self._session.match(response)
+        future = self._waiting.get(sequence) if sequence is not None else None
+        if future is not None and not future.done():
+            future.set_result(response)
+
+    def _serve(self, request: Request) -> None:
+        """Answer a request of the camera (quirk 27): OPTIONS is granted, nothing else is implemented here."""
+        self._session.tolerances.note(Tolerance.SERVER_REQUEST)
+        sequence = request.headers.get("CSeq") or "0"
+        ok = request.method == "OPTIONS"
+        fields: tuple[tuple[str, str], ...] = (("CSeq", "".join(filter(str.isdigit, sequence))[:10] or "0"),)
+        if ok:
+            fields += (("Public", "OPTIONS"),)
+        self.send(Response(200 if ok else 501, "OK" if ok else "Not Implemented", Headers(fields)).encode())
+
+    # the end
+
+    def _fail(self, error: AdapterError) -> None:
+        if self.failure is not None:
+            return
+        self.failure = error
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)
+        self.abort()
+        self._on_lost(error)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close after what is written has gone out. Silent: `on_lost` is not called any more."""
+        if self.failure is None:
+            self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()

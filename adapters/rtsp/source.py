@@ -1,0 +1,197 @@
+"""An open stream for relaying: delivers access units until the camera or the hub ends it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from adapters.deadline import Deadline
+from adapters.errors import AdapterError, AuthenticationFailed, LocalProtocolError, TimedOut, Unreachable
+from adapters.port import AccessUnit, ProbeContext, Track
+from adapters.rtsp.client import RtspClient
+from adapters.rtsp.policy import DEFAULT, Policies
+from adapters.secret import Credential
+from adapters.target import Target
+
+log = structlog.get_logger()
+_TICK_S = 0.5
+
+
+class RtspSource:
+    """A `MediaSource` over one RTSP session."""
+
+    def __init__(
+        self,
+        target: Target,
+        credential: Credential | None,
+        context: ProbeContext,
+        *,
+        policies: Policies = DEFAULT,
+    ) -> None:
+        self.client = RtspClient(target, credential, context, policies=policies, on_lost=self._end)
+        self._policies = policies
+        self._context = context
+        self._backlog: deque[AccessUnit] = deque(maxlen=policies.backlog_units)
+        self._sink: Callable[[AccessUnit], None] = self._backlog.append
+        self._failure: AdapterError | None = None
+        self._ended = asyncio.Event()
+        self._closed = False
+        self._played_s = 0.0
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Return the tracks that were set up."""
+        return tuple(opened.track for opened in self.client.tracks)
+
+    async def open(self, deadline: Deadline, *, tcp: bool, audio: bool) -> None:
+        """Go from connect to PLAY. After an error the session is closed.
+
+        Raises:
+            AdapterError: as `RtspClient` says, with the failing step.
+        """
+        client = self.client
+        try:
+            await client.connect(deadline)
+            await client.options(deadline)
+            description = await client.describe(deadline)
+            receivable = description.receivable()
+            video = next((media for media in receivable if media.kind == "video"), None)
+            if video is None:
+                raise no_video(client)
+            await client.setup(video, deadline, deliver=self._deliver, tcp=tcp)
+            if audio:
+                heard = next((media for media in receivable if media.kind == "audio"), None)
+                if heard is not None:
+                    over_tcp = client.tracks[0].channels is not None
+                    await client.setup(heard, deadline, deliver=self._deliver, tcp=over_tcp)
+            await client.play(deadline)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._played_s = client.now()
+
+    async def run(self, sink: Callable[[AccessUnit], None]) -> None:
+        """Deliver access units to `sink` until the source ends.
+
+        Raises:
+            Unreachable: the camera closed the connection, or said goodbye.
+            TimedOut: phase ``media``: no RTP for `silence_s`.
+            AdapterError: the camera broke the protocol.
+            LocalProtocolError: the sink failed (our bug).
+        """
+        self._sink = sink
+        while self._backlog and self._failure is None and not self._closed:
+            self._deliver(self._backlog.popleft())
+        try:
+            await self._maintain()
+        finally:
+            self._sink = self._backlog.append
+        if self._failure is not None:
+            raise self._failure
+
+    async def aclose(self) -> None:
+        """Tear the session down politely within 2 s. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ended.set()
+        await self.client.teardown()
+
+    def _deliver(self, unit: AccessUnit) -> None:
+        if self._closed or self._failure is not None:
+            return
+        try:
+            self._sink(unit)
+        except AdapterError:
+            raise
+        except Exception as error:
+            log.exception("rtsp.sink_failed", peer=self.client.peer)
+            raise LocalProtocolError(
+                "the receiver of the media failed", peer=self.client.peer, operation="media"
+            ) from error
+
+    def _end(self, error: AdapterError) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._ended.set()
+
+    async def _maintain(self) -> None:
+        """Wait for the end; meanwhile send keep-alives and receiver reports and watch for silence."""
+        client, policies = self.client, self._policies
+        every_s = min(client.session.timeout_s / 2, policies.keepalive_cap_s)
+        next_keepalive_s = client.now() + every_s
+        next_report_s = client.now() + policies.report_every_s
+        keepalive: asyncio.Task[None] | None = None
+        try:
+            while not self._ended.is_set():
+                await self._wait_for_end()
+                now_s = client.now()
+                if self._ended.is_set():
+                    break
+                self._watch(now_s)
+                if now_s >= next_report_s:
+                    client.send_receiver_reports()
+                    next_report_s = now_s + policies.report_every_s
+                if keepalive is not None and keepalive.done():
+                    refused = isinstance(keepalive.exception(), AuthenticationFailed)
+                    keepalive = None
+                    if refused:
+                        next_keepalive_s = float(
+                            "inf"
+                        )  # nothing that carries a refused credential is sent again
+                if now_s >= next_keepalive_s and keepalive is None:
+                    next_keepalive_s = now_s + every_s
+                    deadline = Deadline.after(self._context.clock, policies.answer_s)
+                    keepalive = asyncio.create_task(client.keep_alive(deadline))
+        finally:
+            if keepalive is not None:
+                keepalive.cancel()
+                await asyncio.gather(keepalive, return_exceptions=True)
+
+    async def _wait_for_end(self) -> None:
+        try:
+            async with asyncio.timeout(_TICK_S):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+
+    def _watch(self, now_s: float) -> None:
+        """End the source after silence or a goodbye."""
+        client = self.client
+        last_s = max(
+            (opened.receiver.last_packet_s or self._played_s for opened in client.tracks), default=now_s
+        )
+        video = client.tracks[0].receiver
+        if video.said_goodbye and now_s - last_s > 1.0:
+            self._end(
+                Unreachable(
+                    f"{client.peer} ended the stream (RTCP BYE)",
+                    peer=client.peer,
+                    operation="media",
+                    hint="The stream comes back when the camera offers it again",
+                )
+            )
+        elif now_s - last_s > self._policies.silence_s:
+            self._end(
+                TimedOut(
+                    "media",
+                    waited_s=now_s - last_s,
+                    peer=client.peer,
+                    hint="Check the camera; over UDP, also that its packets may pass, or use TCP",
+                )
+            )
+
+
+def no_video(client: RtspClient) -> AdapterError:
+    """Return the error for a description without a video track."""
+    from adapters.errors import RemoteProtocolError
+    from standards.reason import Reason
+
+    return RemoteProtocolError(
+        f"RTSP DESCRIBE of {client.peer}: the session description has no video track",
+        reason=Reason.MALFORMED_MEDIA,
+        peer=client.peer,
+        operation="RTSP DESCRIBE",
+        hint="Check the path of the address: this stream carries no picture",
+    )
