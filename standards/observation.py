@@ -6,6 +6,7 @@ An observation is about one named fact (`standards.facts`). It is either `Observ
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -170,11 +171,13 @@ def freeze(value: Any) -> Value:
 
 
 def thaw(value: Value) -> Any:
-    """Turn an immutable value back into JSON lists and dicts."""
+    """Turn an immutable value back into JSON lists and dicts; a float that is not finite into its name."""
     if isinstance(value, Mapping):
         return {k: thaw(v) for k, v in value.items()}
     if isinstance(value, tuple):
         return [thaw(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value
 
 
