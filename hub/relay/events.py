@@ -1,0 +1,60 @@
+"""What the relay tells the hub, and what the hub tells the relay about a camera."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from adapters.secret import Credential
+
+State = Literal["opening", "live", "stalled", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """One camera's stream: what a worker needs to pull it, and nothing else."""
+
+    camera_id: str
+    url: str  # without credential
+    credential: Credential | None
+    transport: str = "tcp"  # tcp | udp
+    codec: str = ""  # as the catalog knows it: H264 H265 JPEG ...; "" where unknown
+    device: str = ""  # the gate's key of the device
+
+
+class ViewerConnected(msgspec.Struct, frozen=True, tag=True):
+    """The viewer's transport stands; frames flow as soon as the camera gives any."""
+
+    viewer_id: str
+
+
+class ViewerEnded(msgspec.Struct, frozen=True, tag=True):
+    """No more frames go to this viewer.
+
+    `code`: what `stop` was called with, or ``lease_expired``, ``not_connected`` (no DTLS within 15 s), ``dtls_failed``,
+    ``viewer_left`` (it said goodbye), ``viewer_gone`` (30 s without an ICE check), ``send_failed``,
+    ``codec_not_playable``, ``relay_restarted``, ``relay_stopped``, or the code of the error that ended the camera for
+    good (``login_refused``, ``cooling_down``, ...).
+    """
+
+    viewer_id: str
+    code: str
+
+
+class SourceState(msgspec.Struct, frozen=True, tag=True):
+    """A camera's pull changed: ``opening``, ``live``, ``stalled`` (no frame for 3 s) or ``offline``.
+
+    `since` is when it began to be so (UTC), `code` and `detail` say why where it is not live, `last_frame_age_s` is the
+    age of the newest picture, -1 where there was none.
+    """
+
+    camera_id: str
+    state: State
+    since: datetime
+    code: str = ""
+    detail: str = ""
+    last_frame_age_s: float = -1.0
+
+
+RelayEvent = ViewerConnected | ViewerEnded | SourceState

@@ -1,0 +1,136 @@
+"""One camera's packets to all of its viewers, by one task.
+
+A viewer is only an index into the camera's ring: one that takes its time falls behind and skips to a key frame, it
+never holds anybody up, and nothing is queued for it. Long runs (a key frame, a viewer that starts) leave in portions
+of a few milliseconds, so that they do not burst a jitter buffer or a narrow uplink.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from hub.relay.ring import Packet, PacketRing
+from hub.relay.source import Picture
+from hub.relay.timeline import Timeline
+from hub.relay.transport import SendFailed
+from hub.relay.viewer import Viewer
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE: Final = 64  # packets of a picture that go out in one go
+_PORTION: Final = 24  # and per step where there are more: 24 x 1.2 kB each 4 ms is 58 Mbit/s
+_STEP_S: Final = 0.004
+_TURN_S: Final = 0.004  # work without giving other cameras, handshakes and checks their turn
+_LATE_TICKS: Final = 2 * 90_000  # a viewer further behind skips to the newest key frame
+
+
+class Fanout:
+    """The viewers of one camera and the ring they read."""
+
+    def __init__(self, camera_id: str, on_ended: Callable[[Viewer, str], None]) -> None:
+        self.camera_id = camera_id
+        self.ring = PacketRing()
+        self.viewers: dict[str, Viewer] = {}
+        self._timeline = Timeline()
+        self._on_ended = on_ended
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._waiting = False  # some viewer waits for a key frame
+        self._task = asyncio.create_task(self._run(), name=f"fan-out {camera_id}")
+
+    def reopened(self) -> None:
+        """Expect a new clock: the camera was opened anew."""
+        self._timeline.reopened()
+
+    def picture(self, picture: Picture) -> None:
+        """Take one picture from the source."""
+        tick = self._timeline.map(picture.timestamp, picture.clock_rate_hz, picture.arrived_s)
+        self.ring.append(picture.payloads, tick, key_frame=picture.key_frame)
+        if picture.key_frame and self._waiting:
+            self._waiting = False
+            for viewer in self.viewers.values():
+                if viewer.ring is self.ring and viewer.next_index is None:
+                    viewer.begin()
+        self._wake.set()
+
+    def attach(self, viewer: Viewer) -> None:
+        """Let a connected viewer receive."""
+        viewer.attach(self.ring)
+        if viewer.next_index is None:
+            self._waiting = True
+        self._wake.set()
+
+    def tick(self, now_s: float) -> int:
+        """Return the tick of this moment (monotonic seconds), for sender reports."""
+        return self._timeline.at(now_s)
+
+    async def aclose(self) -> None:
+        """Stop sending. Idempotent."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                if await self._pump():
+                    self._loop.call_later(_STEP_S, self._wake.set)
+            except (
+                Exception
+            ):  # one viewer's fault is handled below; this is ours, and must not end the camera
+                log.exception("relay.fanout.fault", camera_id=self.camera_id)
+                await asyncio.sleep(0.1)
+
+    async def _pump(self) -> bool:
+        """Send every viewer what it lacks; return whether some lack more."""
+        ring, loop = self.ring, self._loop
+        more = False
+        turn_ends_s = loop.time() + _TURN_S
+        runs: dict[tuple[int, int], list[Packet]] = {}
+        for viewer in list(self.viewers.values()):
+            index = viewer.next_index
+            if index is None or viewer.ended:
+                continue
+            head = ring.head
+            lacks = head - index
+            if lacks <= 0:
+                continue
+            now = loop.time()
+            if viewer.lease_until_s < now:
+                continue  # the hub no longer vouches for this viewer; the engine ends it
+            if index < ring.base or (lacks > _AT_ONCE and self._late(viewer, index)):
+                viewer.skipped += lacks
+                viewer.begin()
+                if viewer.next_index is None:
+                    self._waiting = True
+                    continue
+                index = viewer.next_index
+                lacks = head - index
+            stop = head
+            if lacks > _AT_ONCE:
+                stop, more = index + _PORTION, True
+            run = runs.get((index, stop))
+            if run is None:
+                run = runs[(index, stop)] = ring.run(index, stop)
+            try:
+                viewer.send(run)
+            except SendFailed:
+                self._on_ended(viewer, "send_failed")
+            if now > turn_ends_s:
+                await asyncio.sleep(0)
+                turn_ends_s = loop.time() + _TURN_S
+        return more
+
+    def _late(self, viewer: Viewer, index: int) -> bool:
+        """Tell whether a viewer is so far behind that a newer key frame serves it better."""
+        packet = self.ring.get(index)
+        if packet is None:
+            return True
+        return (
+            self.ring.timestamp - packet.timestamp > _LATE_TICKS
+            and self.ring.key_frame_since(index + 1) is not None
+            and not viewer.catching_up(packet)
+        )

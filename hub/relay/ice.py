@@ -1,0 +1,253 @@
+"""ICE-lite (RFC 8445 2.5) on one UDP port per worker.
+
+Every viewer shares the port. A binding request finds its viewer by our user name fragment and proves the viewer's
+password (MESSAGE-INTEGRITY); from then on that source address is the viewer's. DTLS and RTCP are taken only from such
+addresses, and nothing is ever sent to an address that has not proved itself, so the port cannot be made to reflect.
+A binding request that is still answered is the viewer's consent to receive (RFC 7675).
+"""
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aioice import stun
+from aioice.ice import get_host_addresses
+
+from hub.relay.transport import Address
+
+_RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
+_DATAGRAM_MAX = 2048
+_MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
+_SEND_BUFFER = 8 << 20
+_RECEIVE_BUFFER = 4 << 20
+_USERNAME = 0x0006
+_BINDING_REQUEST = 0x0001
+_COOKIE = struct.pack("!I", stun.COOKIE)
+
+
+class Heard(Protocol):
+    """What a viewer does with what comes from its addresses."""
+
+    def checked(self) -> None:
+        """A valid connectivity check came, the first or a later one."""
+
+    def dtls(self, data: bytes) -> None:
+        """A DTLS record came."""
+
+    def rtcp(self, data: bytes) -> None:
+        """An SRTP or SRTCP packet came."""
+
+
+@dataclass(slots=True, eq=False)
+class IcePeer:
+    """One viewer on the port."""
+
+    remote_ufrag: str
+    heard: Heard
+    ufrag: str = field(default_factory=lambda: secrets.token_hex(8))
+    pwd: str = field(default_factory=lambda: secrets.token_hex(16))
+    sock: socket.socket | None = None  # of the pair in use; None until a check came
+    address: Address = ("", 0)
+    nominated: bool = False
+    last_check_s: float = 0.0  # event loop time
+    addresses: list[tuple[int, Address]] = field(default_factory=list)
+
+
+class UdpPort:
+    """The worker's UDP port: one socket per bound address, all on the same port number."""
+
+    def __init__(self, public_addresses: tuple[str, ...] = ()) -> None:
+        self._public = public_addresses
+        self._sockets: list[socket.socket] = []
+        self._by_ufrag: dict[str, IcePeer] = {}
+        self._by_address: dict[tuple[int, Address], IcePeer] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.refused = 0  # datagrams from nobody, or with a wrong password
+
+    def open(self, hosts: tuple[str, ...], port: int) -> int:
+        """Bind `port` (0 picks one) on each host, IPv4 or IPv6, and begin to read. Return the port.
+
+        Raises:
+            OSError: the first host cannot be bound; names nothing but the system's reason.
+        """
+        self._loop = asyncio.get_running_loop()
+        for place, host in enumerate(hosts):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            try:
+                sock = socket.socket(family, socket.SOCK_DGRAM)
+            except OSError:
+                if place == 0:
+                    raise
+                continue  # no IPv6 on this machine
+            try:
+                sock.setblocking(False)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+                sock.bind((host, port))
+            except OSError:
+                sock.close()
+                if place == 0:
+                    raise
+                continue
+            port = int(sock.getsockname()[1])
+            self._sockets.append(sock)
+            self._loop.add_reader(sock, self._readable, sock)
+        return port
+
+    def close(self) -> None:
+        """Stop reading and give the port back. Idempotent."""
+        for sock in self._sockets:
+            if self._loop is not None:
+                self._loop.remove_reader(sock)
+            sock.close()
+        self._sockets.clear()
+        self._by_ufrag.clear()
+        self._by_address.clear()
+
+    def candidates(self) -> list[tuple[str, int]]:
+        """Return the (address, port) pairs to tell a browser, best first.
+
+        The configured public addresses, else the addresses of the interfaces; on a socket bound to one address, that
+        one. A machine without any interface but loopback offers loopback.
+        """
+        found: list[tuple[str, int]] = []
+        for sock in self._sockets:
+            host, port = sock.getsockname()[:2]
+            v6 = sock.family == socket.AF_INET6
+            if self._public:
+                found += [(a, port) for a in self._public if (":" in a) == v6]
+            elif ipaddress.ip_address(host).is_unspecified:
+                found += [(a.partition("%")[0], port) for a in _interface_addresses(v6=v6)]
+            else:
+                found.append((host, port))
+        if not found and self._sockets:
+            sock = self._sockets[0]
+            loopback = "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
+            found.append((loopback, int(sock.getsockname()[1])))
+        return found
+
+    def register(self, peer: IcePeer) -> None:
+        """Let a viewer's checks be answered."""
+        self._by_ufrag[peer.ufrag] = peer
+
+    def unregister(self, peer: IcePeer) -> None:
+        """Forget a viewer: its checks are no longer answered, so that its browser notices. Idempotent."""
+        self._by_ufrag.pop(peer.ufrag, None)
+        for key in peer.addresses:
+            if self._by_address.get(key) is peer:
+                del self._by_address[key]
+        peer.addresses.clear()
+        peer.sock = None
+
+    def _readable(self, sock: socket.socket) -> None:
+        number = sock.fileno()
+        for _ in range(_RECEIVE_BATCH):
+            try:
+                data, address = sock.recvfrom(_DATAGRAM_MAX)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier send; the next datagram is behind it
+            if not data:
+                continue
+            first = data[0]  # RFC 7983: what a datagram is
+            if first < 4:
+                self._stun(sock, data, address)
+                continue
+            peer = self._by_address.get((number, address))
+            if peer is None:
+                self.refused += 1
+            elif 20 <= first <= 63:
+                peer.heard.dtls(data)
+            elif 128 <= first <= 191:
+                peer.heard.rtcp(data)
+
+    def _stun(self, sock: socket.socket, data: bytes, address: Address) -> None:
+        # Cheap tests first: a flood of requests with unknown names costs one walk over the attributes each.
+        ours, theirs = _username(data)
+        peer = self._by_ufrag.get(ours)
+        if peer is None or theirs != peer.remote_ufrag:
+            self.refused += 1
+            return
+        try:
+            message = stun.parse_message(data)
+            valid = message.check_message_integrity(peer.pwd.encode())
+        except (ValueError, struct.error, KeyError):
+            valid = False
+        if not valid:
+            self.refused += 1
+            return
+        if "ICE-CONTROLLED" in message.attributes:
+            self._reply(
+                sock,
+                address,
+                message,
+                peer,
+                attributes={"ERROR-CODE": (487, "Role Conflict")},
+                kind=stun.Class.ERROR,
+            )
+            return
+        key = (sock.fileno(), address)
+        if self._by_address.get(key) is not peer:
+            if len(peer.addresses) >= _MAX_ADDRESSES:
+                self._by_address.pop(peer.addresses.pop(0), None)
+            peer.addresses.append(key)
+            self._by_address[key] = peer
+        nominated = "USE-CANDIDATE" in message.attributes
+        if peer.sock is None or nominated:
+            peer.sock, peer.address = sock, address
+            peer.nominated = peer.nominated or nominated
+        if self._loop is not None:
+            peer.last_check_s = self._loop.time()
+        host, port = str(address[0]).partition("%")[0], address[1]
+        self._reply(
+            sock,
+            address,
+            message,
+            peer,
+            attributes={"XOR-MAPPED-ADDRESS": (host, port)},
+            kind=stun.Class.RESPONSE,
+        )
+        peer.heard.checked()
+
+    @staticmethod
+    def _reply(
+        sock: socket.socket,
+        address: Address,
+        request: stun.Message,
+        peer: IcePeer,
+        *,
+        attributes: dict[str, object],
+        kind: stun.Class,
+    ) -> None:
+        response = stun.Message(stun.Method.BINDING, kind, request.transaction_id, attributes)
+        response.add_message_integrity(peer.pwd.encode())
+        try:
+            sock.sendto(bytes(response), address)
+        except OSError:
+            return  # the browser repeats its check
+
+
+def _username(data: bytes) -> tuple[str, str]:
+    """Return (our fragment, the peer's fragment) of a binding request; empty strings where it is none."""
+    if len(data) < 20 or data[4:8] != _COOKIE or int.from_bytes(data[0:2], "big") != _BINDING_REQUEST:
+        return "", ""
+    position, end = 20, len(data)
+    while position + 4 <= end:
+        kind, size = struct.unpack_from("!HH", data, position)
+        position += 4
+        if kind == _USERNAME:
+            ours, _, theirs = data[position : position + size].decode("ascii", "replace").partition(":")
+            return ours, theirs
+        position += size + (-size % 4)
+    return "", ""
+
+
+def _interface_addresses(*, v6: bool) -> list[str]:
+    return [str(address) for address in get_host_addresses(not v6, v6)]

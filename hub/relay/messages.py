@@ -1,0 +1,217 @@
+"""What hub and worker say to each other: length-prefixed JSON over an inherited socket pair.
+
+The hub opens with `Start`; the worker answers `Ready` (or `Failed`, and ends). Either side that reads the end of the
+socket stops: the worker stops every frame at once, the hub starts another worker.
+"""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+
+from hub.relay.events import SourceState, ViewerConnected, ViewerEnded
+
+MAX_MESSAGE = 1 << 20
+_LENGTH = 4
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """The first word: where to bind and what may be dialled."""
+
+    hosts: tuple[str, ...]
+    port: int
+    public_addresses: tuple[str, ...]
+    max_viewers: int
+    max_cameras: int
+    log_level: str
+    log_format: str
+
+
+class Network(msgspec.Struct, frozen=True, tag=True):
+    """The dialer's rules: allowed ranges as text, whether public addresses may be dialled, where the hub listens."""
+
+    allow: tuple[str, ...]
+    public: bool
+    listeners: tuple[tuple[str, int], ...]
+
+
+class View(msgspec.Struct, frozen=True, tag=True):
+    """Answer an offer. Carries one camera's credential, in memory, over a socket that no other process holds."""
+
+    request: int
+    viewer_id: str
+    camera_id: str
+    url: str
+    user: str | None
+    password: str
+    transport: str
+    codec: str
+    device: str
+    audio: bool
+    offer: str
+
+
+class Trickle(msgspec.Struct, frozen=True, tag=True):
+    """Take a browser's candidates."""
+
+    request: int
+    viewer_id: str
+    fragment: str
+
+
+class Renew(msgspec.Struct, frozen=True, tag=True):
+    """These viewers are still allowed."""
+
+    viewer_ids: tuple[str, ...]
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """End a viewer; answered by `Done` once no packet leaves any more."""
+
+    request: int
+    viewer_id: str
+    code: str
+
+
+class Count(msgspec.Struct, frozen=True, tag=True):
+    """Ask for the counters."""
+
+    request: int
+
+
+class CooldownIs(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `CooldownOf`."""
+
+    request: int
+    until: datetime | None
+
+
+FromHub = Start | Network | View | Trickle | Renew | Stop | Count | CooldownIs
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The worker listens."""
+
+    port: int
+    hosts: tuple[str, ...]
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker cannot work; it ends."""
+
+    detail: str
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `View`."""
+
+    request: int
+    sdp: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A request was carried out."""
+
+    request: int
+
+
+class Counted(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Count`."""
+
+    request: int
+    counters: dict[str, int]
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """A request was refused: the fields of `RelayRefused`."""
+
+    request: int
+    status: int
+    code: str
+    detail: str
+    retry_after_s: float
+
+
+class CooldownOf(msgspec.Struct, frozen=True, tag=True):
+    """Ask until when a device's credential must not be sent."""
+
+    request: int
+    device: str
+
+
+class CooldownStarted(msgspec.Struct, frozen=True, tag=True):
+    """A device refused its credential."""
+
+    device: str
+    until: datetime
+
+
+FromWorker = (
+    Ready
+    | Failed
+    | Answer
+    | Done
+    | Counted
+    | Refused
+    | CooldownOf
+    | CooldownStarted
+    | ViewerConnected
+    | ViewerEnded
+    | SourceState
+)
+
+_encoder = msgspec.json.Encoder()
+_from_hub: msgspec.json.Decoder[FromHub] = msgspec.json.Decoder(FromHub)
+_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
+
+
+class Broken(Exception):
+    """The other side sent what is no message: the connection cannot be used any more."""
+
+
+def pack(message: FromHub | FromWorker) -> bytes:
+    """Return a message as it goes over the socket.
+
+    Raises:
+        ValueError: it is longer than `MAX_MESSAGE`.
+    """
+    body = _encoder.encode(message)
+    if len(body) > MAX_MESSAGE:
+        raise ValueError(f"a relay message of {len(body)} bytes is longer than {MAX_MESSAGE}")
+    return len(body).to_bytes(_LENGTH, "big") + body
+
+
+async def _body(reader: asyncio.StreamReader) -> bytes | None:
+    try:
+        size = int.from_bytes(await reader.readexactly(_LENGTH), "big")
+        if size > MAX_MESSAGE:
+            raise Broken(f"a relay message of {size} bytes was announced")
+        return await reader.readexactly(size)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+async def read_from_hub(reader: asyncio.StreamReader) -> FromHub | None:
+    """Return the hub's next message, `None` at the end of the socket.
+
+    Raises:
+        Broken: it cannot be read.
+    """
+    body = await _body(reader)
+    try:
+        return None if body is None else _from_hub.decode(body)
+    except msgspec.DecodeError as error:
+        raise Broken("the hub sent a message that this worker does not know") from error
+
+
+async def read_from_worker(reader: asyncio.StreamReader) -> FromWorker | None:
+    """Return the worker's next message, `None` at the end of the socket.
+
+    Raises:
+        Broken: it cannot be read.
+    """
+    body = await _body(reader)
+    try:
+        return None if body is None else _from_worker.decode(body)
+    except msgspec.DecodeError as error:
+        raise Broken("the worker sent a message that this hub does not know") from error

@@ -1,0 +1,357 @@
+"""Offer and answer (RFC 8829, RFC 8840 section 5, RFC 6184 8.2.2): what a browser asks for and what it gets.
+
+aiortc's parser reads the offer; the answer is written here, since its sender, its ICE-lite transport and its choice of
+codec are ours. A browser's offer is hostile input: its size and number of lines are bounded before it is parsed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc.sdp import SessionDescription
+
+from hub.relay.errors import RelayRefused
+from hub.relay.h264 import Sps
+
+MAX_OFFER_BYTES = 1 << 16
+_MAX_LINES = 2000
+_MAX_MEDIA = 16
+_HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
+# Not needed by an ICE-lite answerer, or not understood by the parser; a browser may send hundreds of them.
+_SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid", "a=extmap")
+_G711 = {"PCMU": 0, "PCMA": 8}
+
+# SPS profile -> offered profiles, nearest first. Every decoder of a later profile reads the earlier ones (A.3.2).
+_BASELINE, _CONSTRAINED, _MAIN, _HIGH = "baseline", "constrained-baseline", "main", "high"
+_NEAREST = {
+    _CONSTRAINED: (_CONSTRAINED, _BASELINE, _MAIN, _HIGH),
+    _BASELINE: (_BASELINE, _CONSTRAINED, _MAIN, _HIGH),
+    _MAIN: (_MAIN, _HIGH, _CONSTRAINED, _BASELINE),
+    _HIGH: (_HIGH, _MAIN, _CONSTRAINED, _BASELINE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLine:
+    """One m-line of the offer, as much as an answer needs."""
+
+    kind: str
+    protocol: str
+    mid: str
+    formats: tuple[str, ...]
+    codecs: tuple[Any, ...]  # aiortc's RTCRtpCodecParameters
+    wants: bool  # the viewer is ready to receive here
+    rtcp_mux: bool
+    ufrag: str
+    pwd: str
+    setup: str  # the viewer's DTLS role: auto | client | server | ""
+    fingerprints: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A browser's offer, taken apart."""
+
+    media: tuple[MediaLine, ...]
+    bundle: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Offer":
+        """Read an offer.
+
+        Raises:
+            RelayRefused: 422; names what is wrong.
+        """
+        if len(text) > MAX_OFFER_BYTES or text.count("\n") > _MAX_LINES:
+            raise _unreadable(f"the offer is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
+        if not text.lstrip().startswith("v=0"):
+            raise _unreadable("the body does not begin with v=0: it is not a session description")
+        kept = "\r\n".join(line for line in text.strip().splitlines() if not line.startswith(_SKIPPED))
+        try:
+            described = SessionDescription.parse(kept + "\r\n")
+        # The parser answers malformed lines with whatever its own code trips over.
+        except (
+            AssertionError,
+            AttributeError,
+            IndexError,
+            KeyError,
+            StopIteration,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise _unreadable("a line of the offer is malformed") from error
+        if not described.media:
+            raise _unreadable("the offer has no m-line")
+        if len(described.media) > _MAX_MEDIA:
+            raise _unreadable(f"the offer has more than {_MAX_MEDIA} m-lines")
+        bundle = next((tuple(map(str, g.items)) for g in described.group if g.semantic == "BUNDLE"), ())
+        return cls(tuple(_media_line(media) for media in described.media), bundle)
+
+
+def _media_line(media: Any) -> MediaLine:
+    dtls = media.dtls
+    return MediaLine(
+        kind=str(media.kind),
+        protocol=str(media.profile),
+        mid=str(media.rtp.muxId or ""),
+        formats=tuple(map(str, media.fmt)),
+        codecs=tuple(media.rtp.codecs),
+        wants=media.port != 0 and media.direction in {"recvonly", "sendrecv", None},
+        rtcp_mux=bool(media.rtcp_mux),
+        ufrag=str(media.ice.usernameFragment or ""),
+        pwd=str(media.ice.password or ""),
+        setup=str(dtls.role) if dtls is not None else "",
+        fingerprints=tuple((f.algorithm.lower(), f.value) for f in dtls.fingerprints) if dtls else (),
+    )
+
+
+def _unreadable(what: str) -> RelayRefused:
+    return RelayRefused(
+        422, "offer_unreadable", f"{what}; send the offer of an RTCPeerConnection as application/sdp"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The part of the source that an answer depends on."""
+
+    codec: str  # H264 | H265 | ...
+    sps: Sps | None = None
+    audio_codec: str = ""  # PCMU | PCMA where audio is allowed and the camera sends it, else ""
+
+    @property
+    def words(self) -> str:
+        """Say what the camera sends."""
+        name = {"H264": "H.264", "H265": "H.265 (HEVC)", "JPEG": "MJPEG"}.get(self.codec, self.codec)
+        if self.sps is None:
+            return name
+        return f"{name} {self.sps.profile_name} {self.sps.width}x{self.sps.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What offer and source have in common."""
+
+    video: MediaLine
+    payload_type: int
+    format_parameters: str
+    feedback: tuple[str, ...]
+    audio: MediaLine | None
+    audio_payload_type: int
+
+    @property
+    def our_role(self) -> str:
+        """Return our DTLS role: passive unless the viewer insists on being passive."""
+        return "client" if self.video.setup == "server" else "server"
+
+
+def negotiate(offer: Offer, source: Offered) -> Agreed:
+    """Choose the m-lines and the payload types, among those that were offered.
+
+    Raises:
+        RelayRefused: 406 where no codec is shared, 422 where the offer cannot be answered.
+    """
+    video = next((line for line in offer.media if line.kind == "video" and line.wants), None)
+    if video is None:
+        raise RelayRefused(
+            422,
+            "offer_without_video",
+            "the offer has no video m-line that may receive; add a transceiver with direction recvonly",
+        )
+    _check_transport(video)
+    codec = _video_codec(video, source)
+    audio, audio_type = None, 0
+    if source.audio_codec:
+        for line in offer.media:
+            if line.kind == "audio" and line.wants and (not offer.bundle or line.mid in offer.bundle):
+                chosen = _g711(line, source.audio_codec)
+                if chosen is not None:
+                    audio, audio_type = line, chosen
+                    break
+    handled = ("nack", "nack pli", "ccm fir")
+    said = {
+        f"{item.type} {item.parameter}".strip() if item.parameter else item.type
+        for item in codec.rtcpFeedback
+    }
+    return Agreed(
+        video=video,
+        payload_type=int(codec.payloadType),
+        format_parameters=";".join(
+            key if value is None else f"{key}={value}" for key, value in _parameters(codec).items()
+        ),
+        feedback=tuple(item for item in handled if item in said),
+        audio=audio,
+        audio_payload_type=audio_type,
+    )
+
+
+def _check_transport(line: MediaLine) -> None:
+    if not line.protocol.startswith("UDP/TLS/RTP/SAVP"):
+        raise _unreadable(f"the video m-line is {line.protocol}, not UDP/TLS/RTP/SAVPF")
+    if not line.ufrag or not line.pwd or len(line.ufrag) > 256 or len(line.pwd) > 256:
+        raise _unreadable("the offer has no ICE user name fragment and password (a=ice-ufrag, a=ice-pwd)")
+    if not line.setup:
+        raise _unreadable("the offer does not say its DTLS role (a=setup)")
+    if not any(name in _HASHES for name, _value in line.fingerprints):
+        raise _unreadable(
+            "the offer has no certificate fingerprint of SHA-256, SHA-384 or SHA-512 (a=fingerprint)"
+        )
+    if not line.rtcp_mux:
+        raise _unreadable("the offer does not multiplex RTCP on the media port (a=rtcp-mux)")
+
+
+def _name(codec: Any) -> str:
+    return str(codec.mimeType).partition("/")[2].upper()
+
+
+def _parameters(codec: Any) -> dict[str, Any]:
+    """Return the format parameters; some writers put a blank after the semicolon, the parser keeps it."""
+    return {str(key).strip(): value for key, value in codec.parameters.items() if str(key).strip()}
+
+
+def _video_codec(line: MediaLine, source: Offered) -> Any:
+    same = [codec for codec in line.codecs if _name(codec) == source.codec and 0 <= codec.payloadType < 128]
+    if source.codec == "H264":
+        same = [codec for codec in same if str(_parameters(codec).get("packetization-mode", "0")) == "1"]
+        wanted = _NEAREST[_sps_profile(source.sps)]
+        known = [(codec, _offered_profile(codec)) for codec in same]
+        ranked = sorted(
+            (
+                (wanted.index(profile), place, codec)
+                for place, (codec, profile) in enumerate(known)
+                if profile in wanted
+            ),
+            key=lambda item: item[:2],
+        )
+        same = [codec for _distance, _place, codec in ranked]
+    if same:
+        return same[0]
+    offered = sorted({_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
+    mode = " in packetization mode 1" if "H264" in offered and source.codec == "H264" else ""
+    raise RelayRefused(
+        406,
+        "codec_not_playable",
+        f"the camera sends {source.words}{mode}; this browser receives {', '.join(offered) or 'no video codec'}",
+    )
+
+
+def _sps_profile(sps: Sps | None) -> str:
+    if sps is None:
+        return _CONSTRAINED
+    if sps.profile_idc == 66:
+        return _CONSTRAINED if sps.constraint_flags & 0x40 else _BASELINE
+    return {77: _MAIN, 88: _MAIN}.get(sps.profile_idc, _HIGH)
+
+
+def _offered_profile(codec: Any) -> str:
+    """Return the profile of an offered payload; "" where it cannot be read. The default is RFC 6184 8.1's."""
+    digits = str(_parameters(codec).get("profile-level-id") or "42000a")
+    try:
+        idc, flags = int(digits[0:2], 16), int(digits[2:4], 16)
+    except ValueError:
+        return ""
+    if idc == 66:
+        return _CONSTRAINED if flags & 0x40 else _BASELINE
+    if idc == 77:
+        return _CONSTRAINED if flags & 0x80 else _MAIN
+    return _HIGH if idc == 100 else ""
+
+
+def _g711(line: MediaLine, wanted: str) -> int | None:
+    for codec in line.codecs:
+        if _name(codec) == wanted and codec.clockRate == 8000:
+            return int(codec.payloadType)
+    static = _G711.get(wanted)
+    return static if static is not None and str(static) in line.formats else None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTransport:
+    """Our side of the transport, as an answer states it."""
+
+    ufrag: str
+    pwd: str
+    fingerprint: str  # SHA-256
+    candidates: Sequence[tuple[str, int]]  # (address, UDP port), best first
+
+
+def write_answer(
+    offer: Offer,
+    agreed: Agreed,
+    local: LocalTransport,
+    *,
+    session: int,
+    ssrc: int,
+    audio_ssrc: int,
+    cname: str,
+) -> str:
+    """Write the answer: ICE-lite, one accepted video line, G.711 where agreed, everything else refused (port 0)."""
+    accepted = [line for line in (agreed.video, agreed.audio) if line is not None]
+    mids = [line.mid for line in offer.media if line in accepted and line.mid in offer.bundle]
+    lines = ["v=0", f"o=- {session} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
+    if mids:
+        lines.append(f"a=group:BUNDLE {' '.join(mids)}")
+    lines.append("a=msid-semantic: WMS *")
+    for line in offer.media:
+        if line is agreed.video:
+            lines += _accepted(line, agreed, local, ssrc, cname)
+        elif line is agreed.audio:
+            lines += _accepted(line, agreed, local, audio_ssrc, cname)
+        else:
+            lines.append(f"m={line.kind} 0 {line.protocol} {line.formats[0]}")
+            lines.append("c=IN IP4 0.0.0.0")
+            if line.mid:
+                lines.append(f"a=mid:{line.mid}")
+            lines.append("a=inactive")
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _accepted(line: MediaLine, agreed: Agreed, local: LocalTransport, ssrc: int, cname: str) -> list[str]:
+    video = line is agreed.video
+    payload = agreed.payload_type if video else agreed.audio_payload_type
+    address, port = local.candidates[0]
+    family = "IP6" if ":" in address else "IP4"
+    out = [
+        f"m={line.kind} {port} {line.protocol} {payload}",
+        f"c=IN {family} {address}",
+        f"a=rtcp:{port} IN {family} {address}",
+    ]
+    out += [
+        f"a=candidate:{place + 1} 1 udp {_priority(place)} {host} {number} typ host"
+        for place, (host, number) in enumerate(local.candidates)
+    ]
+    out += [
+        "a=end-of-candidates",
+        f"a=ice-ufrag:{local.ufrag}",
+        f"a=ice-pwd:{local.pwd}",
+        f"a=fingerprint:sha-256 {local.fingerprint}",
+        f"a=setup:{'passive' if agreed.our_role == 'server' else 'active'}",
+    ]
+    if line.mid:
+        out.append(f"a=mid:{line.mid}")
+    out += ["a=sendonly", "a=rtcp-mux", "a=rtcp-rsize"]
+    if video:
+        codec = next(item for item in line.codecs if item.payloadType == payload)
+        out.append(f"a=rtpmap:{payload} {str(codec.mimeType).partition('/')[2]}/{codec.clockRate}")
+        out += [f"a=rtcp-fb:{payload} {item}" for item in agreed.feedback]
+        if agreed.format_parameters:
+            out.append(f"a=fmtp:{payload} {agreed.format_parameters}")
+    else:
+        name = "PCMU" if payload == 0 else "PCMA" if payload == 8 else _rtpmap_name(line, payload)
+        out.append(f"a=rtpmap:{payload} {name}/8000")
+    track = "video" if video else "audio"
+    return [
+        *out,
+        f"a=msid:{cname} {track}",
+        f"a=ssrc:{ssrc} cname:{cname}",
+        f"a=ssrc:{ssrc} msid:{cname} {track}",
+    ]
+
+
+def _rtpmap_name(line: MediaLine, payload: int) -> str:
+    return next(_name(codec) for codec in line.codecs if codec.payloadType == payload)
+
+
+def _priority(place: int) -> int:
+    """Return a host candidate's priority, falling with its place (RFC 8445 5.1.2.1, component 1)."""
+    return (126 << 24) | ((65535 - place) << 8) | 255

@@ -1,0 +1,342 @@
+"""One pull of one camera, for as many viewers as there are.
+
+State: ``opening`` until the first picture, ``live``, ``stalled`` after 3 s without a picture, ``offline`` when the
+connection is gone, then ``opening`` again after a jittered pause. A refused login is not repeated: the pull ends and
+says so.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.deadline import Deadline
+from adapters.errors import (
+    AdapterError,
+    AddressRefused,
+    AuthenticationFailed,
+    BadTarget,
+    CoolingDown,
+    LocalProtocolError,
+    PermissionDenied,
+    Unsupported,
+)
+from adapters.port import AccessUnit, MediaSource, Track
+from hub.relay.errors import RelayRefused
+from hub.relay.events import SourceSpec, SourceState, State
+from hub.relay.packetise import H264Packetiser
+from hub.relay.sdp import Offered
+
+log = structlog.get_logger(__name__)
+
+OpenSource = Callable[[SourceSpec, Deadline], Awaitable[MediaSource]]
+
+OPEN_WITHIN_S: Final = 10.0
+STALLED_AFTER_S: Final = 3.0
+REOPEN_AFTER_S: Final = (
+    12.0  # of silence: longer than a camera's slowest hiccup, shorter than its session time-out
+)
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 15.0
+_FAULTS_LIMIT = 50  # unreadable pictures in a row before the connection is opened anew
+# A stream that may hold B pictures is watched for this long before it is offered to a viewer: one would be seen by then.
+_WATCHED_PICTURES = 4
+_WATCHED_S = 0.4
+# Trying again cannot help, and with a credential it would harm.
+_FINAL: Final = (
+    AddressRefused,
+    AuthenticationFailed,
+    BadTarget,
+    CoolingDown,
+    LocalProtocolError,
+    PermissionDenied,
+    Unsupported,
+)
+
+
+@dataclass(slots=True)
+class Picture:
+    """One access unit ready to be sent."""
+
+    payloads: list[bytes]
+    timestamp: int  # of the camera, unwrapped
+    clock_rate_hz: int
+    arrived_s: float
+    key_frame: bool
+
+
+class Unplayable(Exception):
+    """The stream runs but no browser can play it as it is."""
+
+
+class Pull:
+    """Keeps one camera's stream open until `aclose`.
+
+    `on_picture` gets each picture, `on_reopened` a call before the first picture of a new connection, `on_state` each
+    change, `on_end` the refusal once the pull has ended for good by itself.
+    """
+
+    def __init__(
+        self,
+        spec: SourceSpec,
+        open_source: OpenSource,
+        clock: Clock,
+        *,
+        on_picture: Callable[[Picture], None],
+        on_reopened: Callable[[], None],
+        on_state: Callable[[SourceState], None],
+        on_end: Callable[[RelayRefused], None],
+    ) -> None:
+        self.spec = spec
+        self._open = open_source
+        self._clock = clock
+        self._on_picture = on_picture
+        self._on_reopened = on_reopened
+        self._on_state = on_state
+        self._on_end = on_end
+        self._packetiser = H264Packetiser()
+        self._video: Track | None = None
+        self._opened_s = 0.0
+        self._units = 0  # access units read in this connection
+        self._pictures = 0  # of them handed on
+        self._last_picture_s = 0.0
+        self._faults = 0
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
+        self._state: State = "opening"
+        self._since = clock.now()
+        self._code = self._detail = ""
+        self._offered: asyncio.Future[Offered] = asyncio.get_running_loop().create_future()
+        self._offered.add_done_callback(_seen)
+        self.ended: RelayRefused | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to pull."""
+        self._task = asyncio.create_task(self._run(), name=f"pull {self.spec.camera_id}")
+
+    async def aclose(self) -> None:
+        """Stop pulling; the camera is told (TEARDOWN). Idempotent."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if not self._offered.done():
+            self._offered.cancel()
+
+    def state(self) -> SourceState:
+        """Return the present state as an event."""
+        age = self._clock.monotonic() - self._last_picture_s if self._last_picture_s else -1.0
+        return SourceState(
+            self.spec.camera_id, self._state, self._since, self._code, self._detail, round(age, 2)
+        )
+
+    async def offered(self) -> Offered:
+        """Return what the camera sends, waiting for the first connection where there was none yet.
+
+        Raises:
+            RelayRefused: the camera cannot be reached, or its stream cannot be played.
+        """
+        if self.ended is not None:
+            raise self.ended
+        return await asyncio.shield(self._offered)
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            before = self._clock.monotonic()
+            try:
+                await self._connection()
+            except Unplayable as error:
+                self._finish(RelayRefused(406, "codec_not_playable", str(error)))
+                return
+            except _FINAL as error:
+                self._set("offline", error.code, _sentence(error))
+                self._finish(
+                    RelayRefused(
+                        503, error.code, _sentence(error), retry_after_s=_retry_after(error, self._clock)
+                    )
+                )
+                return
+            except AdapterError as error:
+                self._set("offline", error.code, _sentence(error))
+            except Exception as error:  # one camera's parser fault costs its own pull, never the process
+                log.exception("relay.pull.fault", camera_id=self.spec.camera_id)
+                self._set(
+                    "offline",
+                    "internal",
+                    f"the stream broke the reader ({type(error).__name__}); it is opened anew",
+                )
+            if not self._offered.done():
+                # Nobody has ever seen this stream: those who wait are told now, the next one may try again.
+                self._finish(RelayRefused(503, self._code, self._detail, retry_after_s=5.0))
+                return
+            if self._pictures and self._clock.monotonic() - before > _LONGEST_PAUSE_S:
+                attempt = 0
+            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
+            attempt = min(attempt + 1, 10)
+            # Jitter: two hundred cameras behind one switch that came back must not be dialled in one instant.
+            await self._clock.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311  no secret depends on it
+            log.info("relay.pull.reopening", camera_id=self.spec.camera_id, attempt=attempt, code=self._code)
+
+    async def _connection(self) -> None:
+        """Open the stream and read it until it ends.
+
+        Raises:
+            AdapterError, Unplayable: why it ended; always raises.
+        """
+        self._units = self._pictures = self._faults = 0
+        self._failed.clear()
+        self._failure = None
+        if self._state != "offline":
+            self._set("opening")
+        source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S))
+        try:
+            self._video = _video_track(source)
+            self._packetiser.learn(self._video.parameter_sets)
+            self._opened_s = self._clock.monotonic()
+            self._offer_when_sure()
+            reader = asyncio.create_task(source.run(self._take), name=f"read {self.spec.camera_id}")
+            failed = asyncio.create_task(self._failed.wait(), name=f"watch {self.spec.camera_id}")
+            try:
+                while True:
+                    await asyncio.wait({reader, failed}, timeout=0.25, return_when=asyncio.FIRST_COMPLETED)
+                    if self._failure is not None:
+                        raise self._failure
+                    if reader.done():
+                        reader.result()
+                        raise _Ended(self.spec.url)
+                    self._watch()
+            finally:
+                reader.cancel()
+                failed.cancel()
+                await asyncio.gather(reader, failed, return_exceptions=True)
+        finally:
+            with contextlib.suppress(AdapterError, OSError):
+                await asyncio.wait_for(source.aclose(), 3.0)
+
+    def _watch(self) -> None:
+        now = self._clock.monotonic()
+        silent = now - max(self._last_picture_s, self._opened_s)
+        if silent > REOPEN_AFTER_S:
+            raise _Silent(self.spec.url, silent)
+        if silent > STALLED_AFTER_S and self._state == "live":
+            self._set("stalled", "no_frames", f"no picture for {silent:.0f} s", began_s=silent)
+        self._offer_when_sure()
+
+    def _take(self, unit: AccessUnit) -> None:
+        video = self._video
+        if video is None or unit.track != video.index or self._failure is not None:
+            return
+        try:
+            payloads = self._packetiser.payloads(unit.nals, key_frame=unit.key_frame)
+        except (ValueError, IndexError, OverflowError):
+            self._faults += 1
+            if self._faults > _FAULTS_LIMIT:
+                self._fail(_Garbage(self.spec.url))
+            return
+        if self._packetiser.b_pictures:
+            self._fail(
+                Unplayable(
+                    "the camera sends H.264 with B pictures, which browsers cannot play over WebRTC; "
+                    "set the encoder's profile to Baseline or its B-frame count to 0"
+                )
+            )
+            return
+        if not payloads:
+            return
+        self._units += 1
+        if not self._offered.done():
+            self._offer_when_sure()
+        if not self._pictures:
+            if not unit.key_frame or not self._packetiser.ready:
+                return  # nothing can be decoded before the first key frame
+            self._on_reopened()
+        self._faults = 0
+        self._pictures += 1
+        self._last_picture_s = unit.arrived_s
+        self._set("live")
+        self._on_picture(
+            Picture(payloads, unit.timestamp, video.clock_rate_hz, unit.arrived_s, unit.key_frame)
+        )
+
+    def _offer_when_sure(self) -> None:
+        """Say what the camera sends as soon as its SPS is known and B pictures are ruled out as far as they can be."""
+        sps = self._packetiser.sps
+        if sps is None or self._offered.done():
+            return
+        watched = self._units and self._clock.monotonic() - self._opened_s > _WATCHED_S
+        if not sps.may_reorder or self._units >= _WATCHED_PICTURES or watched:
+            self._offered.set_result(Offered("H264", sps))
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = failure
+        self._failed.set()
+
+    def _finish(self, refusal: RelayRefused) -> None:
+        self.ended = refusal
+        if not self._offered.done():
+            self._offered.set_exception(refusal)
+        self._on_end(refusal)
+
+    def _set(self, state: State, code: str = "", detail: str = "", *, began_s: float = 0.0) -> None:
+        if state == self._state and code == self._code:
+            return
+        if state != self._state:
+            self._since = self._clock.now() - timedelta(seconds=began_s)
+        self._state, self._code, self._detail = state, code, detail
+        log.info("relay.source.state", camera_id=self.spec.camera_id, state=state, code=code)
+        self._on_state(self.state())
+
+
+class _Ended(AdapterError):
+    code = "ended"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"the camera ended the stream {url}", operation="play")
+
+
+class _Silent(AdapterError):
+    code = "no_frames"
+
+    def __init__(self, url: str, silent_s: float) -> None:
+        super().__init__(f"no picture came from {url} for {silent_s:.0f} s", operation="play")
+
+
+class _Garbage(AdapterError):
+    code = "malformed_media"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{_FAULTS_LIMIT} pictures in a row from {url} could not be read", operation="play")
+
+
+def _video_track(source: MediaSource) -> Track:
+    video = next((track for track in source.tracks if track.kind == "video"), None)
+    if video is None:
+        raise Unplayable("the camera's stream has no video track")
+    if video.codec != "H264":
+        words = Offered(video.codec).words
+        raise Unplayable(
+            f"the camera sends {words}, which is relayed only as H.264; set the camera's encoding to H.264, "
+            "or enrol its H.264 sub-stream"
+        )
+    return video
+
+
+def _sentence(error: AdapterError) -> str:
+    return f"{error}. {error.hint}" if error.hint else str(error)
+
+
+def _retry_after(error: AdapterError, clock: Clock) -> float:
+    return max(1.0, (error.until - clock.now()).total_seconds()) if isinstance(error, CoolingDown) else 0.0
+
+
+def _seen(future: "asyncio.Future[Offered]") -> None:
+    if not future.cancelled():
+        future.exception()  # somebody may have waited or not; either way it is not "never retrieved"

@@ -1,0 +1,296 @@
+"""DTLS-SRTP for one viewer. The only module that touches private names of aiortc and of pylibsrtp.
+
+aiortc's `RTCDtlsTransport` runs over any object with `role`, `state` and async `_recv`, `_send`, `stop`; `DatagramPath`
+is ours, fed by the one UDP port of the worker. The handshake and the fingerprint check are aiortc's. Afterwards media
+and RTCP go past it: packets are protected in place by libsrtp in one shared buffer and sent in runs.
+
+`PRIVATE_NAMES` lists what is used beyond the public interface; a contract test asserts each of them against the
+installed versions (aiortc is pinned exactly).
+"""
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aiortc.rtcdtlstransport import (
+    SRTP_PROFILES,
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    SRTPProtectionProfile,
+)
+from OpenSSL import SSL
+from pylibsrtp import Error as SrtpError
+from pylibsrtp import Session as SrtpSession
+from pylibsrtp._binding import ffi, lib
+
+from hub.relay.ring import Packet
+
+PRIVATE_NAMES: Final = {
+    "aiortc.rtcdtlstransport.RTCDtlsTransport": (
+        "_rx_srtp",
+        "_tx_srtp",
+        "_set_role",
+        "_srtp_profiles",
+        "_ssl",
+    ),
+    "aiortc.rtcdtlstransport.RTCCertificate": ("_create_ssl_context",),
+    "pylibsrtp.Session": ("_srtp",),
+    "pylibsrtp._binding.lib": ("srtp_protect", "srtp_err_status_ok"),
+}
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+
+_HEADER = 12
+_UDP_SEGMENT = 103  # linux/udp.h
+_RUN_MAX = (
+    16  # packets handed to the kernel in one call; beyond this the gain is flat and the burst only hurts
+)
+_BUFFER = 1 << 16
+_WAITING_DATAGRAMS = 32
+_preferred = {b"SRTP_AEAD_AES_128_GCM": 0, b"SRTP_AES128_CM_SHA1_80": 1}
+
+
+class Certificate(RTCCertificate):
+    """The worker's certificate. One TLS context serves every viewer: making one costs more than the handshake's sums."""
+
+    _context: SSL.Context | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        if self._context is None:
+            self._context = super()._create_ssl_context(srtp_profiles)
+        return self._context
+
+    @property
+    def sha256(self) -> str:
+        """Return the fingerprint as it stands in ``a=fingerprint:sha-256``."""
+        return next(str(print_.value) for print_ in self.getFingerprints() if print_.algorithm == "sha-256")
+
+
+class DatagramPath:
+    """What aiortc takes for an ICE transport: datagrams in by `feed`, out by the viewer's nominated pair."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.role = "controlled"
+        self.state = "completed"
+        self._out = send
+        self._in: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING_DATAGRAMS)
+
+    def feed(self, data: bytes) -> None:
+        """Take a DTLS datagram from the network; one too many is dropped, DTLS repeats it."""
+        if not self._in.full() and self.state != "closed":
+            self._in.put_nowait(data)
+
+    def close(self) -> None:
+        """End the reader with a connection error."""
+        self.state = "closed"
+        while self._in.full():
+            self._in.get_nowait()
+        self._in.put_nowait(None)
+
+    async def _recv(self) -> bytes:
+        data = await self._in.get()
+        if data is None:
+            raise ConnectionError("the viewer's path is closed")
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        self._out(data)
+
+    async def stop(self) -> None:
+        self.close()
+
+
+class DtlsSession:
+    """One viewer's DTLS association and the SRTP keys it yields."""
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        fingerprints: Sequence[tuple[str, str]],
+        *,
+        role: str,
+        send: Callable[[bytes], None],
+    ) -> None:
+        """`role` is ours, ``server`` or ``client``; `fingerprints` are the peer's (algorithm, value)."""
+        self.path = DatagramPath(send)
+        self._peer = RTCDtlsParameters(
+            fingerprints=[RTCDtlsFingerprint(algorithm=name, value=value) for name, value in fingerprints]
+        )
+        path: Any = self.path  # duck-typed: aiortc names its own ICE transport here
+        self._dtls: Any = RTCDtlsTransport(path, [certificate])
+        self._dtls._set_role(role)
+        # The server's order decides. GCM with a 128 bit key is the cheapest where AES is in hardware.
+        self._dtls._srtp_profiles = sorted(
+            SRTP_PROFILES, key=lambda profile: _preferred.get(profile.openssl_profile, 2)
+        )
+        self._receive: SrtpSession | None = None
+        self.srtp: Any = None  # libsrtp's handle for sending, once connected
+
+    async def handshake(self) -> str:
+        """Run the handshake; return "" where it succeeded, else why it did not."""
+        await self._dtls.start(self._peer)
+        if self._dtls.state != "connected":
+            return (
+                "the DTLS handshake failed: the certificate does not match the fingerprint in the offer, "
+                "or no SRTP profile is shared"
+            )
+        self._receive = self._dtls._rx_srtp
+        self._keep = self._dtls._tx_srtp  # owns the handle below
+        self.srtp = self._keep._srtp[0]
+        return ""
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the peer closed the association (close_notify) or it broke."""
+        return self._dtls.state in {"closed", "failed"}
+
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        """Call back when the association ends."""
+        self._dtls.on("statechange", lambda: callback() if self.closed else None)
+
+    def protect_rtcp(self, packet: bytes) -> bytes:
+        """Protect one RTCP compound packet."""
+        return bytes(self._keep.protect_rtcp(packet))
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+        """Verify and decrypt one SRTCP packet; `None` where it is forged, replayed or broken."""
+        if self._receive is None or len(packet) > 1500:
+            return None
+        try:
+            return bytes(self._receive.unprotect_rtcp(packet))
+        except (SrtpError, ValueError):
+            return None
+
+    async def close(self) -> None:
+        """Say goodbye (close_notify) and free the keys. Idempotent."""
+        try:
+            await self._dtls.stop()
+        finally:
+            self.path.close()
+            self.srtp = None
+
+
+class SendFailed(Exception):
+    """libsrtp refused to protect a packet: the keys are used up or the association is gone."""
+
+
+class PacketSender:
+    """Writes the per-viewer header, protects and sends, in one buffer for the whole worker.
+
+    Packets of one size that follow each other go to the kernel in one call (UDP_SEGMENT, Linux 4.18): each leaves as
+    its own datagram, but the stack is walked once. Where the kernel refuses that, they go one by one.
+    """
+
+    def __init__(self, *, segments: bool = True) -> None:
+        self._cdata = ffi.new("char[]", _BUFFER)
+        self._view = memoryview(ffi.buffer(self._cdata))
+        self._length = ffi.new("int *")
+        self._segments = segments
+        self._ancillary: dict[int, list[tuple[int, int, bytes]]] = {}
+        self.blocked = 0  # datagrams the kernel did not take: its buffer was full
+        self.failed = 0  # datagrams refused for another reason (no route, address gone)
+
+    def send_run(
+        self,
+        sock: socket.socket,
+        address: Address,
+        srtp: Any,
+        packets: Sequence[Packet],
+        *,
+        payload_type: int,
+        sequence: int,
+        ssrc: int,
+        offset: int,
+    ) -> int:
+        """Send packets with the numbers from `sequence` on and `offset` added to their timestamps.
+
+        Returns the bytes sent, without UDP and IP headers.
+
+        Raises:
+            SendFailed: libsrtp refused; the viewer has to end.
+        """
+        view, length, protect = self._view, self._length, lib.srtp_protect
+        pack = _PACK
+        total = 0
+        count = len(packets)
+        start = 0
+        while start < count:
+            size = _HEADER + len(packets[start].payload)
+            stop = start + 1
+            limit = min(count, start + _RUN_MAX) if self._segments else stop
+            stride = 0
+            position = 0
+            number = start
+            while True:
+                packet = packets[number]
+                payload = packet.payload
+                end = position + _HEADER + len(payload)
+                pack(
+                    view,
+                    position,
+                    0x80,
+                    packet.marker | payload_type,
+                    (sequence + number) & 0xFFFF,
+                    (packet.timestamp + offset) & 0xFFFFFFFF,
+                    ssrc,
+                )
+                view[position + _HEADER : end] = payload
+                length[0] = end - position
+                status = protect(srtp, self._cdata + position, length)
+                if status:
+                    raise SendFailed(f"libsrtp status {status}")
+                protected = length[0]
+                position += protected
+                stride = stride or protected
+                number += 1
+                # The kernel cuts at `stride`: only the last datagram of a run may be shorter.
+                if number >= limit or protected != stride or len(packets[number].payload) + _HEADER > size:
+                    break
+            stop = number
+            self._send(sock, address, position, stride)
+            total += position
+            start = stop
+        return total
+
+    def _send(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
+        try:
+            if size == stride:
+                sock.sendto(self._view[:size], address)
+                return
+            ancillary = self._ancillary.get(stride)
+            if ancillary is None:
+                if len(self._ancillary) > 256:
+                    self._ancillary.clear()
+                ancillary = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))]
+                self._ancillary[stride] = ancillary
+            sock.sendmsg((self._view[:size],), ancillary, 0, address)
+        except (BlockingIOError, InterruptedError):
+            self.blocked += -(-size // stride)
+        except OSError as error:
+            if size > stride and error.errno in _NOT_IN_RUNS:
+                if error.errno in _NEVER_IN_RUNS:
+                    self._segments = False
+                self._one_by_one(sock, address, size, stride)
+                return
+            self.failed += -(-size // stride)
+
+    def _one_by_one(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
+        for position in range(0, size, stride):
+            try:
+                sock.sendto(self._view[position : min(size, position + stride)], address)
+            except (BlockingIOError, InterruptedError):
+                self.blocked += 1
+            except OSError:
+                self.failed += 1
+
+
+_PACK = struct.Struct("!BBHII").pack_into
+# EIO: the route has no checksum offload; EOPNOTSUPP, ENOPROTOOPT: the kernel has no such option: do not ask again.
+_NEVER_IN_RUNS = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+# EMSGSIZE, EINVAL: this path's MTU is below the stride; other viewers' paths are not concerned.
+_NOT_IN_RUNS = _NEVER_IN_RUNS | {errno.EMSGSIZE, errno.EINVAL}

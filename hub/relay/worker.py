@@ -1,0 +1,212 @@
+"""A relay worker: a process of its own, started by the hub with one end of a socket pair.
+
+``python -m hub.relay.worker FD``. It opens neither the store nor the master key and inherits none of the hub's
+settings: one camera's credential comes in memory with each view. The hub's end closed, by whatever death, means that
+nobody vouches for the viewers: frames stop at once and the process ends.
+"""
+
+import asyncio
+import itertools
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from adapters.clock import Clock, SystemClock
+from adapters.deadline import Deadline
+from adapters.port import MediaSource, ProbeContext, StreamOffer
+from adapters.registry import Registry
+from adapters.secret import Credential, Secret
+from adapters.target import parse_target
+from adapters.wire.dialer import Dialer, NetworkPolicy
+from adapters.wire.gate import CredentialGate, device_key
+from hub.observe import configure_logging
+from hub.relay import messages as m
+from hub.relay.engine import EngineLimits, RelayEngine
+from hub.relay.errors import RelayRefused
+from hub.relay.events import RelayEvent, SourceSpec
+
+log = structlog.get_logger(__name__)
+
+_CLOSING_S = 3.0  # for the farewell to cameras once the hub has gone
+_BOOK_WITHIN_S = 2.0
+
+
+class HubBook:
+    """The device book, kept by the hub: a cool-down learnt anywhere holds here, one learnt here holds everywhere."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+
+    async def cooldown_until(self, device: str) -> datetime | None:
+        """Ask the hub; one that does not answer in time means that nothing with a credential is sent."""
+        async with asyncio.timeout(_BOOK_WITHIN_S):
+            return await self._worker.ask_cooldown(device)
+
+    async def start_cooldown(self, device: str, until: datetime) -> None:
+        """Tell the hub."""
+        self._worker.send(m.CooldownStarted(device, until))
+
+    async def clear_cooldown(self, device: str) -> None:
+        """Refuse: only the owner's new credential ends a cool-down, and the hub hears of that first."""
+        raise PermissionError(f"a relay worker does not end the cool-down of {device}")
+
+    async def acquire(self, slot: str, ttl_s: float) -> bool:
+        """Refuse: a relay worker never probes."""
+        raise PermissionError(f"a relay worker does not take {slot} for {ttl_s} s")
+
+    async def release(self, slot: str) -> None:
+        """Do nothing: no slot was ever taken."""
+
+
+class Worker:
+    """The worker's side of the socket."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._policy = NetworkPolicy(public=False)  # until the hub has said otherwise nothing is dialled
+        self._listeners: frozenset[tuple[str, int]] = frozenset()
+        self._writer: asyncio.StreamWriter | None = None
+        self._engine: RelayEngine | None = None
+        self._gate = CredentialGate(HubBook(self), clock)
+        self._asked: dict[int, asyncio.Future[datetime | None]] = {}
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, sock: socket.socket) -> int:
+        """Work until the hub goes; return the exit status."""
+        reader, self._writer = await asyncio.open_connection(sock=sock)
+        start = await m.read_from_hub(reader)
+        if not isinstance(start, m.Start):
+            return 2
+        configure_logging(start.log_level, start.log_format)
+        limits = EngineLimits(max_viewers=start.max_viewers, max_cameras=start.max_cameras)
+        self._engine = engine = RelayEngine(self._open, self._clock, self._event, limits)
+        try:
+            port = engine.start(start.hosts, start.port, start.public_addresses)
+        except OSError as error:
+            self.send(
+                m.Failed(f"UDP port {start.port} on {start.hosts[0]} cannot be bound: {error.strerror}")
+            )
+            await self._writer.drain()
+            return 1
+        self.send(m.Ready(port, start.hosts))
+        try:
+            while (message := await m.read_from_hub(reader)) is not None:
+                self._take(engine, message)
+        except m.Broken:
+            log.exception("relay.worker.broken")
+        engine.cut()
+        for task in self._tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(_CLOSING_S):
+                await engine.aclose()
+        except TimeoutError:
+            log.warning("relay.worker.farewell_cut", waited_s=_CLOSING_S)
+        self._writer.close()
+        return 0
+
+    def send(self, message: m.FromWorker) -> None:
+        """Say something to the hub; a hub that is gone is noticed by the reader."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(m.pack(message))
+
+    async def ask_cooldown(self, device: str) -> datetime | None:
+        """Ask the hub until when a device's credential must not be sent."""
+        number = next(self._numbers)
+        future: asyncio.Future[datetime | None] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        try:
+            self.send(m.CooldownOf(number, device))
+            return await future
+        finally:
+            del self._asked[number]
+
+    def _take(self, engine: RelayEngine, message: m.FromHub) -> None:
+        match message:
+            case m.Renew():
+                engine.renew(message.viewer_ids)
+            case m.Stop():
+                engine.stop(message.viewer_id, message.code)
+                self.send(m.Done(message.request))
+            case m.View():
+                self._spawn(self._view(engine, message))
+            case m.Trickle():
+                try:
+                    engine.trickle(message.viewer_id, message.fragment)
+                    self.send(m.Done(message.request))
+                except RelayRefused as error:
+                    self._refuse(message.request, error)
+            case m.Network():
+                self._policy = NetworkPolicy.of(message.allow, public=message.public)
+                self._listeners = frozenset(message.listeners)
+            case m.CooldownIs():
+                future = self._asked.get(message.request)
+                if future is not None and not future.done():
+                    future.set_result(message.until)
+            case m.Count():
+                self.send(m.Counted(message.request, engine.counters()))
+            case m.Start():
+                raise m.Broken("the hub sent a second Start")
+
+    async def _view(self, engine: RelayEngine, message: m.View) -> None:
+        credential = None if message.user is None else Credential(message.user, Secret(message.password))
+        spec = SourceSpec(
+            message.camera_id, message.url, credential, message.transport, message.codec, message.device
+        )
+        try:
+            answer = await engine.view(message.viewer_id, spec, message.offer, audio=message.audio)
+        except RelayRefused as error:
+            self._refuse(message.request, error)
+        except Exception as error:  # our bug must not leave the hub waiting
+            log.exception("relay.worker.view_fault", viewer_id=message.viewer_id)
+            detail = f"the relay failed while it answered ({type(error).__name__}); see its log"
+            self._refuse(message.request, RelayRefused(500, "internal", detail))
+        else:
+            self.send(m.Answer(message.request, answer))
+
+    def _refuse(self, request: int, error: RelayRefused) -> None:
+        self.send(m.Refused(request, error.status, error.code, error.detail, error.retry_after_s))
+
+    def _event(self, event: RelayEvent) -> None:
+        self.send(event)
+
+    async def _open(self, spec: SourceSpec, deadline: Deadline) -> MediaSource:
+        """Open a camera's stream through its adapter, past the guarded dialer and the credential gate."""
+        target, _none = parse_target(spec.url)
+        dialer = Dialer(self._policy, lambda: self._listeners)
+        context = ProbeContext(dialer, self._gate, self._clock, spec.device or device_key(target))
+        return await self._registry.open(
+            StreamOffer(target, "main", spec.codec),
+            spec.credential,
+            context,
+            deadline,
+            transport=spec.transport,
+        )
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def main(arguments: Sequence[str], registry: Registry | None = None) -> int:
+    """Run a worker on an inherited file descriptor; `registry` is given by programs that bring own adapters."""
+    # A terminal's Ctrl-C reaches the whole group: the hub decides when its worker ends, by closing the socket.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("aiortc").setLevel(logging.ERROR)
+    with socket.socket(fileno=int(arguments[0])) as sock:
+        sock.setblocking(False)
+        worker = Worker(registry if registry is not None else Registry.installed(), SystemClock())
+        return asyncio.run(worker.serve(sock))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
