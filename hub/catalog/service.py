@@ -6,7 +6,8 @@ health, consent, sharing). Measured health is no act of a person and has no audi
 `hub.access` before; the pictures themselves are decided there and nowhere here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -152,6 +153,7 @@ class CatalogService:
         *,
         credential: Credential | None = None,
         camera_id: str | None = None,
+        within: Writing | None = None,
     ) -> Camera:
         """Add a camera as PENDING. A credential inside the address is taken out of it and sealed.
 
@@ -171,7 +173,7 @@ class CatalogService:
             "permission": {str(key): str(value)[:200] for key, value in new.permission.items()},
             **_place(new.position),
         }
-        async with self._store.write() as tx:
+        async with self._within(within) as tx:
             await _check_free(tx, address)
             area = await _area(tx, new.area)
             custodian = await self._custodian(tx, new.custodian, actor)
@@ -255,7 +257,9 @@ class CatalogService:
 
     # assessments
 
-    async def record_assessment(self, camera_id: str, new: NewAssessment, actor: Actor) -> StoredAssessment:
+    async def record_assessment(
+        self, camera_id: str, new: NewAssessment, actor: Actor, *, within: Writing | None = None
+    ) -> StoredAssessment:
         """Keep an assessment and let it decide about the camera. What plays is read from its observations.
 
         Raises:
@@ -265,7 +269,7 @@ class CatalogService:
         if new.decision not in DECISIONS:
             raise ValueError(f"{new.decision!r} is not a decision")
         assessment_id = new_id()
-        async with self._store.write() as tx:
+        async with self._within(within) as tx:
             before = await self._read(tx, camera_id)
             await tx.execute(
                 insert(_ASSESSMENTS).values(
@@ -379,7 +383,9 @@ class CatalogService:
 
     # consent and pause
 
-    async def give_consent(self, camera_id: str, asked: ConsentInput, actor: Actor) -> Consent:
+    async def give_consent(
+        self, camera_id: str, asked: ConsentInput, actor: Actor, *, within: Writing | None = None
+    ) -> Consent:
         """Record what the owner signed, as a new version; the one before is superseded.
 
         Raises:
@@ -388,7 +394,7 @@ class CatalogService:
         """
         now = self._clock.now()
         terms = checked(asked, now)
-        async with self._store.write() as tx:
+        async with self._within(within) as tx:
             camera = await self._read(tx, camera_id)
             if not camera.custodian.is_donor:
                 raise ServiceError("consent_not_needed", "an authority's own camera needs no consent record")
@@ -546,6 +552,15 @@ class CatalogService:
                 return count
 
     # inside
+
+    @asynccontextmanager
+    async def _within(self, transaction: Writing | None) -> AsyncIterator[Writing]:
+        """Join the caller's transaction (an admission writes camera, consent and assessment as one), or make one."""
+        if transaction is not None:
+            yield transaction
+            return
+        async with self._store.write() as own:
+            yield own
 
     async def _read(self, tx: Reading, camera_id: str) -> Camera:
         row = await tx.one(camera_select().where(_CAMERAS.c.id == camera_id))
