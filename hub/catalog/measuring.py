@@ -1,0 +1,148 @@
+"""What is measured of a camera: assessments, which decide about it, and liveness."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from hub.catalog.checks import playback_of, write_search_text
+from hub.catalog.core import CatalogCore
+from hub.catalog.rows import assessment_from, camera_select
+from hub.catalog.types import DECISIONS, MEASURED_STATES, NewAssessment, StoredAssessment
+from hub.store import tables
+from hub.store.chain import Actor
+from hub.store.errors import ServiceError
+from hub.store.store import Writing, new_id
+
+_CAMERAS, _ASSESSMENTS, _HEALTH = tables.cameras, tables.assessments, tables.health
+MAX_CAUSE = 500
+
+
+class Measurements(CatalogCore):
+    """The measuring half of `hub.catalog.service.CatalogService`."""
+
+    # assessments
+
+    async def record_assessment(
+        self, camera_id: str, new: NewAssessment, actor: Actor, *, within: Writing | None = None
+    ) -> StoredAssessment:
+        """Keep an assessment and let it decide about the camera. What plays is read from its observations.
+
+        Raises:
+            ServiceError: `not_found`.
+            ValueError: the decision is not one of the four.
+        """
+        if new.decision not in DECISIONS:
+            raise ValueError(f"{new.decision!r} is not a decision")
+        assessment_id = new_id()
+        async with self._within(within) as tx:
+            before = await self._read(tx, camera_id)
+            await tx.execute(
+                insert(_ASSESSMENTS).values(
+                    id=assessment_id,
+                    camera_id=camera_id,
+                    standard=new.standard,
+                    standard_version=new.standard_version,
+                    decision=new.decision,
+                    as_of=new.as_of,
+                    counts=dict(new.counts),
+                    report=dict(new.report),
+                    observations=dict(new.observations),
+                )
+            )
+            version = await self._touch(
+                tx,
+                before,
+                {
+                    "decision": new.decision,
+                    "decision_reasons": [dict(reason) for reason in new.reasons],
+                    "assessment_id": assessment_id,
+                    "playback": playback_of(new.observations),
+                },
+            )
+            await write_search_text(tx, camera_id, new.observations)
+            facts = {
+                "decision": new.decision,
+                "before": before.decision,
+                "standard": new.standard,
+                "assessment": assessment_id,
+            }
+            await tx.audit("camera.decided", actor, f"camera/{camera_id}", facts)
+            self._tell(tx, camera_id, "assessment", version)
+        return StoredAssessment(
+            assessment_id,
+            camera_id,
+            new.standard,
+            new.standard_version,
+            new.decision,
+            new.as_of,
+            new.counts,
+            new.report,
+            new.observations,
+        )
+
+    async def assessments(self, camera_id: str, limit: int = 100) -> tuple[StoredAssessment, ...]:
+        """Return a camera's assessments, newest first, without report and observations."""
+        columns = [column for column in _ASSESSMENTS.c if column.name not in {"report", "observations"}]
+        statement = (
+            select(*columns)
+            .where(_ASSESSMENTS.c.camera_id == camera_id)
+            .order_by(_ASSESSMENTS.c.as_of.desc(), _ASSESSMENTS.c.id)
+            .limit(max(1, min(limit, 1000)))
+        )
+        async with self._store.read() as tx:
+            return tuple(assessment_from(row, whole=False) for row in await tx.all(statement))
+
+    async def assessment(self, assessment_id: str) -> StoredAssessment:
+        """Return one whole assessment.
+
+        Raises:
+            ServiceError: `not_found`.
+        """
+        async with self._store.read() as tx:
+            row = await tx.one(select(_ASSESSMENTS).where(_ASSESSMENTS.c.id == assessment_id))
+        if row is None:
+            raise ServiceError("not_found", "there is no such assessment")
+        return assessment_from(row, whole=True)
+
+    # health
+
+    async def set_health(
+        self, camera_id: str, state: str, *, cause: Mapping[str, str] | None, measured_at: datetime
+    ) -> bool:
+        """Keep one measurement (`alive`, `degraded`, `fault`, `unreachable`); `since` moves only when the state does.
+
+        Returns whether something that is shown changed. A camera that is gone is no error: it was removed meanwhile.
+        """
+        return bool(await self.set_healths([(camera_id, state, cause, measured_at)]))
+
+    async def set_healths(
+        self, measured: Sequence[tuple[str, str, Mapping[str, str] | None, datetime]]
+    ) -> tuple[str, ...]:
+        """Keep many measurements ``(camera id, state, cause, measured_at)`` in one transaction.
+
+        Returns the ids of those that changed; these are told on the bus.
+        """
+        changed: list[str] = []
+        async with self._store.write() as tx:
+            for camera_id, state, cause, measured_at in measured:
+                if state not in MEASURED_STATES:
+                    raise ValueError(f"{state!r} is not a measured state")
+                row = await tx.one(camera_select().where(_CAMERAS.c.id == camera_id))
+                if row is None:
+                    continue
+                said = {key: text[:MAX_CAUSE] for key, text in cause.items()} if cause else None
+                same = row.measured_state == state
+                values = {"state": state, "cause": said, "measured_at": measured_at}
+                if row.measured_state is None:
+                    await tx.execute(insert(_HEALTH).values(camera_id=camera_id, since=measured_at, **values))
+                else:
+                    since = row.measured_since if same else measured_at
+                    await tx.execute(
+                        update(_HEALTH).where(_HEALTH.c.camera_id == camera_id).values(since=since, **values)
+                    )
+                if not same or row.measured_cause != said:
+                    await self._settle(tx, camera_id)
+                    changed.append(camera_id)
+                    self._tell(tx, camera_id, "health", row.version)
+        return tuple(changed)
