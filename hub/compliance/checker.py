@@ -1,0 +1,290 @@
+"""The checker: permission, probe, hub facts, assessment. One camera, one run, at most `limit_s` seconds.
+
+It never raises for a camera's fault. What stops a run before or while it talks to the camera (an address that is
+refused, a cool-down, a dead device) comes back as `CheckOutcome.failure`, with every fact that is missing for it
+NotObserved, so that the report can say what was not seen and why.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import version
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.deadline import Deadline
+from adapters.errors import (
+    AdapterError,
+    AddressRefused,
+    AuthenticationFailed,
+    CoolingDown,
+    LocalProtocolError,
+    TimedOut,
+)
+from adapters.port import Courtesy, Permission, ProbeContext, ProbeRequest, ProbeResult, Progress, StreamOffer
+from adapters.registry import Registry
+from adapters.secret import Credential
+from adapters.target import Target
+from adapters.wire.dialer import Dialer
+from adapters.wire.gate import CredentialGate, device_key
+from standards.assess import assess
+from standards.assessment import Assessment
+from standards.factory_defaults import is_factory_default
+from standards.observation import (
+    Method,
+    NotObserved,
+    Observation,
+    Observations,
+    Observed,
+    Provenance,
+    Value,
+)
+from standards.pack import Packs
+from standards.profile import StandardProfile
+from standards.reason import Reason
+from standards.waiver import Attestation, Waiver
+
+_log = structlog.get_logger(__name__)
+
+RTSP_ONLY = "the address given is RTSP only; give onvif://host:port to check ONVIF"
+_OF_ONVIF = ("onvif.", "time.", "device.", "http.")
+_OF_PEOPLE = ("custodian.", "consent.", "purpose.", "signage.", "place.")
+_OF_THE_HUB = ("relay.", "catalog.", "uptime.")
+_MARGIN_S = 1.0  # kept back from the adapters' deadline for the assessment and for closing connections
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """One check: which camera, with what, by whose leave, against which standard.
+
+    `window_s` is the media window in which all stream rules are measured side by side; `limit_s` bounds the whole run.
+    `declared` holds what people declared and what the catalog knows (custodian, consent, place, up-time).
+    """
+
+    target: Target
+    credential: Credential | None
+    permission: Permission
+    standard: str = "technical"
+    window_s: float = 8.0
+    runs: int | None = None  # complete RTSP runs; None takes what the standard asks for in STR-03
+    transport: str = "auto"  # tcp | udp | auto
+    sub_target: Target | None = None
+    declared: Observations = field(default_factory=Observations)
+    waivers: tuple[Waiver, ...] = ()
+    attestations: tuple[Attestation, ...] = ()
+    enrolled_at: datetime | None = None
+    camera: str = ""
+    limit_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """What a check brought. `failure` is what ended the probe early, if something did."""
+
+    assessment: Assessment
+    observations: Observations
+    offers: tuple[StreamOffer, ...]
+    snapshot: Target | None
+    courtesy: Courtesy
+    failure: AdapterError | None
+    started_at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Runs checks. Holds no state of its own: cool-downs and slots live in the gate's book."""
+
+    registry: Registry
+    dialer: Dialer
+    gate: CredentialGate
+    clock: Clock
+    packs: Packs
+
+    async def run(
+        self, request: CheckRequest, progress: Callable[[Progress], None] = lambda _progress: None
+    ) -> CheckOutcome:
+        """Probe the camera and judge it.
+
+        Raises:
+            standards.pack.UnknownStandard: before anything is sent.
+        """
+        profile = self.packs.profile(request.standard)
+        started_at, started_s = self.clock.now(), self.clock.monotonic()
+        courtesy = Courtesy()
+        result, failure = await self._probe(request, profile, courtesy, progress)
+        observations = self._complete(request, result.observations, failure)
+        progress(Progress("rules", "running", f"{len(profile.rules)} rules"))
+        assessment = assess(
+            observations,
+            profile,
+            waivers=request.waivers,
+            attestations=request.attestations,
+            as_of=self.clock.now(),
+            enrolled_at=request.enrolled_at,
+            camera=request.camera or request.target.url,
+        )
+        progress(Progress("rules", "ok", f"{len(assessment.findings)} rules"))
+        return CheckOutcome(
+            assessment=assessment,
+            observations=observations,
+            offers=result.offers,
+            snapshot=result.snapshot,
+            courtesy=courtesy,
+            failure=failure,
+            started_at=started_at,
+            seconds=self.clock.monotonic() - started_s,
+        )
+
+    def reassess(
+        self,
+        observations: Mapping[str, Observation],
+        standard: str,
+        *,
+        as_of: datetime | None = None,
+        waivers: Iterable[Waiver] = (),
+        attestations: Iterable[Attestation] = (),
+        enrolled_at: datetime | None = None,
+        camera: str = "",
+    ) -> Assessment:
+        """Judge stored observations again, without a packet. `as_of` is now where it is not given.
+
+        Raises:
+            standards.pack.UnknownStandard: no such standard.
+        """
+        return assess(
+            observations,
+            self.packs.profile(standard),
+            waivers=waivers,
+            attestations=attestations,
+            as_of=as_of or self.clock.now(),
+            enrolled_at=enrolled_at,
+            camera=camera,
+        )
+
+    async def _probe(
+        self,
+        request: CheckRequest,
+        profile: StandardProfile,
+        courtesy: Courtesy,
+        progress: Callable[[Progress], None],
+    ) -> tuple[ProbeResult, AdapterError | None]:
+        """Probe within the limit. Every error comes back as the failure; a bug of an adapter as LocalProtocolError."""
+        context = ProbeContext(
+            dialer=self.dialer,
+            gate=self.gate,
+            clock=self.clock,
+            device=device_key(request.target),
+            progress=progress,
+            courtesy=courtesy,
+        )
+        limit_s = max(request.limit_s, 2 * _MARGIN_S)
+        probe = ProbeRequest(
+            target=request.target,
+            credential=request.credential,
+            permission=request.permission,
+            deadline=Deadline.after(self.clock, limit_s - _MARGIN_S),
+            window_s=request.window_s,
+            runs=request.runs or _runs(profile),
+            sub_target=request.sub_target,
+            transport=request.transport,
+        )
+        peer = request.target.authority
+        _log.info("check.started", peer=peer, standard=profile.id, basis=request.permission.basis)
+        nothing = ProbeResult(Observations())
+        try:
+            async with asyncio.timeout(limit_s):
+                result = await self.registry.probe(probe, context)
+        except AdapterError as error:
+            return nothing, error
+        except TimeoutError:
+            return nothing, TimedOut("check", waited_s=limit_s, peer=peer)
+        except Exception as error:  # noqa: BLE001  an adapter's bug costs this check, not the caller
+            _log.exception("check.adapter_broke", peer=peer, scheme=request.target.scheme)
+            return nothing, LocalProtocolError(
+                f"the adapter for {request.target.scheme}:// broke: {type(error).__name__}",
+                peer=peer,
+                operation="probe",
+                hint="This is a fault of camhub, not of the camera; report it with the log",
+            )
+        failure = result.failure
+        if failure is not None and not isinstance(failure, AdapterError):
+            failure = LocalProtocolError(f"the probe ended early: {type(failure).__name__}", peer=peer)
+        return result, failure
+
+    def _complete(
+        self, request: CheckRequest, seen: Observations, failure: AdapterError | None
+    ) -> Observations:
+        """Add what the hub knows, and give every fact that a rule may ask for its value or its reason."""
+        own = Observations(self._hub_facts(request))
+        facts = dict(own.merged(seen).merged(request.declared))
+        for fact in self._asked:
+            if fact not in facts:
+                facts[fact] = self._absent(fact, request, failure)
+        return Observations(facts)
+
+    @cached_property
+    def _asked(self) -> tuple[str, ...]:
+        """Return the facts that any known rule looks at."""
+        return tuple(sorted({fact for rule in self.packs.rules.values() for fact in rule.facts}))
+
+    def _hub_facts(self, request: CheckRequest) -> dict[str, Observation]:
+        spoken = ("onvif", "rtsp") if request.target.scheme.startswith("onvif") else ("rtsp",)
+        facts: dict[str, Observation] = {
+            "target.scheme": self._known("address as given", request.target.scheme),
+            "target.interfaces": self._known("address as given", spoken),
+            "credential.supplied": self._known("credential as given", request.credential is not None),
+        }
+        operation = "list of factory defaults"
+        if request.credential is None:
+            facts["credential.factory_default"] = NotObserved(
+                Reason.NO_CREDENTIAL, "no credential was supplied", self._provenance(operation)
+            )
+        else:
+            listed = is_factory_default(request.credential.user, request.credential.password.reveal())
+            facts["credential.factory_default"] = self._known(operation, listed)
+        return facts
+
+    def _absent(self, fact: str, request: CheckRequest, failure: AdapterError | None) -> NotObserved:
+        """Say why a fact is missing: not declared, not the camera's interface, or the probe ended before it."""
+        provenance = self._provenance("check")
+        if fact.startswith(_OF_PEOPLE):
+            return NotObserved(Reason.NO_DECLARATION, "nothing was declared", provenance)
+        if fact.startswith(_OF_THE_HUB):
+            return NotObserved(
+                Reason.NOT_ASKED, "known only to a hub in which the camera is enrolled", provenance
+            )
+        if request.target.scheme.startswith("rtsp") and (fact.startswith(_OF_ONVIF) or ".claimed_" in fact):
+            return NotObserved(Reason.NOT_ASKED, RTSP_ONLY, provenance)
+        if failure is None:
+            return NotObserved(Reason.NOT_ASKED, "", provenance)
+        if isinstance(failure, AuthenticationFailed | CoolingDown):
+            return NotObserved(Reason.NO_CREDENTIAL, str(failure), provenance)
+        if fact.startswith("reach.") or isinstance(failure, AddressRefused | LocalProtocolError):
+            reason = failure.reason if failure.reason is not Reason.INTERNAL else _stopped(failure)
+            return NotObserved(reason, str(failure), provenance)
+        return NotObserved(Reason.NOT_ASKED, f"the check ended before: {failure}", provenance)
+
+    def _known(self, operation: str, value: Value) -> Observed:
+        return Observed(value, self._provenance(operation))
+
+    def _provenance(self, operation: str) -> Provenance:
+        return Provenance(Method.EXAMINE, f"hub/{_VERSION}", operation, "hub", self.clock.now())
+
+
+_VERSION = version("camhub")
+
+
+def _stopped(failure: AdapterError) -> Reason:
+    """Return the word for what stopped a run that has no word of its own (a bad address, a busy device)."""
+    return Reason.INTERNAL if isinstance(failure, LocalProtocolError) else Reason.NOT_ASKED
+
+
+def _runs(profile: StandardProfile) -> int:
+    """Return how many complete RTSP runs a standard asks for."""
+    rule = profile.rule("STR-03")
+    runs = rule.values.get("runs") if rule else None
+    return runs if isinstance(runs, int) else 1
