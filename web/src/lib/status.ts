@@ -1,0 +1,50 @@
+/** Symbol and family of every status word; the same triple everywhere. */
+import type { Component } from 'svelte';
+import BadgeCheck from '@lucide/svelte/icons/badge-check';
+import CalendarClock from '@lucide/svelte/icons/calendar-clock';
+import Check from '@lucide/svelte/icons/check';
+import CircleDashed from '@lucide/svelte/icons/circle-dashed';
+import CirclePause from '@lucide/svelte/icons/circle-pause';
+import CloudOff from '@lucide/svelte/icons/cloud-off';
+import EqualNot from '@lucide/svelte/icons/equal-not';
+import Hourglass from '@lucide/svelte/icons/hourglass';
+import Lock from '@lucide/svelte/icons/lock';
+import Minus from '@lucide/svelte/icons/minus';
+import OctagonX from '@lucide/svelte/icons/octagon-x';
+import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
+import Unplug from '@lucide/svelte/icons/unplug';
+import Video from '@lucide/svelte/icons/video';
+import X from '@lucide/svelte/icons/x';
+import type { Decision, HealthState, Verdict } from './types';
+
+export type Family = 'ok' | 'warn' | 'bad' | 'wait' | 'hold' | 'none';
+export interface Mark {
+  icon: Component<Record<string, unknown>>;
+  family: Family;
+}
+const mark = (icon: unknown, family: Family): Mark => ({ icon: icon as Mark['icon'], family });
+
+export const HEALTH: Record<HealthState, Mark> = {
+  alive: mark(Video, 'none'),
+  degraded: mark(TriangleAlert, 'warn'),
+  fault: mark(OctagonX, 'bad'),
+  unreachable: mark(CloudOff, 'wait'),
+  paused: mark(CirclePause, 'hold'),
+  not_shared: mark(Lock, 'hold'),
+  outside_hours: mark(CalendarClock, 'hold'),
+  not_measured: mark(CircleDashed, 'none'),
+};
+export const DECISION: Record<Decision, Mark> = {
+  ADMITTED: mark(BadgeCheck, 'ok'),
+  CONDITIONAL: mark(TriangleAlert, 'warn'),
+  PENDING: mark(Hourglass, 'wait'),
+  REJECTED: mark(OctagonX, 'bad'),
+};
+export const VERDICT: Record<Verdict, Mark> = {
+  PASS: mark(Check, 'ok'),
+  FAIL: mark(X, 'bad'),
+  INCONCLUSIVE: mark(EqualNot, 'wait'),
+  ERROR: mark(Unplug, 'wait'),
+  NOT_CHECKED: mark(CircleDashed, 'none'),
+  NOT_APPLICABLE: mark(Minus, 'none'),
+};

@@ -1,0 +1,311 @@
+/** The shapes of the HTTP API (`docs/design/http-api.md`), as this browser reads them. */
+
+export interface Text {
+  vi: string;
+  en: string;
+}
+export interface Page<T> {
+  items: T[];
+  next: string | null;
+  total: number;
+}
+export type Role = 'admin' | 'operator' | 'viewer' | 'inspector' | 'donor';
+export type Right =
+  | 'cameras.read'
+  | 'cameras.write'
+  | 'cameras.view'
+  | 'users.write'
+  | 'audit.read'
+  | 'consents.write';
+export interface User {
+  id: string;
+  name: string;
+  display_name: string;
+  role: Role;
+  areas: string[];
+  custodian_id: string | null;
+  must_change_password: boolean;
+  locale: 'vi' | 'en';
+  rights: Right[];
+  hub: { name: string; version: string };
+  disabled?: boolean;
+}
+
+export const DECISIONS = ['ADMITTED', 'CONDITIONAL', 'PENDING', 'REJECTED'] as const;
+export type Decision = (typeof DECISIONS)[number];
+export const HEALTHS = [
+  'alive',
+  'degraded',
+  'fault',
+  'unreachable',
+  'paused',
+  'not_shared',
+  'outside_hours',
+  'not_measured',
+] as const;
+export type HealthState = (typeof HEALTHS)[number];
+export type CustodianKind = 'authority' | 'household' | 'shop' | 'school';
+export type SharingMode = 'private' | 'registered' | 'health' | 'on_incident' | 'scheduled' | 'always' | 'authority';
+export type ConsentState = 'not_needed' | 'active' | 'missing' | 'withdrawn' | 'expired';
+export const VERDICTS = ['PASS', 'FAIL', 'INCONCLUSIVE', 'ERROR', 'NOT_CHECKED', 'NOT_APPLICABLE'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+export type Severity = 'B' | 'J' | 'm' | 'i';
+export type ViewableCode =
+  | 'ok'
+  | 'decision_pending'
+  | 'decision_rejected'
+  | 'paused'
+  | 'no_consent'
+  | 'not_at_this_level'
+  | 'outside_hours'
+  | 'no_role'
+  | 'wrong_area'
+  | 'purpose_not_covered'
+  | 'codec_not_playable';
+
+export interface ScheduleEntry {
+  days: number[];
+  from: string;
+  to: string;
+}
+export interface Health {
+  state: HealthState;
+  since: string | null;
+  cause: Text | null;
+  measured_at: string | null;
+}
+export interface Sharing {
+  mode: SharingMode;
+  paused: boolean;
+  paused_until: string | null;
+  schedule: ScheduleEntry[] | null;
+  consent: ConsentState;
+}
+export interface Viewable {
+  allowed: boolean;
+  code: ViewableCode;
+  text: Text;
+  test_only: boolean;
+}
+export interface Playback {
+  codec: string | null;
+  relay: 'copy' | 'transcode' | 'no' | null;
+  width: number | null;
+  height: number | null;
+  fps: number | null;
+}
+export interface DecisionReason {
+  rule: string;
+  severity: Severity;
+  verdict: Verdict;
+  text: Text;
+}
+export interface Camera {
+  id: string;
+  name: string;
+  area: { code: string; name: string } | null;
+  custodian: { id: string; kind: CustodianKind; name: string | null };
+  decision: Decision;
+  decision_reasons: DecisionReason[];
+  health: Health;
+  sharing: Sharing;
+  viewable: Viewable;
+  playback: Playback | null;
+  watching: number | null;
+  position: { lat: number; lon: number } | null;
+  enrolled_at: string;
+  version: number;
+}
+export interface FactRow {
+  name: string;
+  meaning: string | Text;
+  unit: string;
+  claimed: unknown;
+  measured: unknown;
+  required: unknown;
+  reason: string | null;
+}
+export interface Stream {
+  layer: string;
+  codec: string | null;
+  width: number | null;
+  height: number | null;
+  fps: number | null;
+  bitrate_kbps: number | null;
+}
+export interface CameraDetail extends Camera {
+  address: string | null;
+  has_credential: boolean;
+  device: Record<string, unknown>;
+  facts: FactRow[];
+  streams: Stream[];
+  last_assessment: Assessment | null;
+  quirks: string[];
+  notes: string | null;
+  cooldown_until: string | null;
+}
+export interface Reference {
+  doc?: string;
+  title?: string;
+  edition?: string;
+  clause?: string;
+  url?: string;
+  certainty?: string;
+}
+export interface Finding {
+  rule: string;
+  group: string;
+  title: Text;
+  severity: Severity;
+  verdict: Verdict;
+  reason: string | null;
+  reason_text?: Text | null;
+  detail?: string | null;
+  text: Text;
+  observed: unknown;
+  required: unknown;
+  claimed: unknown;
+  observed_text?: Text | null;
+  required_text?: Text | null;
+  claimed_text?: Text | null;
+  unit: string | null;
+  lowers?: boolean;
+  remedy: Partial<Record<'owner' | 'installer' | 'hub', Text | null>> | null;
+  references: (Reference | string)[];
+  facts: unknown[];
+  overlays: unknown[];
+}
+export interface Standard {
+  id: string;
+  version: string;
+  hash: string;
+  title: Text;
+}
+export interface Assessment {
+  id?: string;
+  camera_id?: string;
+  target?: unknown;
+  standard: Partial<Standard> | string;
+  standard_detail?: Partial<Standard>;
+  decision: Decision;
+  summary?: Text | null;
+  because: Finding[];
+  counts: Record<Verdict, number>;
+  findings: Finding[];
+  as_of: string;
+  vantage?: string | Text | null;
+  program?: unknown;
+  courtesy?: Courtesy | null;
+}
+export interface AssessmentRow {
+  id: string;
+  standard: string;
+  standard_version: string;
+  decision: Decision;
+  as_of: string;
+  counts: Partial<Record<Verdict, number>>;
+}
+export interface View {
+  id: string;
+  camera_id: string;
+  started_at: string;
+  ended_at: string | null;
+  seconds: number | null;
+  kind: 'live' | 'snapshot' | 'test';
+  by: { office: string | null; role: string; number: string | null; name?: string | null };
+  purpose: string;
+  incident: string | null;
+  ended_cause: string | null;
+  stills: number;
+}
+export interface Counts {
+  total: number;
+  decision: Partial<Record<Decision, number>>;
+  health: Partial<Record<HealthState, number>>;
+  measured_at: string;
+}
+export const STEPS = ['address', 'login', 'identify', 'picture', 'rules', 'consent', 'decision'] as const;
+export type StepName = (typeof STEPS)[number];
+export interface Step {
+  name: StepName;
+  state: 'waiting' | 'running' | 'ok' | 'failed' | 'skipped';
+  text: Text | null;
+  hint: Text | null;
+  seconds: number | null;
+}
+export interface Courtesy {
+  reads: number;
+  logins: number;
+}
+export interface Onboarding {
+  id: string;
+  state: 'running' | 'admitted' | 'conditional' | 'pending' | 'rejected' | 'failed' | 'cancelled';
+  camera_id: string | null;
+  steps: Step[];
+  courtesy: Courtesy;
+  decision: Decision | null;
+  problem: ProblemBody | null;
+  started_at: string;
+  ended_at: string | null;
+  address?: string | null;
+  name?: string | null;
+}
+export interface ProblemBody {
+  type?: string;
+  title?: string | Text;
+  status?: number;
+  detail?: string | Text;
+  code?: string;
+  field?: string | null;
+  hint?: string | Text | null;
+  errors?: { field: string; detail: string | Text }[];
+  params?: Record<string, unknown>;
+}
+export interface ConsentInput {
+  sharing_mode: SharingMode;
+  schedule: ScheduleEntry[] | null;
+  purposes: string[];
+  recipients: { area: string; role: string }[];
+  audio: boolean;
+  expires_at: string | null;
+  text_version: string;
+  signed_by: string;
+  witnessed_by?: string | null;
+}
+export interface Consent extends ConsentInput {
+  id: string;
+  camera_id: string;
+  version: number;
+  state: 'active' | 'withdrawn' | 'expired' | 'superseded';
+  given_at: string;
+  withdrawn_at: string | null;
+  text_hash: string;
+}
+export interface ConsentText {
+  version: string;
+  hash: string;
+  text: string;
+}
+export interface StandardRow {
+  id: string;
+  version: string;
+  title: Text;
+  rules: number;
+  in_force_from: string | null;
+}
+export interface Area {
+  code: string;
+  name: string;
+}
+export interface AuditRow {
+  seq: number;
+  at: string;
+  actor: string;
+  kind: string;
+  subject: string;
+  text: Text;
+  hash: string;
+}
+export interface AuditPage extends Page<AuditRow> {
+  chain: { ok: boolean; checked_to: number | string; broken_at: number | string | null };
+}

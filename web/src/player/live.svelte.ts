@@ -1,0 +1,385 @@
+/**
+ * One viewing of one camera: a state machine over WHEP, the session's events and the frame clock.
+ *
+ * Picture rule: moving = bare; stopped = veil and the time of the last frame; forbidden = no picture at all.
+ */
+import type { Text } from '../lib/types';
+import { delayOf, motion, REPEATS_S, retryDelay, Sameness } from './clock';
+import { open, Refused, type Refusal, type WhepSession } from './whep';
+
+export type Phase =
+  | { name: 'idle' }
+  | { name: 'asking' }
+  | { name: 'opening'; since: number }
+  | { name: 'live' }
+  | { name: 'hesitating' }
+  | { name: 'stopped'; at: Date }
+  | { name: 'repeating'; since: Date }
+  | { name: 'reconnecting'; at: Date; attempt: number; due: number }
+  | { name: 'lost'; at: Date }
+  | { name: 'fault'; since: Date | null; cause: Text | null }
+  | { name: 'paused' }
+  | { name: 'refused'; refusal: Refusal }
+  | { name: 'full'; refusal: Refusal; due: number }
+  | { name: 'cannot_play'; refusal: Refusal | null }
+  | { name: 'blocked' }
+  | { name: 'ended'; code: string; cause: Text | null; at: Date };
+
+export interface LiveOptions {
+  base: string;
+  cameraId: string;
+  csrf: () => string;
+  language: () => string;
+}
+
+interface StateEvent {
+  state: 'opening' | 'live' | 'frozen' | 'offline' | 'paused' | 'ended';
+  since: string | null;
+  cause: Text | null;
+  code: string | null;
+}
+
+const TEST_S = 60;
+const HIDDEN_S = 30;
+/** A stop that lasts this long with a hub that says "live" is the viewer's own line: connect anew. */
+const STALE_S = 8;
+const CONNECT_S = 12;
+
+export class Live {
+  phase = $state.raw<Phase>({ name: 'idle' });
+  delay = $state<number | null>(null);
+  lastFrameAt = $state.raw<Date | null>(null);
+  frames = $state(0);
+  size = $state.raw<{ width: number; height: number } | null>(null);
+  /** A kept picture behind the veil; only ever after a fault, never after a pause or a refusal. */
+  kept = $state(false);
+  testEndsAt = $state<number | null>(null);
+  purpose = '';
+
+  #options: LiveOptions;
+  #video: HTMLVideoElement | null = null;
+  #canvas: HTMLCanvasElement | null = null;
+  #session: WhepSession | null = null;
+  #events: EventSource | null = null;
+  #abort: AbortController | null = null;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+  #frameAt = 0;
+  #everConnected = false;
+  #hubSays: StateEvent['state'] | null = null;
+  #hubHeard = false;
+  #attempt = 0;
+  #sameness = new Sameness();
+  #looked = 0;
+  #incident = '';
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+  }
+
+  attach(video: HTMLVideoElement, canvas: HTMLCanvasElement): () => void {
+    this.#video = video;
+    this.#canvas = canvas;
+    const leave = (): void => this.#disconnect();
+    const hidden = (): void => this.#visibility();
+    addEventListener('pagehide', leave);
+    document.addEventListener('visibilitychange', hidden);
+    return () => {
+      removeEventListener('pagehide', leave);
+      document.removeEventListener('visibilitychange', hidden);
+      this.#disconnect();
+      this.#blank();
+    };
+  }
+
+  /** Is something running that a stop would end? */
+  get active(): boolean {
+    return !['idle', 'refused', 'cannot_play', 'ended', 'paused', 'blocked', 'lost'].includes(this.phase.name);
+  }
+
+  start(purpose: string, incident = ''): void {
+    this.purpose = purpose;
+    this.#incident = incident;
+    this.#attempt = 0;
+    this.#blank();
+    void this.#connect();
+  }
+
+  /** Try now instead of waiting. */
+  again(): void {
+    this.#attempt = 0;
+    void this.#connect();
+  }
+
+  stop(): void {
+    this.#disconnect();
+    this.#blank();
+    this.phase = { name: 'idle' };
+  }
+
+  /** The camera or the hub is said to be back: go on where a fault, not a person, ended the picture. */
+  nudge(): void {
+    if (['fault', 'lost', 'reconnecting'].includes(this.phase.name) && !(this.#session && this.#hubHeard)) this.again();
+  }
+
+  async #connect(): Promise<void> {
+    this.#disconnect();
+    const abort = new AbortController();
+    this.#abort = abort;
+    const resuming = this.kept;
+    if (!resuming) this.phase = { name: 'asking' };
+    const query = new URLSearchParams({ purpose: this.purpose, layer: 'main' });
+    if (this.#incident) query.set('incident', this.#incident);
+    try {
+      const session = await open({
+        url: `${this.#options.base}/cameras/${encodeURIComponent(this.#options.cameraId)}/whep?${query}`,
+        csrf: this.#options.csrf(),
+        language: this.#options.language(),
+        signal: abort.signal,
+        onStream: (stream) => this.#show(stream),
+        onConnection: (state) => {
+          if (this.#abort === abort) this.#connection(state);
+        },
+      });
+      if (abort.signal.aborted) {
+        session.close();
+        return;
+      }
+      this.#session = session;
+      this.#everConnected = session.connection.connectionState === 'connected';
+      this.#frameAt = performance.now();
+      if (!resuming) this.phase = { name: 'opening', since: performance.now() };
+      if (this.purpose === 'test') this.testEndsAt = Date.now() + TEST_S * 1000;
+      this.#listen(session.location);
+      this.#watch = setInterval(() => this.#tick(), 250);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      if (error instanceof Refused) this.#refused(error.refusal);
+      else this.#retry();
+    }
+  }
+
+  #refused(refusal: Refusal): void {
+    this.#disconnect();
+    if (refusal.status === 503 && this.#attempt < 5) {
+      const wait = Math.min(refusal.retryAfter ?? 30, 120);
+      this.#attempt += 1;
+      this.phase = { name: 'full', refusal, due: Date.now() + wait * 1000 };
+      this.#timer = setTimeout(() => void this.#connect(), wait * 1000);
+      return;
+    }
+    if (refusal.status >= 500) {
+      this.#retry();
+      return;
+    }
+    this.#blank();
+    if (refusal.status === 406 || refusal.code === 'codec_not_playable') this.phase = { name: 'cannot_play', refusal };
+    else if (refusal.code === 'paused') this.phase = { name: 'paused' };
+    else this.phase = { name: 'refused', refusal };
+  }
+
+  #connection(state: RTCPeerConnectionState): void {
+    if (state === 'connected') this.#everConnected = true;
+    if (state === 'failed') {
+      if (!this.#everConnected) {
+        this.#disconnect();
+        this.#blank();
+        this.phase = { name: 'blocked' };
+      } else this.#retry();
+    }
+  }
+
+  #show(stream: MediaStream): void {
+    const video = this.#video;
+    if (!video) return;
+    video.srcObject = stream;
+    void video.play().catch(() => {
+      // muted inline video may always play; a refusal shows as a picture that does not start
+    });
+    const session = this.#abort;
+    const frame: VideoFrameRequestCallback = (now, metadata) => {
+      if (this.#abort !== session || !session || session.signal.aborted) return;
+      this.#frame(now, metadata);
+      video.requestVideoFrameCallback(frame);
+    };
+    video.requestVideoFrameCallback(frame);
+  }
+
+  #frame(now: number, metadata: VideoFrameCallbackMetadata): void {
+    this.#frameAt = performance.now();
+    this.frames += 1;
+    this.lastFrameAt = new Date();
+    const delay = delayOf({ now: metadata.expectedDisplayTime ?? now, ...(metadata.captureTime === undefined ? {} : { captureTime: metadata.captureTime }) });
+    // a figure that jumps with every frame cannot be read
+    this.delay = delay === null ? null : this.delay === null ? delay : this.delay * 0.9 + delay * 0.1;
+    if (this.size?.width !== metadata.width || this.size.height !== metadata.height) {
+      this.size = { width: metadata.width, height: metadata.height };
+    }
+    if (this.phase.name !== 'live' && this.phase.name !== 'repeating') {
+      this.phase = { name: 'live' };
+      this.#sameness.forget();
+    }
+    this.kept = false;
+    this.#attempt = 0;
+  }
+
+  #tick(): void {
+    if (document.hidden) {
+      // a hidden page draws no frames: silence says nothing
+      this.#frameAt = performance.now();
+      return;
+    }
+    const now = performance.now();
+    const silent = (now - this.#frameAt) / 1000;
+    const name = this.phase.name;
+    if (name === 'live' || name === 'repeating') {
+      const moved = motion(silent);
+      if (moved === 'hesitating') this.phase = { name: 'hesitating' };
+      else if (moved === 'stopped') this.#stopped();
+      else if (now - this.#looked > 1000 && this.#video) {
+        this.#looked = now;
+        const same = this.#sameness.look(this.#video, now);
+        if (same > REPEATS_S && name === 'live') this.phase = { name: 'repeating', since: new Date(Date.now() - same * 1000) };
+        else if (same === 0 && name === 'repeating') this.phase = { name: 'live' };
+      }
+    } else if (name === 'hesitating') {
+      if (motion(silent) === 'stopped') this.#stopped();
+    } else if (name === 'stopped') {
+      if (!this.#hubHeard || silent > STALE_S) this.#retry();
+    } else if (name === 'reconnecting') {
+      if (silent > CONNECT_S && this.#hubSays !== 'offline') this.#retry();
+    } else if (name === 'opening' && !this.#everConnected && silent > CONNECT_S) {
+      this.#disconnect();
+      this.phase = { name: 'blocked' };
+    }
+    if (this.testEndsAt !== null && Date.now() > this.testEndsAt + 2000) this.#end('test_over', null);
+  }
+
+  #stopped(): void {
+    this.#keep();
+    if (this.#hubSays === 'offline') return;
+    this.phase = { name: 'stopped', at: this.lastFrameAt ?? new Date() };
+  }
+
+  #retry(): void {
+    this.#keep();
+    this.#disconnect();
+    const at = this.lastFrameAt ?? new Date();
+    const wait = retryDelay(this.#attempt);
+    if (wait === null) {
+      this.phase = { name: 'lost', at };
+      return;
+    }
+    this.#attempt += 1;
+    this.phase = { name: 'reconnecting', at, attempt: this.#attempt, due: Date.now() + wait * 1000 };
+    this.#timer = setTimeout(() => void this.#connect(), wait * 1000);
+  }
+
+  #listen(location: string): void {
+    const source = new EventSource(`${location}/events`, { withCredentials: true });
+    this.#events = source;
+    source.onopen = () => {
+      this.#hubHeard = true;
+    };
+    source.onerror = () => {
+      this.#hubHeard = false;
+    };
+    source.addEventListener('state', (event) => {
+      if (this.#events !== source) return;
+      try {
+        this.#state(JSON.parse((event as MessageEvent<string>).data) as StateEvent);
+      } catch {
+        // an unreadable event changes nothing: the frame clock still tells moving from stopped
+      }
+    });
+  }
+
+  #state(event: StateEvent): void {
+    this.#hubHeard = true;
+    this.#hubSays = event.state;
+    const since = event.since ? new Date(event.since) : null;
+    switch (event.state) {
+      case 'offline':
+        this.#keep();
+        this.phase = { name: 'fault', since, cause: event.cause };
+        break;
+      case 'frozen':
+        if (this.lastFrameAt) {
+          this.#keep();
+          this.phase = { name: 'stopped', at: this.lastFrameAt };
+        }
+        break;
+      case 'paused':
+        this.#disconnect();
+        this.#blank();
+        this.phase = { name: 'paused' };
+        break;
+      case 'ended':
+        if (event.code === 'paused') {
+          this.#disconnect();
+          this.#blank();
+          this.phase = { name: 'paused' };
+        } else if (event.code && /^(lost|relay_|lease|worker|transport|ice|dtls|hub_)/.test(event.code)) this.#retry();
+        else this.#end(event.code ?? 'ended', event.cause);
+        break;
+      case 'opening':
+      case 'live':
+        if (this.phase.name === 'fault' || this.phase.name === 'stopped') {
+          this.#frameAt = performance.now();
+          if (this.phase.name === 'fault' && !this.kept) this.phase = { name: 'opening', since: performance.now() };
+        }
+    }
+  }
+
+  #end(code: string, cause: Text | null): void {
+    this.#disconnect();
+    this.#blank();
+    this.phase = { name: 'ended', code, cause, at: new Date() };
+  }
+
+  #visibility(): void {
+    clearTimeout(this.#hiddenTimer);
+    if (document.hidden && this.active) {
+      this.#hiddenTimer = setTimeout(() => this.#end('tab_hidden', null), HIDDEN_S * 1000);
+    } else this.#frameAt = performance.now();
+  }
+
+  /** Copy the last frame, so that a fault leaves a veiled still and not an empty box. */
+  #keep(): void {
+    const video = this.#video;
+    const canvas = this.#canvas;
+    if (this.kept || !video || !canvas || !this.lastFrameAt || video.videoWidth === 0) return;
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext('2d')?.drawImage(video, 0, 0);
+    this.kept = true;
+  }
+
+  #blank(): void {
+    if (this.#video) this.#video.srcObject = null;
+    const canvas = this.#canvas;
+    canvas?.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
+    this.kept = false;
+    this.lastFrameAt = null;
+    this.delay = null;
+    this.size = null;
+  }
+
+  #disconnect(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#hiddenTimer);
+    clearInterval(this.#watch);
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#events?.close();
+    this.#events = null;
+    this.#session?.close();
+    this.#session = null;
+    this.#hubHeard = false;
+    this.#hubSays = null;
+    this.#sameness.forget();
+    this.testEndsAt = null;
+    this.delay = null;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * A WHEP viewer: one receive-only video track, one POST, one DELETE (draft-ietf-wish-whep).
+ *
+ * Knows nothing of the pages around it, so that it can become `<camhub-player>`.
+ */
+export interface WhepOptions {
+  url: string;
+  csrf: string;
+  language: string;
+  signal: AbortSignal;
+  onStream: (stream: MediaStream) => void;
+  onConnection: (state: RTCPeerConnectionState) => void;
+}
+
+export interface Refusal {
+  status: number;
+  code: string;
+  detail: string;
+  hint: string;
+  params: Record<string, unknown>;
+  retryAfter: number | null;
+}
+
+export class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.detail || refusal.code);
+    this.refusal = refusal;
+  }
+}
+
+export interface WhepSession {
+  connection: RTCPeerConnection;
+  location: string;
+  /** Close the connection and tell the hub, even while the page is being left. */
+  close: () => void;
+}
+
+/** How long an offer waits for its own addresses. The hub answers on one port, so the first host address is enough. */
+const GATHER_MS = 400;
+
+export async function open(options: WhepOptions): Promise<WhepSession> {
+  const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  const transceiver = connection.addTransceiver('video', { direction: 'recvonly' });
+  connection.addEventListener('connectionstatechange', () => options.onConnection(connection.connectionState));
+  connection.addEventListener('track', (event) => {
+    options.onStream(event.streams[0] ?? new MediaStream([event.track]));
+  });
+  try {
+    await connection.setLocalDescription(await connection.createOffer());
+    await gathered(connection, options.signal);
+    const response = await fetch(options.url, {
+      method: 'POST',
+      credentials: 'same-origin',
+      headers: {
+        'content-type': 'application/sdp',
+        accept: 'application/sdp, application/problem+json',
+        'accept-language': options.language,
+        'x-csrftoken': options.csrf,
+      },
+      body: connection.localDescription?.sdp ?? '',
+      signal: options.signal,
+    });
+    if (response.status !== 201) throw new Refused(await refusalOf(response));
+    const location = new URL(response.headers.get('location') ?? '', document.baseURI).pathname;
+    const answer = await response.text();
+    const session: WhepSession = {
+      connection,
+      location,
+      close: () => {
+        connection.close();
+        remove(location, options.csrf);
+      },
+    };
+    if (options.signal.aborted) {
+      session.close();
+      throw new DOMException('stopped by the viewer', 'AbortError');
+    }
+    try {
+      await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+    // a picture that is late is worse than one frame less
+    if ('jitterBufferTarget' in transceiver.receiver) transceiver.receiver.jitterBufferTarget = 0;
+    return session;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function gathered(connection: RTCPeerConnection, signal: AbortSignal): Promise<void> {
+  if (connection.iceGatheringState === 'complete') return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      connection.removeEventListener('icegatheringstatechange', check);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const check = (): void => {
+      if (connection.iceGatheringState === 'complete') done();
+    };
+    const timer = setTimeout(done, GATHER_MS);
+    connection.addEventListener('icegatheringstatechange', check);
+    signal.addEventListener('abort', done);
+  });
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  let body: Record<string, unknown> = {};
+  try {
+    body = (await response.json()) as Record<string, unknown>;
+  } catch {
+    // the status alone is what is known
+  }
+  const text = (name: string): string => (typeof body[name] === 'string' ? (body[name] as string) : '');
+  const seconds = Number(response.headers.get('retry-after'));
+  return {
+    status: response.status,
+    code: text('code') || `http_${response.status}`,
+    detail: text('detail'),
+    hint: text('hint'),
+    params: (body['params'] ?? {}) as Record<string, unknown>,
+    retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds : null,
+  };
+}
+
+function remove(location: string, csrf: string): void {
+  if (!location) return;
+  void fetch(location, {
+    method: 'DELETE',
+    credentials: 'same-origin',
+    keepalive: true,
+    headers: { 'x-csrftoken': csrf },
+  }).catch(() => {
+    // the hub ends the view by itself when the leases run out
+  });
+}
