@@ -31,12 +31,12 @@ class Texts:
                 raise ValueError(f"the texts of {key} do not use the same parameters in both languages")
 
     @classmethod
-    def installed(cls) -> "Texts":
-        """Read the files that came with the program."""
+    def installed(cls, kinds: tuple[str, ...] = KINDS) -> "Texts":
+        """Read the files that came with the program, those of some kinds."""
         by_language: dict[str, dict[str, str]] = {}
         for language in LANGUAGES:
             flat: dict[str, str] = {}
-            for kind in KINDS:
+            for kind in kinds:
                 told = json.loads((files("hub") / "locale" / language / f"{kind}.json").read_text("utf-8"))
                 _flatten(kind, told, flat)
             by_language[language] = flat
