@@ -43,9 +43,6 @@ class Catalog(Protocol):
     async def get(self, camera_id: str) -> Camera:
         """Return one camera; ServiceError ``not_found``."""
 
-    async def incidents(self, camera: Camera) -> tuple[Incident, ...]:
-        """Return the open incidents that may cover a camera."""
-
 
 class Relay(Protocol):
     """What sessions use of the relay."""
@@ -94,7 +91,8 @@ class ViewerSessions:
         self,
         *,
         catalog: Catalog,
-        people: Callable[[str], Awaitable[Principal | None]],
+        incidents: Callable[[Camera], Awaitable[tuple[Incident, ...]]],
+        people: Callable[[str, str], Awaitable[Principal | None]],
         receipts: Receipts,
         relay: Relay,
         source: Callable[[Camera], Awaitable[SourceSpec]],
@@ -104,6 +102,7 @@ class ViewerSessions:
         texts: Texts,
     ) -> None:
         self._catalog = catalog
+        self._incidents = incidents
         self._people = people
         self._receipts = receipts
         self._relay = relay
@@ -322,7 +321,7 @@ class ViewerSessions:
 
     async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
         camera = await self._catalog.get(camera_id)
-        incidents = await self._catalog.incidents(camera) if ask.incident else ()
+        incidents = await self._incidents(camera) if ask.incident else ()
         return camera, decide(ask, subject_of(camera, incidents), self._clock.now())
 
     async def _tick_forever(self) -> None:
@@ -365,7 +364,7 @@ class ViewerSessions:
             if camera is None:
                 ending.append((session, "removed"))
                 continue
-            incidents = await self._catalog.incidents(camera) if session.ask.incident else ()
+            incidents = await self._incidents(camera) if session.ask.incident else ()
             answer = decide(session.ask, subject_of(camera, incidents), now)
             if isinstance(answer, Refused):
                 ending.append((session, self._why(answer)))
@@ -383,14 +382,14 @@ class ViewerSessions:
         if now - self._people_read_s < PEOPLE_EVERY_S:
             return
         self._people_read_s = now
-        by_user: dict[str, list[ViewerSession]] = {}
+        by_login: dict[tuple[str, str], list[ViewerSession]] = {}
         for session in sessions:
-            by_user.setdefault(session.user_id, []).append(session)
-        for user_id, theirs in by_user.items():
-            person = await self._people(user_id)
+            by_login.setdefault((session.user_id, session.login), []).append(session)
+        for (user_id, login), theirs in by_login.items():
+            person = await self._people(user_id, login)
             for session in theirs:
                 if person is None:
-                    await self._finish(session, "no_role")
+                    await self._finish(session, "signed_out" if login else "no_role")
                 else:
                     session.ask = Ask(person, session.ask.purpose, session.ask.incident, session.ask.kind)
 
@@ -434,9 +433,13 @@ class ViewerSessions:
         with self._bus.subscribe() as events:
             async for topic, data in events:
                 word = topic.split(".", 1)[0]
-                if word in {"camera", "consent", "incident"}:
-                    self._urgent.add(str(data.get("camera_id") or data.get("id") or "*"))
-                elif word in {"user", "bus"}:
+                if word == "camera":
+                    self._urgent.add(str(data.get("id", "*")))
+                elif word in {
+                    "user",
+                    "incident",
+                    "bus",
+                }:  # `bus.lost`: events were missed, look at everything
                     self._people_read_s = 0.0
                     self._urgent.add("*")
                 else:

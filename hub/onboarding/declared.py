@@ -1,0 +1,145 @@
+"""What the hub itself knows of a camera, as observations; and the consent gate over the rules' decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hub.catalog.types import Camera, Consent, ConsentInput, ConsentState, Kind, NewAssessment
+from hub.compliance.checker import CheckOutcome
+from hub.onboarding.intake import Intake
+from hub.texts import Both, Texts
+from standards.assessment import Assessment
+from standards.observation import Method, Observation, Observations, Observed, Provenance, Value
+
+SOURCE = "hub/1"
+GATE = "CONSENT"  # the gate's name where findings are named by their rule
+_WORST_FIRST = ("REJECTED", "PENDING", "CONDITIONAL", "ADMITTED")
+
+
+def declared_facts(
+    known: Camera | Intake, consent: Consent | ConsentInput | None, now: datetime, *, kind: Kind | None = None
+) -> Observations:
+    """Return the facts that people declared and the catalog knows (standards.facts, custodian to catalog)."""
+    facts: dict[str, Observation] = {}
+
+    def know(name: str, value: Value, operation: str, method: Method = Method.EXAMINE) -> None:
+        facts[name] = Observed(value, Provenance(method, SOURCE, operation, "hub", now))
+
+    camera = known if isinstance(known, Camera) else None
+    custodian = camera.custodian.kind if camera is not None else kind
+    if custodian is not None:
+        know("custodian.kind", str(custodian), "catalog")
+        know("consent.state", _state(custodian, consent, now), "consent record")
+    if consent is not None:
+        know("consent.signed", bool(consent.signed_by), "consent record", Method.INTERVIEW)
+        know("consent.audio", consent.audio, "consent record", Method.INTERVIEW)
+    place = known.position
+    area = known.area
+    if place is not None:
+        whole = area is not None and place.accuracy_m is not None and place.azimuth_deg is not None
+        know("place.stated", whole, "declaration of place", Method.INTERVIEW)
+        if place.accuracy_m is not None:
+            know("place.accuracy_m", place.accuracy_m, "declaration of place", Method.INTERVIEW)
+    enrolled_days = (now - camera.enrolled_at).total_seconds() / 86_400 if camera is not None else 0.0
+    know("catalog.enrolled_days", round(enrolled_days, 2), "catalog")
+    know("relay.audio", False, "relay settings")
+    return Observations(facts)
+
+
+def _state(kind: Kind, consent: Consent | ConsentInput | None, now: datetime) -> str:
+    if kind is Kind.AUTHORITY:
+        return str(ConsentState.NOT_NEEDED)
+    if consent is None:
+        return str(ConsentState.MISSING)
+    return str(consent.state(now)) if isinstance(consent, Consent) else str(ConsentState.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the consent gate says: open, or closed with the sentence for the owner."""
+
+    open: bool
+    reason: Mapping[str, Any] | None = None
+
+
+def consent_gate(kind: Kind, consent: Consent | None, now: datetime, texts: Texts) -> Gate:
+    """Return the gate: a donated camera without an active consent is PENDING, whatever its rules say."""
+    if kind is Kind.AUTHORITY or (consent is not None and consent.state(now) is ConsentState.ACTIVE):
+        return Gate(True)
+    text: Both = texts.both("step.why.consent_missing")
+    return Gate(False, {"rule": GATE, "severity": "B", "verdict": "NOT_CHECKED", "text": text})
+
+
+def new_assessment(
+    report: Mapping[str, Any], assessment: Assessment, observations: Mapping[str, Any], gate: Gate
+) -> NewAssessment:
+    """Return what the catalog keeps: the rules' report, and the decision after the gate.
+
+    The gate never makes a decision better. The report keeps the rules' own decision as `decision_by_rules`.
+    """
+    by_rules = str(assessment.decision)
+    reasons = [
+        {
+            "rule": finding.rule.id,
+            "severity": str(finding.severity),
+            "verdict": str(finding.verdict),
+            "text": {language: finding.text(language) for language in ("vi", "en")},
+        }
+        for finding in assessment.because
+    ]
+    decision = by_rules
+    if not gate.open:
+        decision = min(by_rules, "PENDING", key=_WORST_FIRST.index)
+        assert gate.reason is not None
+        if by_rules == "REJECTED":
+            reasons.append(dict(gate.reason))
+        else:
+            reasons.insert(0, dict(gate.reason))
+    return NewAssessment(
+        standard=assessment.profile.id,
+        standard_version=assessment.profile.version,
+        decision=decision,
+        as_of=assessment.as_of,
+        counts=dict(assessment.counts),
+        reasons=tuple(reasons),
+        report={**report, "decision": decision, "decision_by_rules": by_rules, "gate": gate.reason},
+        observations=observations,
+    )
+
+
+def step_params(outcome: CheckOutcome, texts: Texts) -> dict[str, Any]:
+    """Return what the steps say was seen: `device`, `picture` (absent where not seen), and the tally."""
+    seen = outcome.observations
+    counts = outcome.assessment.counts
+    said: dict[str, Any] = {
+        "passed": counts["PASS"],
+        "failed": counts["FAIL"],
+        "unseen": counts["INCONCLUSIVE"] + counts["ERROR"] + counts["NOT_CHECKED"],
+    }
+    unknown = texts.both("step.unknown")
+    device = {
+        name: _short(seen.value(f"device.{name}")) or unknown
+        for name in ("manufacturer", "model", "firmware")
+    }
+    if any(value is not unknown for value in device.values()):
+        said["device"] = texts.both("step.device_seen", device)
+    codec = seen.value("stream.main.codec")
+    if codec:
+        picture = {
+            "codec": _short(codec),
+            "width": seen.value("stream.main.width") or seen.value("stream.main.claimed_width") or "?",
+            "height": seen.value("stream.main.height") or seen.value("stream.main.claimed_height") or "?",
+        }
+        said["picture"] = texts.both("step.picture_seen", picture)
+    return said
+
+
+def _short(value: Any) -> str:
+    return str(value)[:80] if value is not None else ""
+
+
+def report_json(assessment: Assessment) -> dict[str, Any]:
+    """Return an assessment in the form of the HTTP API, to be kept."""
+    told = assessment.as_json()
+    return {**told, "target": assessment.camera, "standard": told["standard_detail"]}

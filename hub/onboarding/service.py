@@ -1,0 +1,671 @@
+"""Onboarding: permission -> probe -> assessment -> consent gate -> admission.
+
+Permission is recorded before the first packet. A camera, its sealed credential, its consent and its assessment are
+written in one transaction, or nothing is. A failure leaves the catalog as it was and says which step failed, what
+was seen and what to do; `keep_unreachable` or `keep` writes such a camera as PENDING.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.errors import AdapterError, BadTarget
+from adapters.port import Courtesy, Permission, Progress
+from adapters.secret import Credential
+from adapters.target import Target, parse_target
+from adapters.wire.gate import DeviceBook, device_key
+from hub.access.principal import Principal
+from hub.catalog.areas import AreaTable
+from hub.catalog.consent import checked
+from hub.catalog.service import CatalogService
+from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
+from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.coordination.port import RateLimiter
+from hub.feeds import Feed, Feeds
+from hub.observe import Metrics
+from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
+from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, report_json, step_params
+from hub.onboarding.intake import Intake
+from hub.onboarding.steps import FROM_PROBE, Steps
+from hub.onboarding.trouble import problem_of
+from hub.problems import Problem
+from hub.store.chain import HUB, Actor
+from hub.store.errors import ServiceError
+from hub.store.store import Store, new_id
+from hub.texts import Texts
+from standards.observation import Observations, rfc3339
+
+# of a stored report: what a decision without a probe takes over
+KEPT = ("sources", "still", "courtesy", "started_at", "seconds")
+RETRIES = 3  # with another password, per device in the time of one cool-down: more would lock the camera
+RETRY_WINDOW_S = 1800.0
+
+
+class _Run:
+    """One onboarding while it runs."""
+
+    def __init__(self, entry: Onboarding, steps: Steps, actor: Actor) -> None:
+        self.entry = entry
+        self.steps = steps
+        self.actor = actor
+        self.feeds = Feeds()
+        self.courtesy = Courtesy()
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+
+
+class OnboardingService:
+    """Takes cameras in, one task each, at most some at once."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        book: OnboardingBook,
+        catalog: CatalogService,
+        areas: AreaTable,
+        checker: Checker,
+        standards: Callable[[], tuple[str, ...]],
+        devices: DeviceBook,
+        limiter: RateLimiter,
+        clock: Clock,
+        texts: Texts,
+        metrics: Metrics,
+        at_once: int,
+        window_s: float,
+        limit_s: float,
+        default_area: str = "",
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._catalog = catalog
+        self._areas = areas
+        self._checker = checker
+        self._standards = standards
+        self._devices = devices
+        self._limiter = limiter
+        self._clock = clock
+        self._texts = texts
+        self._metrics = metrics
+        self._room = asyncio.Semaphore(at_once)
+        self._window_s = window_s
+        self._limit_s = limit_s
+        self._default_area = default_area
+        self._runs: dict[str, _Run] = {}
+        self._closing = False
+        self._log = structlog.get_logger("onboarding")
+
+    # --- life
+
+    async def recover(self) -> None:
+        """Mark as failed what a hub that died left running: nothing of it is in the catalog."""
+        for entry in await self._book.left_running():
+            entry.state, entry.ended_at = "failed", self._clock.now()
+            entry.problem = {
+                "code": "check_broke",
+                "params": _said_step(self._texts, "decision", "restart"),
+                "field": "",
+            }
+            async with self._store.write() as tx:
+                await self._book.save(tx, entry)
+                await tx.audit("onboarding.ended", HUB, f"onboarding/{entry.id}", {"state": "failed"})
+
+    async def aclose(self) -> None:
+        """Cancel what runs; each says so. Idempotent."""
+        self._closing = True
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        for run in tuple(self._runs.values()):
+            run.cancelled = True
+            if run.task is not None:
+                run.task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what the API calls
+
+    async def start(self, intake: Intake, credential: Credential | None, who: Principal) -> Onboarding:
+        """Record the permission and begin.
+
+        Raises:
+            Problem: the standard, the area or the custodian is unknown, or the hub stops.
+            ServiceError: the consent does not fit, or the address is enrolled already.
+        """
+        if self._closing:
+            raise Problem("stopping", headers={"retry-after": "5"})
+        if not intake.area and self._default_area:
+            intake = replace(intake, area=self._default_area)
+        await self._check(intake)
+        try:
+            target, inside = parse_target(intake.address)
+        except BadTarget as error:
+            return await self._unreadable(intake, error, who)
+        intake = replace(intake, address=target.url)
+        taken = await self._catalog.at_address(target.url)
+        if taken is not None:
+            raise Problem("already_enrolled", {"address": target.url, "camera_id": taken.id}, field="address")
+        request = {**intake.as_json(), "recheck_of": None}
+        return await self._begin(request, target, credential or inside, who.actor(), who.user_id)
+
+    async def recheck(self, camera: Camera, who: Principal) -> Onboarding:
+        """Probe an enrolled camera again, with its stored credential and the permission on record.
+
+        A result replaces the decision; a failure leaves it as it is.
+        """
+        if self._closing:
+            raise Problem("stopping", headers={"retry-after": "5"})
+        for run in self._runs.values():
+            if run.entry.recheck_of == camera.id:
+                return run.entry
+        target, _ = parse_target(camera.address)
+        intake = Intake(
+            address=camera.address,
+            custodian=camera.custodian.id,
+            granted_by=camera.permission.get("granted_by", ""),
+            basis=camera.permission.get("basis", ""),
+            name=camera.name,
+            area=camera.area.code if camera.area else None,
+            position=camera.position,
+            sub_address=camera.sub_address,
+            standard=await self._standard_of(camera),
+        )
+        request = {**intake.as_json(), "recheck_of": camera.id}
+        credential = await self._catalog.credential_for(camera.id)
+        return await self._begin(request, target, credential, who.actor(), who.user_id, keep_sealed=False)
+
+    async def get(self, entry_id: str) -> Onboarding:
+        """Return one onboarding.
+
+        Raises:
+            Problem: ``not_found``.
+        """
+        run = self._runs.get(entry_id)
+        if run is not None:
+            run.entry.steps = run.steps.as_json()
+            return run.entry
+        entry = await self._book.get(entry_id)
+        if entry is None:
+            raise Problem("not_found", {"what": {"vi": "lần tiếp nhận", "en": "onboarding"}})
+        return entry
+
+    async def subscribe(self, entry_id: str) -> tuple[Onboarding, Feed]:
+        """Return an onboarding and a feed of its events, ended at once where it does not run."""
+        entry = await self.get(entry_id)
+        run = self._runs.get(entry_id)
+        feed = run.feeds.open() if run is not None else Feed()
+        if run is None:
+            feed.end()
+        return entry, feed
+
+    async def cancel(self, entry_id: str) -> Onboarding:
+        """Cancel a running onboarding; one that has ended stays as it is."""
+        run = self._runs.get(entry_id)
+        if run is not None and run.task is not None:
+            run.cancelled = True
+            run.task.cancel()
+            await asyncio.gather(run.task, return_exceptions=True)
+        return await self.get(entry_id)
+
+    async def retry(self, entry_id: str, credential: Credential | None, who: Principal) -> Onboarding:
+        """Run a failed or cancelled onboarding again, perhaps with another credential.
+
+        Another credential ends the device's cool-down, three times per half hour at most.
+
+        Raises:
+            Problem: ``conflict`` (not in a state to retry), ``cooling_down``, ``too_many_requests``.
+        """
+        entry = await self.get(entry_id)
+        if self._closing or entry.state not in AGAIN:
+            raise Problem(
+                "conflict",
+                {
+                    "what": {
+                        "vi": "Chỉ thử lại khi lần trước chưa xong",
+                        "en": "Only one that failed or was cancelled is retried",
+                    }
+                },
+            )
+        try:
+            target, _ = parse_target(str(entry.request["address"]))
+        except BadTarget as error:
+            raise self._trouble(error, "address", str(entry.request["address"])) from error
+        device = device_key(target)
+        kept = await self._book.credential(entry_id)
+        if credential is not None and credential != kept:
+            verdict = await self._limiter.hit(f"onboarding.retry:{device}", RETRIES, RETRY_WINDOW_S)
+            if not verdict.allowed:
+                wait = str(max(1, round(verdict.retry_after_s)))
+                raise Problem("too_many_requests", {"retry_after_s": wait}, headers={"retry-after": wait})
+            await self._devices.clear_cooldown(device)
+            async with self._store.write() as tx:
+                await self._book.set_credential(tx, entry_id, credential)
+        else:
+            until = await self._devices.cooldown_until(device)
+            if until is not None:
+                raise Problem(
+                    "cooling_down", {"peer": target.authority, "until": rfc3339(until)}, field="password"
+                )
+            credential = kept
+        entry.state, entry.problem, entry.decision, entry.ended_at = RUNNING, None, None, None
+        entry.started_at = self._clock.now()
+        entry.courtesy = {"reads": 0, "logins": 0}
+        self._launch(entry, target, credential, who.actor())
+        async with self._store.write() as tx:
+            await self._book.save(tx, entry)
+            await tx.audit(
+                "permission.recorded", who.actor(), f"onboarding/{entry.id}", _permission_facts(entry)
+            )
+        return entry
+
+    async def keep(self, entry_id: str, who: Principal) -> Onboarding:
+        """Write a failed onboarding's camera as PENDING, unprobed.
+
+        Raises:
+            Problem: ``conflict``. ServiceError: as `CatalogService.register`.
+        """
+        entry = await self.get(entry_id)
+        if entry.state not in AGAIN or entry.recheck_of is not None:
+            raise Problem(
+                "conflict",
+                {
+                    "what": {
+                        "vi": "Chỉ giữ lại camera của lần kiểm tra chưa xong",
+                        "en": "Only a failed onboarding is kept",
+                    }
+                },
+            )
+        intake = Intake.from_json(entry.request)
+        credential = await self._book.credential(entry_id)
+        async with self._store.write() as tx:
+            camera = await self._catalog.register(
+                _new_camera(intake, entry), who.actor(), credential=credential, within=tx
+            )
+            if intake.consent is not None:
+                await self._catalog.give_consent(camera.id, intake.consent, who.actor(), within=tx)
+            entry.camera_id, entry.state, entry.ended_at = camera.id, "pending", self._clock.now()
+            entry.decision = "PENDING"
+            await self._book.save(tx, entry, forget_credential=True)
+            await tx.audit(
+                "onboarding.ended",
+                who.actor(),
+                f"onboarding/{entry.id}",
+                {"state": "pending", "camera": camera.id},
+            )
+        return entry
+
+    async def redecide(self, camera_id: str, actor: Actor) -> None:
+        """Decide a camera again from its stored observations, after its consent changed. Sends no packet."""
+        camera = await self._catalog.get(camera_id)
+        if camera.assessment_id is None:
+            return
+        stored = await self._catalog.assessment(camera.assessment_id)
+        now = self._clock.now()
+        declared = declared_facts(camera, camera.consent, now)
+        seen = Observations.from_json(stored.observations).without(*declared).merged(declared)
+        assessment = self._checker.reassess(
+            seen, stored.standard, enrolled_at=camera.enrolled_at, camera=camera.address
+        )
+        gate = consent_gate(camera.custodian.kind, camera.consent, now, self._texts)
+        kept = {name: stored.report[name] for name in KEPT if name in stored.report}
+        report = {**kept, **report_json(assessment)}
+        await self._catalog.record_assessment(
+            camera_id, new_assessment(report, assessment, seen.as_json(), gate), actor
+        )
+
+    # --- inside
+
+    async def _check(self, intake: Intake) -> None:
+        known = self._standards()
+        if intake.standard not in known:
+            raise Problem(
+                "standard_unknown",
+                {"standard": intake.standard, "available": ", ".join(known)},
+                field="standard",
+            )
+        if intake.area and await self._areas.get(intake.area) is None:
+            raise Problem("area_unknown", {"area": intake.area}, field="area")
+        if isinstance(intake.custodian, str):
+            custodian = await self._catalog.custodian(intake.custodian)
+            if custodian is None:
+                raise Problem("custodian_unknown", {"custodian": intake.custodian}, field="custodian.id")
+            kind = custodian.kind
+        else:
+            kind = intake.custodian.kind
+        if intake.consent is not None:
+            if kind is Kind.AUTHORITY:
+                raise ServiceError(
+                    "consent_not_needed", "an authority's camera needs no consent", field="consent"
+                )
+            checked(intake.consent, self._clock.now())
+
+    async def _unreadable(self, intake: Intake, error: BadTarget, who: Principal) -> Onboarding:
+        """Return an onboarding that failed at once: nothing could be sent, nothing is kept but the attempt."""
+        shown = _without_credential(intake.address)
+        entry = self._entry({**replace(intake, address=shown).as_json(), "recheck_of": None}, who.user_id)
+        steps = Steps(self._texts, self._clock, {"peer": shown, "standard": intake.standard})
+        problem = self._trouble(error, "address", shown)
+        steps.start("address")
+        steps.fail("address", problem.said(self._texts, "title"), problem.said(self._texts, "hint"))
+        entry.state, entry.ended_at, entry.steps = "failed", self._clock.now(), steps.as_json()
+        entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
+        async with self._store.write() as tx:
+            await self._book.add(tx, entry, None)
+            await tx.audit("onboarding.ended", who.actor(), f"onboarding/{entry.id}", {"state": "failed"})
+        self._metrics.onboardings.labels("failed").inc()
+        return entry
+
+    def _entry(self, request: dict[str, Any], user_id: str) -> Onboarding:
+        return Onboarding(
+            id=new_id(), state=RUNNING, started_by=user_id, started_at=self._clock.now(), request=request
+        )
+
+    async def _begin(
+        self,
+        request: dict[str, Any],
+        target: Target,
+        credential: Credential | None,
+        actor: Actor,
+        user_id: str,
+        *,
+        keep_sealed: bool = True,
+    ) -> Onboarding:
+        entry = self._entry(request, user_id)
+        entry.camera_id = request["recheck_of"]
+        async with self._store.write() as tx:  # the permission is on record before the first packet
+            await self._book.add(tx, entry, credential if keep_sealed else None)
+            await tx.audit("permission.recorded", actor, f"onboarding/{entry.id}", _permission_facts(entry))
+        self._launch(entry, target, credential, actor)
+        return entry
+
+    def _launch(self, entry: Onboarding, target: Target, credential: Credential | None, actor: Actor) -> None:
+        steps = Steps(
+            self._texts, self._clock, {"peer": target.authority, "standard": entry.request["standard"]}
+        )
+        run = _Run(entry, steps, actor)
+        self._runs[entry.id] = run
+        self._metrics.onboardings_running.set(len(self._runs))
+        run.task = asyncio.create_task(self._run(run, target, credential), name=f"onboarding {entry.id}")
+
+    async def _run(self, run: _Run, target: Target, credential: Credential | None) -> None:
+        entry = run.entry
+        try:
+            async with self._room:
+                await self._probe_and_admit(run, target, credential)
+        except asyncio.CancelledError:
+            if not run.cancelled:
+                raise
+            await self._cancelled(run)
+        except AdapterError as error:
+            await self._failed(run, self._trouble(error, run.steps.running, entry.request["address"]))
+        except (Problem, ServiceError) as error:
+            problem = error if isinstance(error, Problem) else _problem_of_service(error)
+            await self._failed(run, problem)
+        except Exception as error:  # noqa: BLE001  one onboarding's fault is told there and costs no other
+            error_id = secrets.token_hex(6)
+            self._log.error("onboarding.broke", onboarding=entry.id, error_id=error_id, exc_info=error)
+            await self._failed(
+                run, Problem("check_broke", _said_step(self._texts, run.steps.running, error_id))
+            )
+        finally:
+            self._runs.pop(entry.id, None)
+            self._metrics.onboardings_running.set(len(self._runs))
+            self._metrics.onboardings.labels(entry.state).inc()
+            run.feeds.put("done", {"id": entry.id})
+            run.feeds.end()
+
+    async def _probe_and_admit(self, run: _Run, target: Target, credential: Credential | None) -> None:
+        entry, steps = run.entry, run.steps
+        intake = Intake.from_json(entry.request)
+        sub_target = parse_target(intake.sub_address)[0] if intake.sub_address else None
+        camera = await self._catalog.find(entry.recheck_of) if entry.recheck_of else None
+        kind, consent_now = await self._custodian_kind(intake), camera.consent if camera else None
+        self._show(run, steps.start("address"))
+        outcome = await self._checker.run(
+            CheckRequest(
+                target=target,
+                credential=credential,
+                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
+                standard=intake.standard,
+                window_s=self._window_s,
+                sub_target=sub_target,
+                declared=declared_facts(
+                    camera or intake, consent_now or intake.consent, self._clock.now(), kind=kind
+                ),
+                enrolled_at=camera.enrolled_at if camera else None,
+                limit_s=self._limit_s,
+            ),
+            lambda progress: self._progress(run, progress),
+        )
+        entry.courtesy = {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins}
+        run.feeds.put("courtesy", dict(entry.courtesy))
+        if outcome.failure is not None:
+            problem = self._trouble(outcome.failure, _failed_step(steps, outcome.failure), target.url)
+            if problem.code == "login_refused":
+                until = await self._devices.cooldown_until(device_key(target))
+                if until is not None:
+                    problem.params["until"] = rfc3339(until)
+            if not intake.keep_unreachable or camera is not None:
+                await self._failed(run, problem)
+                return
+            entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
+            self._fail_steps(run, problem)
+        else:
+            self._tell_outcome(run, outcome)
+        await self._admit(run, intake, camera, kind, outcome=outcome, credential=credential)
+
+    async def _admit(
+        self,
+        run: _Run,
+        intake: Intake,
+        camera: Camera | None,
+        kind: Kind,
+        *,
+        outcome: CheckOutcome,
+        credential: Credential | None,
+    ) -> None:
+        """Write everything in one transaction. Cancelling is over from here: a commit is not undone."""
+        entry, steps = run.entry, run.steps
+        self._show(run, steps.start("decision"))
+        now = self._clock.now()
+        consent = None
+        async with self._store.write() as tx:
+            if camera is None:
+                made = await self._catalog.register(
+                    _new_camera(intake, entry), run.actor, credential=credential, within=tx
+                )
+                camera_id = made.id
+                if intake.consent is not None:
+                    consent = await self._catalog.give_consent(
+                        camera_id, intake.consent, run.actor, within=tx
+                    )
+            else:
+                camera_id, consent = camera.id, camera.consent
+            gate = consent_gate(kind, consent, now, self._texts)
+            report = {**report_json(outcome.assessment), **_sources(outcome), **_method(outcome)}
+            kept = new_assessment(report, outcome.assessment, outcome.observations.as_json(), gate)
+            await self._catalog.record_assessment(camera_id, kept, run.actor, within=tx)
+            entry.camera_id, entry.decision = camera_id, kept.decision
+            entry.state, entry.ended_at = kept.decision.lower(), self._clock.now()
+            said = {"decision": self._texts.both(f"step.outcome.{kept.decision}")}
+            self._show(run, steps.ok("decision", said))
+            entry.steps = steps.as_json()
+            await self._book.save(tx, entry, forget_credential=True)
+            facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
+            await tx.audit("onboarding.ended", run.actor, f"onboarding/{entry.id}", facts)
+        self._log.info("onboarding.ended", onboarding=entry.id, camera_id=camera_id, state=entry.state)
+
+    def _tell_outcome(self, run: _Run, outcome: CheckOutcome) -> None:
+        """Close the steps of a probe that went through, each with what was seen."""
+        steps, said = run.steps, step_params(outcome, self._texts)
+        self._show(run, steps.ok("address"))
+        if outcome.observations.value("credential.accepted") is True:
+            self._show(run, steps.ok("login"))
+        else:
+            why = "anonymous" if outcome.observations.value("credential.supplied") else "no_account"
+            self._show(run, steps.skip("login", {"why": self._texts.both(f"step.why.{why}")}))
+        if "device" in said:
+            self._show(run, steps.ok("identify", said))
+        else:
+            self._show(run, steps.skip("identify"))
+        if "picture" in said:
+            self._show(run, steps.ok("picture", said))
+        else:
+            self._show(run, steps.skip("picture"))
+        self._show(run, steps.start("rules"))
+        self._show(run, steps.ok("rules", said))
+        self._show(run, steps.start("consent"))
+        intake = Intake.from_json(run.entry.request)
+        kind = intake.custodian.kind if isinstance(intake.custodian, NewCustodian) else None
+        if outcome.observations.value("consent.state") == "active":
+            self._show(run, steps.ok("consent"))
+        else:
+            authority = kind is Kind.AUTHORITY or outcome.observations.value("consent.state") == "not_needed"
+            why = "authority" if authority else "consent_missing"
+            self._show(run, steps.skip("consent", {"why": self._texts.both(f"step.why.{why}")}))
+
+    def _fail_steps(self, run: _Run, problem: Problem) -> None:
+        step = run.steps.running if run.steps.running != "decision" else "address"
+        title, hint = problem.said(self._texts, "title"), problem.said(self._texts, "hint")
+        changed = run.steps.fail(step, title, hint)
+        decision = run.steps.all["decision"]
+        decision.state = "waiting"  # the camera is kept: there is still something to decide
+        self._show(run, changed)
+
+    async def _failed(self, run: _Run, problem: Problem) -> None:
+        entry, steps = run.entry, run.steps
+        step = steps.running
+        title, hint = problem.said(self._texts, "title"), problem.said(self._texts, "hint")
+        self._show(run, steps.fail(step, title, hint))
+        entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
+        await self._ended(run, "failed", {"problem": problem.code, "step": step})
+
+    async def _cancelled(self, run: _Run) -> None:
+        for step in run.steps.all.values():
+            if step.state in {"waiting", "running"}:
+                why = {"why": self._texts.both("step.why.not_reached")}
+                self._show(run, run.steps.skip(step.name, why))
+        await self._ended(run, "cancelled", {})
+
+    async def _ended(self, run: _Run, state: str, facts: dict[str, Any]) -> None:
+        entry = run.entry
+        entry.state, entry.ended_at, entry.steps = state, self._clock.now(), run.steps.as_json()
+        async with self._store.write() as tx:
+            await self._book.save(tx, entry)
+            await tx.audit(
+                "onboarding.ended",
+                run.actor,
+                f"onboarding/{entry.id}",
+                {"state": state, **facts, **entry.courtesy},
+            )
+        self._log.info("onboarding.ended", onboarding=entry.id, state=state, **facts)
+
+    def _progress(self, run: _Run, progress: Progress) -> None:
+        """Take one step of the probe (called in the event loop)."""
+        name = FROM_PROBE.get(progress.step)
+        if name is None:
+            return
+        self._show(run, run.steps.start(name))
+
+    def _show(self, run: _Run, changed: list[Any]) -> None:
+        for step in changed:
+            run.feeds.put("step", step.as_json())
+
+    def _trouble(self, error: Exception, step: str, typed: str) -> Problem:
+        return problem_of(error, step=step, peer=_authority(typed), typed=typed, texts=self._texts)
+
+    async def _custodian_kind(self, intake: Intake) -> Kind:
+        if isinstance(intake.custodian, NewCustodian):
+            return intake.custodian.kind
+        custodian = await self._catalog.custodian(intake.custodian)
+        if custodian is None:
+            raise Problem("custodian_unknown", {"custodian": intake.custodian}, field="custodian.id")
+        return custodian.kind
+
+    async def _standard_of(self, camera: Camera) -> str:
+        if camera.assessment_id is None:
+            return "technical"
+        return (await self._catalog.assessment(camera.assessment_id)).standard
+
+
+def _new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
+    return NewCamera(
+        name=intake.name or _authority(intake.address),
+        address=intake.address,
+        custodian=intake.custodian,
+        permission={
+            "granted_by": intake.granted_by,
+            "basis": intake.basis,
+            "granted_at": rfc3339(entry.started_at),
+        },
+        area=intake.area,
+        sub_address=intake.sub_address,
+        position=intake.position,
+        notes=intake.notes,
+    )
+
+
+def _permission_facts(entry: Onboarding) -> dict[str, Any]:
+    request = entry.request
+    return {
+        "address": request["address"],
+        "granted_by": request["granted_by"],
+        "basis": request["basis"],
+        "recheck_of": request["recheck_of"],
+    }
+
+
+def _sources(outcome: CheckOutcome) -> dict[str, Any]:
+    """Return the addresses that the relay and the still need; they are never shown."""
+    return {
+        "sources": [
+            {
+                "layer": offer.layer,
+                "url": offer.target.url,
+                "codec": offer.encoding,
+                "width": offer.width,
+                "height": offer.height,
+            }
+            for offer in outcome.offers
+        ],
+        "still": outcome.snapshot.url if outcome.snapshot is not None else None,
+    }
+
+
+def _method(outcome: CheckOutcome) -> dict[str, Any]:
+    """Return how it was looked at: part 11 of a report."""
+    return {
+        "courtesy": {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins},
+        "started_at": rfc3339(outcome.started_at),
+        "seconds": round(outcome.seconds, 2),
+    }
+
+
+def _failed_step(steps: Steps, error: Exception) -> str:
+    return "login" if getattr(error, "code", "") in {"login_refused", "cooling_down"} else steps.running
+
+
+def _said_step(texts: Texts, step: str, error_id: str) -> dict[str, Any]:
+    return {"step": texts.both(f"step.name.{step}"), "error_id": error_id}
+
+
+def _problem_of_service(error: ServiceError) -> Problem:
+    from hub.problems import STATUS
+
+    if error.code in STATUS:
+        return Problem(error.code, {"what": error.detail, **error.params}, field=error.field)
+    return Problem("conflict", {"what": error.detail})
+
+
+def _authority(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0] or url
+
+
+def _without_credential(typed: str) -> str:
+    """Return what was typed without a user and password, for an address that could not be taken apart."""
+    head, separator, tail = typed.partition("://")
+    if not separator:
+        head, tail = "", typed
+    return f"{head}{separator}{tail.rpartition('@')[2]}"[:200]
