@@ -6,7 +6,6 @@ the transaction, so that several nodes also write one after the other; the audit
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Connection, CursorResult, Row, event, insert, select, text, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
 
@@ -135,7 +134,7 @@ class Store:
         try:
             async with writer.begin() as connection:
                 await connection.run_sync(_upgrade)
-        except (OperationalError, OSError, sqlite3.Error) as error:
+        except (DBAPIError, OSError) as error:
             await store.aclose()
             raise StoreError(
                 f"the database {shown} cannot be opened ({_cause(error)}). "
