@@ -18,7 +18,7 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.port import AccessUnit, ProbeContext, Track
-from adapters.rtsp.connection import Connection, remote_error
+from adapters.rtsp.connection import Connection, our_fault, remote_error
 from adapters.rtsp.depacketize import depacketizer_for
 from adapters.rtsp.message import Request, Response
 from adapters.rtsp.policy import DEFAULT, Policies, TransportPolicy
@@ -78,7 +78,7 @@ class RtspClient:
         self.tolerances = Tolerances(policies.refuse)
         self.session = Session(target, self.tolerances, user_agent=policies.user_agent)
         if login is not None:
-            self.session.auth, self.session.login = login, Login.ACCEPTED
+            self.session.carry_over(login)
         self.tracks: list[OpenTrack] = []
         self.exchanges: list[Exchange] = []
         self.anonymous_describe: Response | None = None  # the answer to DESCRIBE without credential
@@ -91,11 +91,22 @@ class RtspClient:
         self._by_channel: dict[int, Callable[[bytes, float], None]] = {}
         self._sockets: list[DatagramReceiver] = []
         self._redirects = 0
+        self._lost: AdapterError | None = None
 
     @property
     def peer(self) -> str:
         """Return host:port as enrolled."""
         return self.target.authority
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether requests can be sent."""
+        return self._connection is not None and not self._connection.closed
+
+    @property
+    def failure(self) -> AdapterError | None:
+        """Return why the connection is gone, if it is."""
+        return self._lost or (self._connection.failure if self._connection is not None else None)
 
     # phases
 
@@ -526,12 +537,15 @@ class RtspClient:
                 self._connection_lost(remote_error(violation, peer=self.peer, operation="RTP"))
             except AdapterError as error:
                 self._connection_lost(error)
+            except Exception as error:  # noqa: BLE001  a parser's bug costs this camera's session, never the process
+                self._connection_lost(our_fault(self.peer, "RTP", error))
 
         return handle
 
     def _connection_lost(self, error: AdapterError) -> None:
         if self.session.login is Login.NONE and self.session.state is State.INIT:
             return  # before a session exists, the waiting request tells it; a camera may close after its 401
+        self._lost = self._lost or error
         self._on_lost(error)
 
 

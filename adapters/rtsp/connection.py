@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, RemoteProtocolError, TimedOut, Unreachable
+from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, TimedOut, Unreachable
 from adapters.rtsp.message import Frame, Headers, MessageParser, Request, Response, encode_frame
 from adapters.rtsp.session import Session
 from adapters.rtsp.tolerance import Tolerance, Violation
 from standards.reason import Reason
+
+log = structlog.get_logger()
 
 MAX_WRITE_BACKLOG = 262_144  # bytes a camera may leave unread before it counts as dead
 
@@ -28,6 +32,17 @@ def remote_error(violation: Violation, *, peer: str, operation: str) -> RemotePr
         peer=peer,
         operation=operation,
         hint=hint,
+    )
+
+
+def our_fault(peer: str, operation: str, cause: Exception) -> LocalProtocolError:
+    """Log an exception that our own code raised on received bytes and return it as our error."""
+    log.error("rtsp.receive_failed", peer=peer, operation=operation, exc_info=cause)
+    return LocalProtocolError(
+        f"{operation} of {peer}: what the camera sent could not be handled",
+        peer=peer,
+        operation=operation,
+        hint="Report this with the camera's model; the log has the details",
     )
 
 
@@ -88,6 +103,8 @@ class Connection(asyncio.Protocol):
             self._fail(remote_error(violation, peer=self._peer, operation=self._operation))
         except AdapterError as error:
             self._fail(error)
+        except Exception as error:  # noqa: BLE001  a parser's bug costs this camera's session, never the process
+            self._fail(our_fault(self._peer, self._operation, error))
 
     def eof_received(self) -> bool:
         """Close our half too."""

@@ -69,8 +69,13 @@ class Session:
         self.timeout_s = header_values.DEFAULT_SESSION_TIMEOUT_S
         self.tracks: list[SetUp] = []
         self._user_agent = user_agent
+        self._own_nonce = True
         self._sequence = 0
         self._pending: OrderedDict[int, Request] = OrderedDict()
+
+    def carry_over(self, auth: DigestAuth) -> None:
+        """Use an authorisation that another session of the same action got accepted."""
+        self.auth, self.login, self._own_nonce = auth, Login.ACCEPTED, False
 
     # requests
 
@@ -164,7 +169,9 @@ class Session:
             for challenge in found:
                 if self.auth.renewable(challenge):
                     self.auth.renew(challenge)
-                    self.tolerances.note(Tolerance.NONCE_RENEWED)
+                    if self._own_nonce:  # a nonce carried over from another connection may well be refused
+                        self.tolerances.note(Tolerance.NONCE_RENEWED)
+                    self._own_nonce = True
                     return Challenged.RENEW
         return Challenged.REFUSED
 
