@@ -79,7 +79,14 @@ FACTS: Mapping[str, Fact] = _table(
     ),
     ("onvif.anonymous_read_media", "str", "", "one READ_MEDIA call without credential: refused or answered"),
     ("onvif.network_protocols", "list", "", "GetNetworkProtocols: name, enabled, ports"),
+    ("onvif.quirks", "list", "", "named tolerances that reading its replies needed"),
     ("http.auth_schemes", "list", "", "schemes offered over HTTP: digest-md5 digest-sha256 basic wsse"),
+    (
+        "http.tls",
+        "str",
+        "",
+        "TLS version of the device service (its certificate is not verified), or none over plain HTTP",
+    ),
     # snapshot
     (
         "snapshot.anonymous",

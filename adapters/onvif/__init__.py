@@ -1,4 +1,8 @@
-"""ONVIF: everything that a camera tells about itself, read-only."""
+"""ONVIF: everything that a camera tells about itself, read-only.
+
+A closed list of reads (`operations`), every byte through `adapters.wire.http`, one login per action by the scheme
+of the anonymous challenge (`session`), replies read tolerantly (`reply`, `mapping`) into facts (`probe`).
+"""
 
 from adapters.port import Adapter, AdapterManifest
 
@@ -15,6 +19,8 @@ manifest = AdapterManifest(
     schemes=("onvif", "onvifs"),
     default_ports={"onvif": 80, "onvifs": 443},
     facts=(
+        "target.interfaces",
+        "credential.accepted",
         "reach.",
         "device.",
         "onvif.",

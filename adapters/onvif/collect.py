@@ -1,0 +1,111 @@
+"""Collects the facts of one probe: each is observed, or not observed with a reason and the step named."""
+
+from collections.abc import Iterable
+
+from adapters.clock import Clock
+from adapters.errors import AdapterError, AuthenticationFailed, TimedOut
+from adapters.wire.http import HttpReply
+from adapters.wire.redaction import Redactor
+from standards.facts import FACTS
+from standards.observation import (
+    Method,
+    NotObserved,
+    Observation,
+    Observations,
+    Observed,
+    Provenance,
+    Value,
+)
+from standards.reason import Reason
+
+SOURCE = "onvif/1"
+
+
+def why(error: AdapterError) -> tuple[Reason, str]:
+    """Return the reason and the one-sentence detail of an error."""
+    if isinstance(error, TimedOut):
+        return error.reason, f"{error.phase}: no answer in {error.waited_s:.1f} s"
+    if isinstance(error, AuthenticationFailed) and not error.credential_sent:
+        return Reason.NO_CREDENTIAL, str(error)
+    return error.reason, str(error)
+
+
+class Facts:
+    """Facts by name, with their provenance. The first word about a fact stands, unless it was a miss."""
+
+    def __init__(self, peer: str, clock: Clock, redactor: Redactor) -> None:
+        self._peer = peer
+        self._clock = clock
+        self._redactor = redactor
+        self._by_name: dict[str, Observation] = {}
+        self._excerpts: dict[
+            int, tuple[HttpReply, tuple[str, str]]
+        ] = {}  # by identity; the reply stays alive
+
+    def saw(self, fact: str, value: Value, operation: object, http: HttpReply | None = None) -> None:
+        """Record what was seen, with the reply as evidence where there is one."""
+        self._by_name[_known(fact)] = Observed(value, self._provenance(str(operation), http))
+
+    def missed(self, facts: Iterable[str], reason: Reason, detail: str, operation: object) -> None:
+        """Record why facts were not seen. What was seen already stays."""
+        for fact in facts:
+            if not isinstance(self._by_name.get(_known(fact)), Observed):
+                self._by_name[fact] = NotObserved(reason, detail, self._provenance(str(operation), None))
+
+    def failed(self, facts: Iterable[str], error: AdapterError, operation: object) -> None:
+        """Record facts that an error kept from being seen."""
+        reason, detail = why(error)
+        self.missed(facts, reason, detail, operation)
+
+    def knows(self, fact: str) -> bool:
+        """Tell whether anything was recorded about a fact."""
+        return fact in self._by_name
+
+    def complete(
+        self,
+        prefixes: Iterable[str],
+        apart: frozenset[str],
+        reason: Reason,
+        detail: str,
+        operation: object,
+    ) -> None:
+        """Record every fact of these prefixes, except those set apart, that nothing was said about yet."""
+        starts = tuple(prefixes)
+        self.missed(
+            [
+                name
+                for name in FACTS
+                if name.startswith(starts) and name not in apart and name not in self._by_name
+            ],
+            reason,
+            detail,
+            operation,
+        )
+
+    def observations(self) -> Observations:
+        """Return what was collected."""
+        return Observations(self._by_name)
+
+    def _provenance(self, operation: str, http: HttpReply | None) -> Provenance:
+        excerpt, digest, at, took_s = "", "", self._clock.now(), 0.0
+        if http is not None:
+            at, took_s = http.started_at, http.took_s
+            if http.body:
+                excerpt, digest = self._excerpt(http)
+        return Provenance(Method.TEST, SOURCE, operation, self._peer, at, took_s, excerpt, digest)
+
+    def _excerpt(self, http: HttpReply) -> tuple[str, str]:
+        """Return the evidence piece of a reply: its Body, without the namespaces before it."""
+        kept = self._excerpts.get(id(http))
+        if kept is None:
+            start = http.body.find(b"Body>")
+            piece = http.body[start + 5 :] if start >= 0 else http.body
+            kept = self._excerpts[id(http)] = (http, self._redactor.excerpt(piece))
+        return kept[1]
+
+
+def _known(fact: str) -> str:
+    """Return the name, which must be one of the named facts: a rule can ask for no other."""
+    if fact not in FACTS:
+        raise KeyError(f"{fact} is not a named fact")
+    return fact

@@ -1,0 +1,201 @@
+"""Media and media2: profiles, stream addresses and snapshot addresses, by the service that works on this device."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from adapters.errors import AdapterError, AuthenticationFailed, CameraFault, CoolingDown, Unsupported
+from adapters.onvif import mapping, operations, templates
+from adapters.onvif.mapping import MediaProfile
+from adapters.onvif.operations import Operation
+from adapters.onvif.reply import Reply
+from adapters.onvif.session import OnvifSession
+from adapters.onvif.soap import Wsdl
+from adapters.wire.http import HttpReply
+
+ENCODERS_ASKED = 8  # profiles whose encoder is asked for one by one, where nothing else tells it
+
+
+class MediaReader:
+    """Reads through media2 where the device lists it (H.265, Profile T), else through media."""
+
+    def __init__(self, session: OnvifSession, wsdl: Wsdl, services: Mapping[str, None]) -> None:
+        self._session = session
+        self._wsdl = wsdl
+        self._media2 = "media2" in services
+        self._media = "media" in services or not self._media2
+        self.profiles: tuple[MediaProfile, ...] = ()
+        self.profiles_http: HttpReply | None = None
+        self.uses_media2 = self._media2
+
+    @property
+    def profiles_operation(self) -> Operation:
+        """Return the GetProfiles in use: media's where both are there and nothing was read yet."""
+        if self.profiles_http is not None:
+            return operations.MEDIA2_GET_PROFILES if self.uses_media2 else operations.MEDIA_GET_PROFILES
+        return operations.MEDIA_GET_PROFILES if self._media else operations.MEDIA2_GET_PROFILES
+
+    @property
+    def profiles_body(self) -> bytes:
+        """Return the body for the anonymous test: the plainest form of `profiles_operation`."""
+        if self.profiles_operation.service == "media2":
+            return templates.media2_get_profiles()
+        return self._wsdl.render(operations.MEDIA_GET_PROFILES)
+
+    @property
+    def stream_operation(self) -> Operation:
+        """Return the GetStreamUri in use."""
+        return operations.MEDIA2_GET_STREAM_URI if self.uses_media2 else operations.MEDIA_GET_STREAM_URI
+
+    @property
+    def snapshot_operation(self) -> Operation:
+        """Return the GetSnapshotUri in use."""
+        return operations.MEDIA2_GET_SNAPSHOT_URI if self.uses_media2 else operations.MEDIA_GET_SNAPSHOT_URI
+
+    async def read_profiles(self) -> None:
+        """Fill `profiles` from the service that tells most.
+
+        Raises:
+            AdapterError: neither service told any profile; the error of the one asked last.
+        """
+        failure: AdapterError | None = None
+        second: tuple[tuple[MediaProfile, ...], HttpReply] | None = None
+        if self._media2:
+            try:
+                found, http = await self._profiles_of_media2()
+                if any(profile.encoding for profile in found) or not self._media:
+                    self._keep(found, http, media2=True)
+                    return
+                second = (found, http) if found else None
+            except AdapterError as error:
+                failure = self._bearable(error)
+        if self._media:
+            try:
+                reply = await self._session.ask(
+                    operations.MEDIA_GET_PROFILES, self._wsdl.render(operations.MEDIA_GET_PROFILES)
+                )
+                found = mapping.media_profiles(reply)
+                if found or second is None:
+                    self._keep(found, reply.http, media2=False)
+                    return
+            except AdapterError as error:
+                failure = self._bearable(error)
+        if second is not None:
+            self._keep(*second, media2=True)
+        elif failure is not None:
+            raise failure
+
+    def _keep(self, profiles: tuple[MediaProfile, ...], http: HttpReply, *, media2: bool) -> None:
+        self.profiles, self.profiles_http, self.uses_media2 = profiles, http, media2
+
+    def _bearable(self, error: AdapterError) -> AdapterError:
+        """Return an error after which the other service may be asked; raise the others."""
+        if isinstance(error, (AuthenticationFailed, CoolingDown)) or self._session.stopped is not None:
+            raise error
+        if self._session.login.failure is error:
+            raise error
+        return error
+
+    async def _profiles_of_media2(self) -> tuple[tuple[MediaProfile, ...], HttpReply]:
+        """Ask with Type=All once, then for encoders only, then per profile (quirk 46), until encoders are told."""
+        best: tuple[tuple[MediaProfile, ...], HttpReply] | None = None
+        failure: AdapterError | None = None
+        for types in (("All",), ("VideoSource", "VideoEncoder")):
+            try:
+                reply = await self._session.ask(
+                    operations.MEDIA2_GET_PROFILES,
+                    templates.media2_get_profiles(*types),
+                    fragile=types == ("All",),
+                )
+            except AdapterError as error:
+                failure = self._bearable(error)
+                if types == ("All",):
+                    self._session.quirks["media2_type_all_fails"] = None
+                continue
+            found = mapping.media2_profiles(reply)
+            if any(profile.encoding for profile in found):
+                return found, reply.http
+            if best is None or len(found) > len(best[0]):
+                best = (found, reply.http)
+        if best is None:
+            assert failure is not None
+            raise failure
+        if best[0]:
+            self._session.quirks["media2_profiles_without_encoders"] = None
+        if best[0] and not self._media:
+            return await self._one_by_one(best[0]), best[1]
+        return best
+
+    async def _one_by_one(self, profiles: tuple[MediaProfile, ...]) -> tuple[MediaProfile, ...]:
+        """Ask the encoder of each profile; taken only where the device names exactly one, or the profile's own."""
+        filled: list[MediaProfile] = []
+        for at, profile in enumerate(profiles):
+            if at >= ENCODERS_ASKED:
+                filled.append(profile)
+                continue
+            try:
+                reply = await self._session.ask(
+                    operations.MEDIA2_GET_ENCODERS, templates.media2_get_encoders(profile.token)
+                )
+            except AdapterError as error:
+                self._bearable(error)
+                return (*filled, *profiles[at:])
+            encoders = mapping.media2_encoders(reply)
+            filled.append(
+                mapping.with_encoder(profile, encoders[0]) if len(encoders) == 1 else replace(profile)
+            )
+        return tuple(filled)
+
+    async def stream_uri(self, token: str) -> Reply:
+        """Ask for the RTSP address of a profile.
+
+        Raises:
+            AdapterError: as `OnvifSession.ask`.
+        """
+        if not self.uses_media2:
+            body = self._wsdl.render(
+                operations.MEDIA_GET_STREAM_URI,
+                StreamSetup={"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}},
+                ProfileToken=token,
+            )
+            return await self._session.ask(operations.MEDIA_GET_STREAM_URI, body)
+        operation = operations.MEDIA2_GET_STREAM_URI
+        try:
+            return await self._session.ask(operation, templates.media2_get_stream_uri(token, "RTSP"))
+        except (CameraFault, Unsupported):
+            body = templates.media2_get_stream_uri(token, "RtspUnicast")
+            reply = await self._session.ask(operation, body)
+            self._session.quirks["media2_only_rtsp_unicast"] = None
+            return reply
+
+    async def snapshot_uri(self, token: str) -> Reply:
+        """Ask for the snapshot address of a profile.
+
+        Raises:
+            AdapterError: as `OnvifSession.ask`.
+        """
+        if self.uses_media2:
+            body = templates.media2_get_snapshot_uri(token)
+        else:
+            body = self._wsdl.render(operations.MEDIA_GET_SNAPSHOT_URI, ProfileToken=token)
+        return await self._session.ask(self.snapshot_operation, body)
+
+
+def streams_of(profiles: tuple[MediaProfile, ...]) -> tuple[MediaProfile | None, MediaProfile | None]:
+    """Return the main stream (largest picture) and the sub stream (next smaller one) of the first video source.
+
+    A recorder lists the profiles of many sources (quirk 49); the first source stands for the device.
+    """
+    source = next((profile.source for profile in profiles if profile.source), "")
+    own = [profile for profile in profiles if profile.source == source] or list(profiles)
+    ordered = sorted(own, key=lambda profile: -profile.width * profile.height)  # stable: the device's order
+    if not ordered:
+        return None, None
+    main = ordered[0]
+    area = main.width * main.height
+    if area == 0:
+        return main, ordered[1] if len(ordered) > 1 else None
+    smaller = (profile for profile in ordered[1:] if 0 < profile.width * profile.height < area)
+    return main, next(smaller, None)
+
+
+__all__ = ["MediaReader", "streams_of"]
