@@ -13,7 +13,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import structlog
 
@@ -77,7 +76,7 @@ class Worker:
         self._gate = CredentialGate(HubBook(self), clock)
         self._asked: dict[int, asyncio.Future[datetime | None]] = {}
         self._numbers = itertools.count(1)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._answering: dict[str, asyncio.Task[None]] = {}  # views that wait for their camera, by viewer
 
     async def serve(self, sock: socket.socket) -> int:
         """Work until the hub goes; return the exit status."""
@@ -103,7 +102,7 @@ class Worker:
         except m.Broken:
             log.exception("relay.worker.broken")
         engine.cut()
-        for task in self._tasks:
+        for task in list(self._answering.values()):
             task.cancel()
         try:
             async with asyncio.timeout(_CLOSING_S):
@@ -134,10 +133,21 @@ class Worker:
             case m.Renew():
                 engine.renew(message.viewer_ids)
             case m.Stop():
+                answering = self._answering.get(message.viewer_id)
+                if answering is not None:
+                    answering.cancel()
                 engine.stop(message.viewer_id, message.code)
                 self.send(m.Done(message.request))
             case m.View():
-                self._spawn(self._view(engine, message))
+                if message.viewer_id not in self._answering:
+                    task = asyncio.create_task(self._view(engine, message))
+                    self._answering[message.viewer_id] = task
+                    task.add_done_callback(lambda _task: self._answering.pop(message.viewer_id, None))
+                else:
+                    twice = RelayRefused(
+                        409, "viewer_exists", "this viewer session is being answered already"
+                    )
+                    self._refuse(message.request, twice)
             case m.Trickle():
                 try:
                     engine.trickle(message.viewer_id, message.fragment)
@@ -163,6 +173,9 @@ class Worker:
         )
         try:
             answer = await engine.view(message.viewer_id, spec, message.offer, audio=message.audio)
+        except asyncio.CancelledError:
+            gone = RelayRefused(409, "view_stopped", "the view was stopped before it was answered")
+            self._refuse(message.request, gone)
         except RelayRefused as error:
             self._refuse(message.request, error)
         except Exception as error:  # our bug must not leave the hub waiting
@@ -190,11 +203,6 @@ class Worker:
             deadline,
             transport=spec.transport,
         )
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def main(arguments: Sequence[str], registry: Registry | None = None) -> int:

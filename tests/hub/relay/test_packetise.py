@@ -1,0 +1,123 @@
+"""Access units to RTP payloads: what a depacketiser gets back is what the camera sent, repaired."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from relay_camera import SyntheticCamera, group_of_pictures
+
+from hub.relay.h264 import is_b_slice, parse_sps
+from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser
+
+SPS = bytes.fromhex("6742c01e95a0280f64")
+IDR = b"\x65" + bytes(range(256)) * 20
+
+
+def depacketised(payloads: list[bytes]) -> list[bytes]:
+    """Undo RFC 6184 5.6-5.8, as a receiver does."""
+    nals: list[bytes] = []
+    for payload in payloads:
+        kind = payload[0] & 31
+        if kind == 24:
+            position = 1
+            while position < len(payload):
+                size = int.from_bytes(payload[position : position + 2], "big")
+                nals.append(payload[position + 2 : position + 2 + size])
+                position += 2 + size
+        elif kind == 28:
+            if payload[1] & 0x80:
+                nals.append(bytes([(payload[0] & 0xE0) | (payload[1] & 31)]))
+            nals[-1] += payload[2:]
+        else:
+            nals.append(payload)
+    return nals
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=5000).map(lambda body: b"\x41" + body), min_size=1, max_size=6)
+)
+def test_every_slice_comes_back_whole_and_no_payload_is_longer_than_allowed(slices: list[bytes]) -> None:
+    """Whatever the slices' sizes, fragments join to the slices and fit the path."""
+    payloads = H264Packetiser().payloads(slices, key_frame=False)
+    assert depacketised(payloads) == slices
+    assert max(map(len, payloads)) <= PAYLOAD_MAX
+
+
+def test_fragments_of_a_picture_are_of_one_size_but_the_last() -> None:
+    """Runs of one size leave in one system call."""
+    sizes = [len(p) for p in H264Packetiser().payloads([b"\x41" + bytes(9000)], key_frame=False)]
+    assert len(set(sizes[:-1])) == 1
+    assert sizes[-1] <= sizes[0]
+
+
+def test_start_and_end_bits_stand_on_the_first_and_last_fragment_only() -> None:
+    """FU-A S and E bits (RFC 6184 5.8)."""
+    payloads = H264Packetiser().payloads([b"\x41" + bytes(4000)], key_frame=False)
+    assert [p[1] >> 6 for p in payloads] == [2] + [0] * (len(payloads) - 2) + [1]
+
+
+def test_a_key_frame_without_parameter_sets_gets_those_of_the_sdp() -> None:
+    """The repair is made and counted."""
+    sets = SyntheticCamera().sets
+    packetiser = H264Packetiser()
+    packetiser.learn(sets)
+    nals = depacketised(packetiser.payloads([IDR], key_frame=True))
+    assert nals == [*sets, IDR]
+    assert packetiser.repairs == {"parameter_sets_inserted": 1}
+
+
+def test_parameter_sets_in_the_stream_replace_those_of_the_sdp() -> None:
+    """A resolution change in mid-stream travels with the picture it came with."""
+    small, large = SyntheticCamera(), SyntheticCamera(width=640, height=480)
+    packetiser = H264Packetiser()
+    packetiser.learn(small.sets)
+    nals = depacketised(packetiser.payloads([*large.sets, IDR], key_frame=True))
+    assert nals == [*large.sets, IDR]
+    assert packetiser.sps is not None
+    assert (packetiser.sps.width, packetiser.sps.height) == (640, 480)
+
+
+def test_delimiters_fillers_and_private_sei_do_not_reach_a_viewer() -> None:
+    """Only parameter sets and slices are sent on."""
+    picture = b"\x41" + bytes(100)
+    payloads = H264Packetiser().payloads(
+        [b"\x09\xf0", b"\x06\x05\x10" + bytes(16), b"\x0c\xff", picture], key_frame=False
+    )
+    assert payloads == [picture]
+
+
+def test_a_unit_without_a_picture_gives_no_packets() -> None:
+    """Parameter sets alone are remembered, not sent."""
+    packetiser = H264Packetiser()
+    assert packetiser.payloads(SyntheticCamera().sets, key_frame=False) == []
+    assert packetiser.ready
+
+
+def test_b_pictures_are_noticed_in_a_real_stream() -> None:
+    """x264 with two B-frames is seen as such; without, it is not."""
+    for b_frames in (0, 2):
+        packetiser = H264Packetiser()
+        for unit in group_of_pictures(320, 240, 25, 20, "main", b_frames, 0):
+            packetiser.payloads(unit, key_frame=any(nal[0] & 31 == 5 for nal in unit))
+        assert packetiser.b_pictures is bool(b_frames)
+
+
+def test_the_sps_of_each_profile_is_read() -> None:
+    """Profile, size and whether pictures may be reordered, from what x264 writes."""
+    read = {}
+    for profile in ("baseline", "main", "high"):
+        camera = SyntheticCamera(width=636, height=358, pictures=10, profile=profile)
+        sps = parse_sps(camera.sets[0])
+        assert sps is not None
+        read[profile] = (sps.profile_name, sps.width, sps.height)
+    assert read == {
+        "baseline": ("Constrained Baseline", 636, 358),
+        "main": ("Main", 636, 358),
+        "high": ("High", 636, 358),
+    }
+
+
+@given(st.binary(max_size=200))
+def test_garbage_never_raises(data: bytes) -> None:
+    """A camera's bytes are hostile: parsers answer, they do not fall over."""
+    parse_sps(b"\x67" + data)
+    is_b_slice(b"\x41" + data)
+    H264Packetiser().payloads([data, b"\x68" + data, b"\x67" + data, b"\x65" + data], key_frame=True)

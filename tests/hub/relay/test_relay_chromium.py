@@ -1,0 +1,157 @@
+"""A real Chromium plays what the relay sends: decoded, not black, moving, and dark when it must be."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import engine_with
+from relay_camera import SyntheticCamera
+from relay_page import ARGUMENTS, RelayThread, relay_thread, serve_page
+
+from hub.relay.errors import RelayRefused
+from hub.relay.events import ViewerEnded
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = "/usr/bin/chromium"
+pytestmark = [
+    pytest.mark.browser(),
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Debian's chromium is not installed"),
+    # Playwright's sync interface leaves its own loop and pipes to the garbage collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+class Stage:
+    """A camera, a relay and a browser in front of it."""
+
+    def __init__(self, thread: RelayThread, relay: Any, browser: Any, address: str) -> None:
+        self.thread, self.relay, self._browser, self._address = thread, relay, browser, address
+
+    def press_play(self, viewer: str) -> Any:
+        """Open a tab and press play; return the tab once the answer is there."""
+        tab = self._browser.new_page()
+        tab.goto(self._address)
+        self.reply = tab.evaluate(f"play('{viewer}')")
+        return tab
+
+    @staticmethod
+    def wait(tab: Any, condition: Callable[[dict], bool], limit_s: float = 5.0) -> dict:
+        """Look at the picture until a condition holds."""
+        ends = time.monotonic() + limit_s
+        while True:
+            seen = tab.evaluate("look()")
+            if condition(seen):
+                return seen
+            assert time.monotonic() < ends, seen
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def stage(camera: SyntheticCamera):
+    """Set everything up and take it down."""
+    with relay_thread() as thread, sync_api.sync_playwright() as playwright:
+        stack = contextlib.AsyncExitStack()
+        relay = thread.do(stack.enter_async_context(engine_with(camera)))
+
+        async def answer(viewer: str, text: str) -> tuple[int, str]:
+            try:
+                return 201, (await relay.view(text, viewer))[1]
+            except RelayRefused as refused:
+                return refused.status, refused.detail
+
+        server, address = thread.do(serve_page(answer))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield Stage(thread, relay, browser, address)
+        finally:
+            browser.close()
+            thread.call(server.close)
+            thread.do(asyncio.sleep(0.1))
+            thread.do(stack.aclose())
+
+
+@pytest.mark.parametrize(
+    ("profile", "width", "height"), [("baseline", 320, 240), ("main", 640, 360), ("high", 1280, 720)]
+)
+def test_chromium_decodes_each_profile_and_shows_a_moving_picture(
+    profile: str, width: int, height: int
+) -> None:
+    """First picture within 1 s of pressing play on a camera that nobody watched; frames rise, it is not black, it moves."""
+    with stage(SyntheticCamera(profile=profile, width=width, height=height)) as scene:
+        tab = scene.press_play("one")
+        assert scene.reply["status"] == 201
+        first = scene.wait(tab, lambda seen: seen["first"] is not None)
+        assert first["first"]["fromPress"] < 1000
+        before = scene.wait(tab, lambda seen: seen["decoded"] >= 5)
+        time.sleep(1.0)
+        after = tab.evaluate("look()")
+        assert after["decoded"] - before["decoded"] >= 20
+        assert after["quality"] > before["quality"]
+        assert (after["width"], after["height"]) == (width, height)
+        assert after["mean"] > 60
+        assert after["brightest"] > 200
+        assert after["print"] != before["print"]
+        assert after["lost"] == after["plis"] == after["freezes"] == 0
+
+
+def test_a_second_viewer_shares_the_pull_and_starts_from_the_cache_without_fast_forward() -> None:
+    """In the middle of a 4 s group the second tab shows the newest picture within 0.6 s; the camera was opened once."""
+    with stage(SyntheticCamera(pictures=100)) as scene:
+        one = scene.press_play("one")
+        scene.wait(one, lambda seen: seen["decoded"] > 40)
+        two = scene.press_play("two")
+        seen = scene.wait(two, lambda seen: seen["first"] is not None)
+        assert seen["first"]["fromAnswer"] < 600
+        time.sleep(0.5)
+        left, right = one.evaluate("look()"), two.evaluate("look()")
+        # the bright bar stands where it stands in the first tab: the cached pictures were decoded, not played
+        places = [seen["print"].find("f") for seen in (left, right)]
+        assert abs(places[0] - places[1]) <= 2, (left, right)
+        assert right["decoded"] >= 45  # in about a second of watching: most of them came from the cache
+        assert scene.relay.camera.opened == 1
+
+
+def test_frames_stop_when_the_lease_is_revoked_and_the_other_viewer_goes_on() -> None:
+    """Not renewed: no further frame is decoded 2 s later; stopped: at once."""
+    with stage(SyntheticCamera()) as scene:
+        one, two, three = (scene.press_play(name) for name in ("one", "two", "three"))
+        for tab in (one, two, three):
+            scene.wait(tab, lambda seen: seen["decoded"] > 5)
+        scene.thread.call(scene.relay.vouched.discard, "one")
+        scene.thread.call(scene.relay.engine.stop, "two", "paused_by_owner")
+        time.sleep(0.3)
+        stopped = two.evaluate("look()")["decoded"]
+        time.sleep(1.7)
+        revoked, going = one.evaluate("look()")["decoded"], three.evaluate("look()")["decoded"]
+        time.sleep(0.7)
+        assert two.evaluate("look()")["decoded"] == stopped
+        assert one.evaluate("look()")["decoded"] == revoked
+        assert three.evaluate("look()")["decoded"] >= going + 12
+        codes = {event.viewer_id: event.code for event in scene.relay.of(ViewerEnded)}
+        assert codes == {"one": "lease_expired", "two": "paused_by_owner"}
+
+
+def test_the_picture_returns_by_itself_when_the_camera_does() -> None:
+    """The same connection shows pictures again after the camera was dead for two seconds."""
+    with stage(SyntheticCamera()) as scene:
+        tab = scene.press_play("one")
+        scene.wait(tab, lambda seen: seen["decoded"] > 10)
+        scene.thread.call(scene.relay.camera.kill)
+        time.sleep(2.0)
+        frozen = tab.evaluate("look()")["decoded"]
+        scene.relay.camera.dead = False
+        seen = scene.wait(tab, lambda seen: seen["decoded"] > frozen + 10, 10)
+        assert seen["states"][-1] == "connected"
+        assert seen["plis"] <= 1
+
+
+def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason() -> None:
+    """406: the page can say what the camera sends."""
+    with stage(SyntheticCamera(codec="H265")) as scene:
+        scene.press_play("one")
+        assert scene.reply["status"] == 406
+        assert "H.265" in scene.reply["text"]

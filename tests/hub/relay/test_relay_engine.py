@@ -1,0 +1,413 @@
+"""One pull, many viewers, seen through a WebRTC peer that nobody here wrote."""
+
+import asyncio
+import secrets
+import struct
+from itertools import pairwise
+
+import pytest
+from conftest import engine_with, run, spec, until
+from relay_camera import SyntheticCamera
+from relay_client import Watching
+from test_relay_sdp import offer
+
+from adapters.errors import AuthenticationFailed, Unreachable
+from hub.relay.engine import EngineLimits
+from hub.relay.errors import RelayRefused
+from hub.relay.events import SourceState, ViewerConnected, ViewerEnded
+
+
+async def playing(relay, **fields) -> tuple[str, Watching]:
+    """Connect a viewer and wait for its first picture."""
+    viewer, viewer_id = Watching(), secrets.token_hex(4)
+
+    async def answered(text: str) -> str:
+        return (await relay.view(text, viewer_id, **fields))[1]
+
+    await viewer.play(answered)
+    await until(lambda: viewer.frames > 0, 5, "the first picture")
+    return viewer_id, viewer
+
+
+def test_a_viewer_sees_every_picture_of_a_camera_that_nobody_watched_before(camera: SyntheticCamera) -> None:
+    """The first picture comes well within a second, then 25 a second, none missing, and goodbye ends the view."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await playing(relay)
+            assert viewer.first_s < 1.0
+            before = viewer.frames
+            await asyncio.sleep(2)
+            assert 45 <= viewer.frames - before <= 55
+            steps = [b - a for a, b in pairwise(viewer.stamps)]
+            assert steps.count(3600) >= len(steps) - 5
+            assert relay.of(ViewerConnected) == [ViewerConnected(viewer_id)]
+            await viewer.close()
+            await until(lambda: bool(relay.of(ViewerEnded)), 2, "the end of the view")
+            assert relay.of(ViewerEnded) == [ViewerEnded(viewer_id, "viewer_left")]
+
+    run(main())
+
+
+def test_viewers_share_one_pull_and_a_late_one_starts_at_once(camera: SyntheticCamera) -> None:
+    """A viewer that comes in the middle of a group of pictures needs not wait for the next key frame."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _first, one = await playing(relay)
+            await asyncio.sleep(1.0)  # in the middle of the 2 s group
+            _second, two = await playing(relay)
+            assert two.first_s < 0.6
+            await asyncio.sleep(0.5)
+            assert camera.opened == 1
+            # the run-up stands one tick apart, the newest picture at its own time
+            assert sum(b - a == 1 for a, b in pairwise(two.stamps)) >= 15
+            assert one.stamps[-1] - one.stamps[0] > 90_000
+            await one.close()
+            await two.close()
+
+    run(main())
+
+
+def test_a_camera_is_left_alone_ten_seconds_after_its_last_viewer(camera: SyntheticCamera) -> None:
+    """Idle stop tears the stream down (here after 0.5 s), a return within that time finds it running."""
+
+    async def main() -> None:
+        async with engine_with(camera, EngineLimits(idle_stop_s=0.5)) as relay:
+            _one, viewer = await playing(relay)
+            await viewer.close()
+            await asyncio.sleep(0.2)
+            _two, viewer = await playing(relay)
+            assert camera.opened == 1
+            await viewer.close()
+            await until(lambda: camera.open_now == 0, 2, "the camera released")
+            assert relay.engine.counters()["cameras"] == 0
+
+    run(main())
+
+
+def test_a_camera_that_dies_is_told_and_its_picture_returns_by_itself(camera: SyntheticCamera) -> None:
+    """Offline within a second of a closed connection, live again without a new offer; numbers and time go on."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _id, viewer = await playing(relay)
+            camera.kill()
+            await until(lambda: relay.of(SourceState)[-1].state == "offline", 2, "offline")
+            gone = relay.of(SourceState)[-1]
+            assert gone.code == "unreachable"
+            await asyncio.sleep(1.5)
+            frames = viewer.frames
+            camera.dead = False
+            await until(lambda: viewer.frames > frames + 5, 8, "the picture back")
+            assert relay.of(SourceState)[-1].state == "live"
+            assert camera.opened >= 2
+            gap = max(b - a for a, b in pairwise(viewer.stamps))
+            assert 1.0 * 90_000 < gap < 9 * 90_000
+            assert not relay.of(ViewerEnded)
+            await viewer.close()
+
+    run(main())
+
+
+@pytest.mark.slow
+def test_a_camera_that_falls_silent_is_stalled_within_five_seconds(camera: SyntheticCamera) -> None:
+    """No connection breaks, no frame comes: stalled after 3 s with the time it began, live when frames return."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _id, viewer = await playing(relay)
+            camera.silent = True
+            took = await until(lambda: relay.of(SourceState)[-1].state == "stalled", 5, "stalled")
+            assert 2.5 < took < 4.0
+            event = relay.of(SourceState)[-1]
+            assert event.code == "no_frames"
+            assert 2.5 < event.last_frame_age_s < 4.0
+            camera.silent = False
+            await until(lambda: relay.of(SourceState)[-1].state == "live", 2, "live again")
+            assert camera.opened == 1
+            await viewer.close()
+
+    run(main())
+
+
+def test_a_refused_login_is_not_tried_again(camera: SyntheticCamera) -> None:
+    """One attempt, a refusal that says so, and no reconnect."""
+    camera.refuses = AuthenticationFailed(
+        "the camera refused the login", scheme="digest", credential_sent=True
+    )
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view(offer())
+            assert (refused.value.status, refused.value.code) == (503, "login_refused")
+            await asyncio.sleep(1.2)
+            assert camera.opened == 1
+
+    run(main())
+
+
+def test_a_camera_that_cannot_be_reached_is_refused_with_its_reason_and_may_be_tried_again(
+    camera: SyntheticCamera,
+) -> None:
+    """503 with the adapter's code; the next offer opens anew."""
+    camera.refuses = Unreachable("10.0.0.9:554 refused the connection", hint="Check the port")
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view(offer())
+            assert (refused.value.status, refused.value.code) == (503, "unreachable")
+            assert "Check the port" in refused.value.detail
+            camera.refuses = None
+            _id, viewer = await playing(relay)
+            await viewer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"b_frames": 2, "profile": "main"}, "B pictures"),
+        ({"codec": "H265"}, "H.265"),
+        ({"codec": "JPEG"}, "MJPEG"),
+    ],
+)
+def test_a_stream_that_browsers_cannot_play_is_refused_by_name(fields: dict, says: str) -> None:
+    """406 codec_not_playable, and what to change in the camera."""
+
+    async def main() -> None:
+        async with engine_with(SyntheticCamera(**fields)) as relay:
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view(offer())
+            assert (refused.value.status, refused.value.code) == (406, "codec_not_playable")
+            assert says in refused.value.detail
+
+    run(main())
+
+
+def test_pictures_before_the_first_key_frame_are_not_sent() -> None:
+    """A camera that begins in mid-group shows from its key frame on, and the viewer decodes without an error."""
+
+    async def main() -> None:
+        async with engine_with(SyntheticCamera(start_at=30)) as relay:
+            _id, viewer = await playing(relay)
+            assert 0.4 < viewer.first_s < 1.5
+            await viewer.close()
+
+    run(main())
+
+
+def test_a_lease_that_is_not_renewed_stops_the_frames_within_two_seconds(camera: SyntheticCamera) -> None:
+    """Silence of the hub is a refusal."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await playing(relay)
+            relay.vouched.discard(viewer_id)
+            await asyncio.sleep(2.1)
+            frames = viewer.frames
+            await asyncio.sleep(0.5)
+            assert viewer.frames <= frames + 1
+            assert relay.of(ViewerEnded) == [ViewerEnded(viewer_id, "lease_expired")]
+            await viewer.close()
+
+    run(main())
+
+
+def test_stop_ends_one_viewer_at_once_and_leaves_the_other(camera: SyntheticCamera) -> None:
+    """No packet of picture leaves after stop has returned."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            first, one = await playing(relay)
+            _second, two = await playing(relay)
+            sent = relay.engine._viewers[first]
+            relay.engine.stop(first, "paused_by_owner")
+            packets = sent.packets
+            others = two.frames
+            await asyncio.sleep(0.6)
+            assert sent.packets == packets
+            assert two.frames > others + 8
+            assert relay.of(ViewerEnded) == [ViewerEnded(first, "paused_by_owner")]
+            await one.close()
+            await two.close()
+
+    run(main())
+
+
+def test_a_viewer_that_never_connects_is_dropped(camera: SyntheticCamera) -> None:
+    """Half-open viewers cost little and not for long (here 0.4 s in place of 15)."""
+
+    async def main() -> None:
+        async with engine_with(camera, EngineLimits(connect_within_s=0.4)) as relay:
+            for _ in range(20):
+                await relay.view(offer())
+            await until(lambda: len(relay.of(ViewerEnded)) == 20, 2, "all dropped")
+            assert {event.code for event in relay.of(ViewerEnded)} == {"not_connected"}
+            assert relay.engine.counters()["viewers"] == 0
+
+    run(main())
+
+
+def test_one_viewer_too_many_is_told_to_come_back(camera: SyntheticCamera) -> None:
+    """503 relay_full with a time to wait."""
+
+    async def main() -> None:
+        async with engine_with(camera, EngineLimits(max_viewers=2)) as relay:
+            await relay.view(offer())
+            await relay.view(offer())
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view(offer())
+            assert (refused.value.status, refused.value.code) == (503, "relay_full")
+            assert refused.value.retry_after_s > 0
+
+    run(main())
+
+
+def test_a_viewer_that_stops_reading_slows_nobody(camera: SyntheticCamera) -> None:
+    """One that takes no packet off its socket any more keeps its lease, and the other misses no picture."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            deaf_id, deaf = await playing(relay)
+            _id, other = await playing(relay)
+            # The deaf viewer's address becomes a socket that nobody reads: its buffer fills and the kernel drops.
+            loop = asyncio.get_running_loop()
+            transport, _protocol = await loop.create_datagram_endpoint(
+                asyncio.DatagramProtocol, ("127.0.0.1", 0)
+            )
+            transport.pause_reading()
+            relay.engine._viewers[deaf_id].peer.address = transport.get_extra_info("sockname")
+            frames = other.frames
+            await asyncio.sleep(2)
+            assert 45 <= other.frames - frames <= 55
+            transport.close()
+            await deaf.close()
+            await other.close()
+
+    run(main())
+
+
+def test_lost_packets_are_sent_again_from_the_shared_ring(camera: SyntheticCamera) -> None:
+    """A peer that misses every seventh packet asks for them and shows every picture all the same."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await playing(relay)
+            await asyncio.sleep(0.3)
+            serving = relay.engine._viewers[viewer_id]
+            path = viewer.connection.getTransceivers()[0].receiver.transport.transport
+            original, dropped = path._recv, set()
+
+            async def lossy() -> bytes:
+                while True:
+                    data = await original()
+                    number = struct.unpack_from("!H", data, 2)[0]
+                    if data[0] != 0x80 or 192 <= data[1] <= 223 or number % 7 or number in dropped:
+                        return data
+                    dropped.add(number)
+
+            path._recv = lossy
+            frames = viewer.frames
+            await asyncio.sleep(2)
+            assert serving.resent >= len(dropped) - 2 > 3
+            assert viewer.frames - frames >= 44
+            await viewer.close()
+
+    run(main())
+
+
+def test_a_picture_that_the_viewer_lost_is_given_again_from_the_key_frame_at_hand(
+    camera: SyntheticCamera,
+) -> None:
+    """PLI is answered from the cache, at most once a second; the camera is not asked, time does not go back."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await playing(relay)
+            await asyncio.sleep(1.2)
+            serving = relay.engine._viewers[viewer_id]
+            before = serving.packets
+            receiver = viewer.connection.getTransceivers()[0].receiver
+            for _ in range(5):
+                await receiver._send_rtcp_pli(serving.ssrc)
+            await asyncio.sleep(0.3)
+            assert 25 <= serving.packets - before <= 75
+            await asyncio.sleep(0.3)
+            assert viewer.stamps == sorted(set(viewer.stamps))
+            await viewer.close()
+
+    run(main())
+
+
+def test_garbage_from_one_camera_touches_no_other() -> None:
+    """A parser that raises for one camera costs that camera's pull; the other's viewer misses nothing."""
+    good, bad = SyntheticCamera(), SyntheticCamera()
+
+    class Broken(Exception):
+        pass
+
+    def broken(_number: int, _nals: list[bytes]) -> list[bytes]:
+        raise Broken
+
+    async def main() -> None:
+        async def opened(description, deadline):
+            return await (bad if description.camera_id == "bad" else good).open(description, deadline)
+
+        async with engine_with(good, open_source=opened) as relay:
+            _id, viewer = await playing(relay, camera_id="good")
+            _bad, other = await playing(relay, camera_id="bad")
+            frames = viewer.frames
+            bad.edit = broken
+            await until(
+                lambda: any(e.camera_id == "bad" and e.code == "internal" for e in relay.of(SourceState)),
+                2,
+                "said",
+            )
+            await asyncio.sleep(1)
+            assert viewer.frames - frames >= 22
+            await viewer.close()
+            await other.close()
+
+    run(main())
+
+
+def test_a_changed_address_ends_the_viewers_of_the_old_one(camera: SyntheticCamera) -> None:
+    """The owner corrected the camera: who watches the old stream is told, a new view opens the new one."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            first, one = await playing(relay)
+            _second, two = await playing(relay, url="synthetic://other/")
+            assert relay.of(ViewerEnded) == [ViewerEnded(first, "source_changed")]
+            assert camera.opened == 2
+            await until(lambda: camera.open_now == 1, 2, "the old stream closed")
+            await one.close()
+            await two.close()
+
+    run(main())
+
+
+def test_trickled_candidates_are_taken_and_an_ice_restart_is_refused_by_name(camera: SyntheticCamera) -> None:
+    """PATCH: 404 for a session that is gone, 422 for another ufrag, nothing for plain candidates."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, _answer = await relay.view(offer())
+            relay.engine.trickle(
+                viewer_id, "a=ice-ufrag:abcd\r\na=candidate:1 1 udp 1 x.local 9 typ host\r\n"
+            )
+            with pytest.raises(RelayRefused) as refused:
+                relay.engine.trickle(viewer_id, "a=ice-ufrag:efgh\r\n")
+            assert refused.value.status == 422
+            with pytest.raises(RelayRefused) as refused:
+                relay.engine.trickle("nobody", "")
+            assert refused.value.status == 404
+            with pytest.raises(RelayRefused) as refused:
+                await relay.engine.view(viewer_id, spec(), offer())
+            assert refused.value.status == 409
+
+    run(main())

@@ -1,0 +1,318 @@
+"""The relay as the hub runs it: a worker process, supervised, that sends only what the hub vouches for."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from conftest import run, until
+from relay_client import Watching
+from test_relay_sdp import offer
+
+from adapters.clock import SystemClock
+from adapters.secret import Credential, Secret
+from adapters.wire.dialer import NetworkPolicy
+from adapters.wire.gate import MemoryBook
+from hub.relay.service import (
+    RelayRefused,
+    RelayService,
+    RelaySetup,
+    RelayUnavailable,
+    SourceSpec,
+    SourceState,
+    ViewerConnected,
+    ViewerEnded,
+)
+
+HERE = Path(__file__).parent
+COMMAND = (sys.executable, str(HERE / "relay_worker_program.py"))
+CAMERA = SourceSpec("c1", "rtsp://127.0.0.1:9/live", None)
+
+
+def service(**fields) -> RelayService:
+    """Return a service whose worker has synthetic cameras."""
+    clock = SystemClock()
+    setup = RelaySetup(
+        **{"hosts": ("127.0.0.1",), "port": 0, "log_level": "warning", "command": COMMAND, **fields}
+    )
+    relay = RelayService(
+        setup, policy=lambda: NetworkPolicy.of(("127.0.0.0/8",)), book=MemoryBook(clock), clock=clock
+    )
+    relay.events = []
+    relay.on_event = relay.events.append
+    return relay
+
+
+@asynccontextmanager
+async def vouching(relay: RelayService, *viewers: str):
+    """Renew the viewers' leases each half second, as the hub's sessions do."""
+
+    async def renew() -> None:
+        while True:
+            relay.renew(viewers)
+            await asyncio.sleep(0.5)
+
+    task = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def ended(relay: RelayService) -> list[ViewerEnded]:
+    """Return the ends of views so far."""
+    return [event for event in relay.events if isinstance(event, ViewerEnded)]
+
+
+def test_the_hub_views_renews_and_stops_through_the_worker() -> None:
+    """Answer, frames, events and a stop that has taken effect when it returns."""
+
+    async def main() -> None:
+        relay, viewer = service(), Watching()
+        await relay.start()
+        try:
+            assert relay.listeners() == {("127.0.0.1", relay.port)}
+            async with vouching(relay, "v1"):
+                await viewer.play(lambda text: relay.view("v1", CAMERA, text))
+                await until(lambda: viewer.frames > 25, 5, "a second of picture")
+                assert ViewerConnected("v1") in relay.events
+                assert [e.state for e in relay.events if isinstance(e, SourceState)] == ["opening", "live"]
+                assert (await relay.counters())["connected"] == 1
+                await relay.trickle("v1", "a=end-of-candidates\r\n")
+                await relay.stop("v1", "paused_by_owner")
+                assert ended(relay) == [ViewerEnded("v1", "paused_by_owner")]
+                frames = viewer.frames
+                await asyncio.sleep(0.5)
+                assert viewer.frames <= frames + 1
+                await relay.stop("v1", "again")
+        finally:
+            await viewer.close()
+            await relay.aclose()
+        assert relay.worker_pid is None
+
+    run(main())
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
+    """kill -9 of the worker: relay_restarted for each viewer, and a new view plays within 3 s on the same port."""
+
+    async def main() -> None:
+        relay, viewer, again = service(), Watching(), Watching()
+        await relay.start()
+        try:
+            port, pid = relay.port, relay.worker_pid
+            async with vouching(relay, "v1", "v2"):
+                await viewer.play(lambda text: relay.view("v1", CAMERA, text))
+                await until(lambda: viewer.frames > 5, 5, "pictures")
+                os.kill(pid, signal.SIGKILL)
+                killed = time.monotonic()
+                await until(lambda: bool(ended(relay)), 2, "the viewer told")
+                assert ended(relay) == [ViewerEnded("v1", "relay_restarted")]
+                assert relay.events[-1].state == "offline"
+                await until(
+                    lambda: relay.worker_pid not in {None, pid} and relay.restarts == 1, 3, "a new worker"
+                )
+                await again.play(lambda text: relay.view("v2", CAMERA, text))
+                await until(lambda: again.frames > 0, 3, "the picture back")
+                assert time.monotonic() - killed < 3.0
+                assert relay.port == port
+        finally:
+            await viewer.close()
+            await again.close()
+            await relay.aclose()
+
+    run(main())
+
+
+def test_a_refusal_of_the_worker_reaches_the_hub_whole() -> None:
+    """Status, code, sentence; and an address where the hub itself listens is never dialled."""
+
+    async def main() -> None:
+        relay = service()
+        await relay.start()
+        try:
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v1", CAMERA, "hello")
+            assert (refused.value.status, refused.value.code) == (422, "offer_unreadable")
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v1", CAMERA, "v=0\r\n" + "x" * 100_000)
+            assert refused.value.status == 422
+            own = SourceSpec("c2", f"rtsp://127.0.0.1:{relay.port}/", None)
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v2", own, offer())
+            assert refused.value.code == "address_refused"
+            far = SourceSpec("c3", "rtsp://10.1.2.3:554/", None)
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v3", far, offer())
+            assert refused.value.code == "address_refused"
+            with pytest.raises(RelayRefused) as refused:
+                await relay.trickle("nobody", "")
+            assert refused.value.status == 404
+        finally:
+            await relay.aclose()
+        with pytest.raises(RelayRefused) as refused:
+            await relay.view("v4", CAMERA, offer())
+        assert refused.value.code == "relay_down"
+
+    run(main())
+
+
+def test_a_cool_down_learnt_by_the_worker_holds_for_the_whole_hub_and_the_other_way_round() -> None:
+    """The worker asks the hub's device book before it sends a credential and writes a refusal into it."""
+
+    async def main() -> None:
+        relay = service()
+        await relay.start()
+        try:
+            credential = Credential("user", Secret("wrong"))
+            refuses = SourceSpec("c1", "rtsp://127.0.0.1:9/refuses", credential, device="device-1")
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v1", refuses, offer())
+            assert refused.value.code == "login_refused"
+            await asyncio.sleep(0.1)
+            assert await relay._book.cooldown_until("device-1") is not None
+            plays = SourceSpec("c2", "rtsp://127.0.0.1:9/live", credential, device="device-1")
+            with pytest.raises(RelayRefused) as refused:
+                await relay.view("v2", plays, offer())
+            assert refused.value.code == "cooling_down"
+            assert refused.value.retry_after_s > 1700
+            await relay._book.clear_cooldown("device-1")
+            assert (await relay.view("v3", plays, offer())).startswith("v=0")
+        finally:
+            await relay.aclose()
+
+    run(main())
+
+
+def test_a_viewer_whose_browser_left_while_the_camera_was_opened_is_not_kept() -> None:
+    """A cancelled view leaves nothing behind in the worker."""
+
+    async def main() -> None:
+        relay = service()
+        await relay.start()
+        try:
+            waiting = asyncio.create_task(relay.view("v1", CAMERA, offer()))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await asyncio.sleep(0.5)
+            assert (await relay.counters())["viewers"] == 0
+        finally:
+            await relay.aclose()
+
+    run(main())
+
+
+def test_a_port_that_is_taken_is_said_at_start() -> None:
+    """RelayUnavailable names the port; nothing keeps running."""
+
+    async def main() -> None:
+        one = service()
+        await one.start()
+        two = service(port=one.port)
+        with pytest.raises(RelayUnavailable, match=f"UDP port {one.port}"):
+            await two.start()
+        assert two.worker_pid is None
+        await one.aclose()
+
+    run(main())
+
+
+def test_the_worker_inherits_none_of_the_hub_s_settings() -> None:
+    """No CAMHUB_ variable (keys, database) is in its environment, and only three descriptors beside its socket."""
+    os.environ["CAMHUB_DATABASE_URL"] = "postgresql://secret"
+
+    async def main() -> None:
+        relay = service()
+        await relay.start()
+        try:
+            text = Path(f"/proc/{relay.worker_pid}/environ").read_bytes()
+            assert b"CAMHUB" not in text
+            assert b"PATH=" in text
+        finally:
+            await relay.aclose()
+
+    try:
+        run(main())
+    finally:
+        del os.environ["CAMHUB_DATABASE_URL"]
+
+
+PARENT = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from hub.observe import configure_logging
+from test_relay_worker import CAMERA, service
+
+configure_logging("warning")
+
+async def main():
+    relay = service()
+    await relay.start()
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    print(relay.worker_pid, flush=True)
+    size = int(await reader.readline())
+    answer = await relay.view("v1", CAMERA, (await reader.readexactly(size)).decode())
+    print(len(answer.encode()), flush=True)
+    print(answer, end="", flush=True)
+    while True:
+        relay.renew(["v1"])
+        await asyncio.sleep(0.5)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_hub_that_is_killed_or_hangs_stops_the_frames(sign: signal.Signals) -> None:
+    """kill -9 of the hub process: frames stop at once and the worker ends. A hub that hangs: within 2 s."""
+
+    async def main() -> None:
+        viewer = Watching()
+        hub = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            PARENT,
+            str(HERE),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        worker = int(await hub.stdout.readline())
+
+        async def answered(text: str) -> str:
+            hub.stdin.write(f"{len(text)}\n{text}".encode())
+            return (await hub.stdout.readexactly(int(await hub.stdout.readline()))).decode()
+
+        try:
+            await viewer.play(answered)
+            await until(lambda: viewer.frames > 10, 5, "pictures")
+            hub.send_signal(sign)
+            await asyncio.sleep(0.4 if sign == signal.SIGKILL else 2.0)
+            frames = viewer.frames
+            await asyncio.sleep(0.6)
+            assert viewer.frames <= frames + 1
+            if sign == signal.SIGKILL:
+                await until(lambda: not running(worker), 4, "the worker's end")
+        finally:
+            if hub.returncode is None:
+                hub.kill()
+            await hub.wait()
+            await viewer.close()
+            hub._transport.close()
+        await until(lambda: not running(worker), 4, "the worker's end")
+
+    run(main())
+
+
+def running(pid: int) -> bool:
+    """Tell whether a process runs (an orphan that ended counts as ended, whoever reaps it)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
