@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from adapters.clock import SystemClock
+from hub.observe import configure_logging
 from hub.simulator.camera import ScriptedCamera
 from hub.simulator.fleet import Fleet
 from hub.simulator.presets import Preset, PresetError, chosen, from_file, shipped
@@ -67,6 +68,7 @@ def simulate(
         raise click.UsageError(f"--host {host!r} is not an IP address") from error
     if address.is_unspecified:
         raise click.UsageError("--host: give one address of this machine; clients are told to dial it")
+    configure_logging("info", "text")
     fleet = Fleet(picked, SystemClock(), count=count, host=host, first_port=first_port)
     try:
         asyncio.run(_run(fleet, as_json))

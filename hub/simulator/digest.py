@@ -103,7 +103,7 @@ class DigestVerifier:
             count = None
         else:
             return Login.REFUSED
-        if not hmac.compare_digest(expected, given.get("response", "").lower()):
+        if not hmac.compare_digest(expected.encode(), given.get("response", "").lower().encode()):
             return Login.REFUSED
         known = self._nonces.get(nonce)
         if known is None or self._is_old(known):

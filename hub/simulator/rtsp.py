@@ -269,7 +269,10 @@ class _Connection:
 
     def _stream(self, uri: str) -> tuple[StreamScript, bool] | None:
         """Return the stream that an address names and whether it names its track, or None."""
-        path = urlsplit(uri).path.rstrip("/")
+        try:
+            path = urlsplit(uri).path.rstrip("/")
+        except ValueError:
+            return None  # such as an IPv6 bracket that is not closed
         track = path.endswith("/" + _TRACK)
         path = path.removesuffix("/" + _TRACK)
         for stream in self._device.preset.streams:

@@ -140,9 +140,11 @@ class TokenVerifier:
         if abs((made_at - self._device.now()).total_seconds()) > self._age_s:
             return False
         raw = nonce + created.encode() + self._device.password.encode()
-        digest = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest()).decode()
+        digest = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest())
         user = (token.findtext(f"{{{_SECURITY}}}Username") or "").strip()
-        if user != self._device.user or not hmac.compare_digest(digest, (password.text or "").strip()):
+        if user != self._device.user or not hmac.compare_digest(
+            digest, (password.text or "").strip().encode()
+        ):
             return False
         if nonce in self._seen:
             return False  # a replay

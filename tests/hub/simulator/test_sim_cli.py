@@ -55,6 +55,19 @@ def test_prints_a_line_per_camera_once_it_listens_and_ends_cleanly(ending):
         assert process.stderr.read() == b""
 
 
+def test_json_lines_stay_clean_while_clients_misbehave():
+    """Events are logged to standard error; standard output holds the cameras' lines only."""
+    with running("household-no-onvif", lines=1) as (cameras, process):
+        parts = urlsplit(cameras[0]["rtsp"])
+        with socket.create_connection((parts.hostname, parts.port), timeout=5) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(100).startswith(b"RTSP/1.0 400 ")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, out) == (0, b"")
+        assert b"simulator.rtsp.bad_request" in err
+
+
 def test_takes_ports_upwards_and_names_a_taken_one():
     """With --port the ports follow each other; a port that is taken is an error with exit code 2."""
     with socket.socket() as probe:

@@ -1,6 +1,7 @@
 """The scripted cameras' RTSP server, spoken to byte by byte."""
 
 import asyncio
+import itertools
 import struct
 
 import pytest
@@ -8,7 +9,7 @@ from sim_support import Talk, camera, preset
 
 from adapters.clock import SystemClock
 from hub.simulator.camera import ScriptedCamera
-from hub.simulator.studio import Studio
+from hub.simulator.studio import CodedPicture, Studio
 
 TCP = "RTP/AVP/TCP;unicast;interleaved=0-1"
 
@@ -142,10 +143,10 @@ def test_session_ends_without_keep_alive_and_then_is_not_found():
         async with camera(preset("low-resolution", session_timeout_s=0.6)) as cam:
             talk = await Talk.to(cam.rtsp_url)
             session = await talk.play(cam)
-            while True:
-                channel, packet = await asyncio.wait_for(talk.packet(), 5)
-                if channel == 1 and packet[1] == 201:
-                    break
+            async with asyncio.timeout(5):
+                channel, packet = 0, b""
+                while channel == 0 or packet[1] != 201:
+                    channel, packet = await talk.packet()
             assert packet[-7] == 203  # the BYE of the compound
             late = await talk.call(cam, "GET_PARAMETER", cam.rtsp_url, Session=session)
             assert late.status == 454
@@ -237,6 +238,43 @@ def test_one_encoder_serves_every_client_and_stops_with_the_last():
     asyncio.run(story())
 
 
+def test_a_client_that_joins_gets_nothing_before_a_key_frame():
+    """A picture that was under way when somebody joined is not for them."""
+
+    async def story():
+        studio = Studio(SystemClock())
+        chosen = preset("low-resolution")
+        encoder = studio.encoder(chosen, chosen.streams[0])
+        got = []
+        encoder.subscribe(got.append)
+        pictures = [CodedPicture(index, index == 1, (b"x",)) for index in range(3)]
+        for picture in pictures:
+            encoder._deliver(encoder._stop, picture)
+        assert got == pictures[1:]
+        await studio.aclose()
+
+    asyncio.run(story())
+
+
+def test_marks_the_last_packet_of_each_picture():
+    """The marker bit stands on the last packet of a picture and nowhere else."""
+
+    async def story():
+        async with camera("good-onvif") as cam:
+            talk = await Talk.to(cam.rtsp_url)
+            await talk.play(cam)
+            media = []
+            while len(media) < 40:
+                channel, packet = await talk.packet()
+                if channel == 0:
+                    media.append(packet)
+            for packet, following in itertools.pairwise(media):
+                assert (packet[1] >> 7 == 1) is (packet[4:8] != following[4:8])
+            await talk.close()
+
+    asyncio.run(story())
+
+
 def test_stalls_and_goes_on_with_a_key_frame():
     """While media is paused the session answers but nothing is sent; afterwards it goes on with a key frame."""
 
@@ -305,6 +343,11 @@ def test_limits_and_wrong_requests_have_their_own_answers():
             assert (await talk.send("RECORD", cam.rtsp_url)).status == 501
             assert (await talk.call(cam, "SETUP", track, Transport=TCP)).status == 200
             assert (await talk.call(cam, "SETUP", track, Transport=TCP)).status == 453
+            stranger = await Talk.to(cam.rtsp_url)
+            key = next(iter(cam._rtsp.sessions))
+            assert (await stranger.call(cam, "TEARDOWN", cam.rtsp_url, Session=key)).status == 454
+            await stranger.close()
+            await asyncio.sleep(0.05)
             second, third = await Talk.to(cam.rtsp_url), await Talk.to(cam.rtsp_url)
             assert (await second.send("OPTIONS", "*")).status == 200
             assert (await third.reply()).status == 503
