@@ -1,13 +1,13 @@
 """A small HTTP/1.1 server for cameras: Content-Length bodies, keep-alive, bounded reads."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from http import HTTPStatus
 
 from hub.simulator.device import Device
+from hub.simulator.listener import Listener
 
 _MAX_HEAD = 16_384
 _MAX_BODY = 262_144
@@ -43,8 +43,7 @@ class HttpServer:
     def __init__(self, device: Device, handler: Handler) -> None:
         self._device = device
         self._handler = handler
-        self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._listener = Listener(self._serve)
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port.
@@ -52,40 +51,16 @@ class HttpServer:
         Raises:
             OSError: the address cannot be had.
         """
-        self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_BODY)
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._listener.start(host, port)
 
     async def kill(self) -> None:
-        """Cut every connection and stop listening."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        tasks = list(self._connections)
-        for task, writer in self._connections.items():
-            writer.transport.abort()
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if server is not None:
-            await server.wait_closed()
+        """Stop listening and cut every connection."""
+        await self._listener.kill()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._device.counters.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections[task] = writer
-        try:
-            with contextlib.suppress(
-                ConnectionError,
-                TimeoutError,
-                asyncio.IncompleteReadError,
-                asyncio.LimitOverrunError,
-                asyncio.CancelledError,
-            ):
-                while await self._exchange(reader, writer):
-                    pass
-        finally:
-            del self._connections[task]
-            writer.close()
+        while await self._exchange(reader, writer):
+            pass
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request and tell whether the connection goes on."""

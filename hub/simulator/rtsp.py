@@ -14,6 +14,7 @@ import structlog
 from hub.simulator import rtp
 from hub.simulator.device import REALM, Device
 from hub.simulator.digest import DigestVerifier, Login
+from hub.simulator.listener import Listener
 from hub.simulator.presets import StreamScript
 from hub.simulator.studio import CodedPicture, Encoder, ParameterSets
 
@@ -67,8 +68,8 @@ class RtspServer:
         script = device.preset.rtsp
         self.verifier = DigestVerifier(device.clock, REALM, script.algorithms, script.nonce_lifetime_s)
         self.sessions: dict[str, _Session] = {}
-        self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._connections = 0
+        self._listener = Listener(self._serve)
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port.
@@ -76,22 +77,11 @@ class RtspServer:
         Raises:
             OSError: the address cannot be had.
         """
-        self._server = await asyncio.start_server(self._serve, host, port, limit=_MAX_BODY)
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._listener.start(host, port)
 
     async def kill(self) -> None:
-        """Cut every connection and stop listening, without a goodbye."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        for connection in list(self._connections):
-            connection.abort()
-        for session in list(self.sessions.values()):
-            session.end(say_goodbye=False)
-        tasks = [connection.task for connection in self._connections if connection.task is not None]
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if server is not None:
-            await server.wait_closed()
+        """Stop listening and cut every connection; sessions end with theirs."""
+        await self._listener.kill()
 
     @property
     def playing(self) -> int:
@@ -100,16 +90,14 @@ class RtspServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.device.counters.connections += 1
-        connection = _Connection(self, reader, writer)
-        if len(self._connections) >= self.device.preset.rtsp.max_connections:
+        if self._connections >= self.device.preset.rtsp.max_connections:
             writer.write(b"RTSP/1.0 503 Service Unavailable\r\nCSeq: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
             return
-        self._connections.add(connection)
+        self._connections += 1
         try:
-            await connection.run()
+            await _Connection(self, reader, writer).run()
         finally:
-            self._connections.discard(connection)
+            self._connections -= 1
 
 
 class _Connection:
@@ -123,39 +111,20 @@ class _Connection:
         self._reader = reader
         self.writer = writer
         self._sessions: set[str] = set()
-        self.task: asyncio.Task[None] | None = None
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self.writer.transport.abort()
-        if self.task is not None:
-            self.task.cancel()
 
     async def run(self) -> None:
         """Answer requests until the client goes."""
-        self.task = asyncio.current_task()
         try:
-            while True:
-                request = await self._read()
-                if request is None:
-                    break
+            while (request := await self._read()) is not None:
                 await self._answer(request)
         except _BadRequest as error:
             self._send(_Reply(400, [("Connection", "close")]), "0")
             log.info("simulator.rtsp.bad_request", camera=self._device.preset.id, detail=str(error))
-        except (
-            ConnectionError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-            asyncio.CancelledError,
-        ):
-            pass  # the client is gone or was cut; what it held is given back below
         finally:
             for key in self._sessions:
                 session = self._server.sessions.get(key)
                 if session is not None:
                     session.end(say_goodbye=False)
-            self.writer.close()
 
     async def _read(self) -> _Request | None:
         """Return the next request; interleaved packets before it are receiver reports and are counted."""

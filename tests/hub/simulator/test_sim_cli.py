@@ -52,7 +52,7 @@ def test_prints_a_line_per_camera_once_it_listens_and_ends_cleanly(ending):
         assert len({line["password"] for line in cameras}) == 6
         process.send_signal(ending)
         assert process.wait(10) == 0
-        assert process.stderr.read() == b""
+        assert process.stderr.read().decode() == ""
 
 
 def test_json_lines_stay_clean_while_clients_misbehave():
