@@ -13,7 +13,7 @@ VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
 MAX_WINDOWS = 50
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
-_TIME = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _window(told: Mapping[str, Any], field: str) -> Window:
 def _minutes(value: Any, field: str) -> int:
     if value == "24:00":
         return _DAY
-    found = _TIME.match(value) if isinstance(value, str) else None
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise Invalid(field, "write a time as 18:00 (24:00 for the end of a day)")
     return int(found[1]) * 60 + int(found[2])

@@ -104,11 +104,11 @@ def assessment(decision: str, **facts: Any) -> NewAssessment:
     )
 
 
-def consent(mode: str = "always", **more: Any) -> ConsentInput:
+def consent(sharing_mode: str = "always", **more: Any) -> ConsentInput:
     """Return what an owner signs: viewers of the ward, for public safety."""
     return ConsentInput(
         **{
-            "sharing_mode": mode,
+            "sharing_mode": sharing_mode,
             "purposes": ("public_safety",),
             "recipients": (Recipient(WARD, "viewer"),),
             "text_version": current_text().version,

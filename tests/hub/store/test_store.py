@@ -81,12 +81,15 @@ def test_nothing_is_half_written(new_url: NewUrl) -> None:
         async def tell() -> None:
             told.append("committed")
 
-        with pytest.raises(RuntimeError):
+        async def change() -> None:
             async with store.write() as tx:
                 await tx.execute(insert(tables.settings).values(key="a", value=1))
                 await tx.audit("test", ANNA, "hub")
                 tx.after_commit(tell)
                 raise RuntimeError("changed its mind")
+
+        with pytest.raises(RuntimeError):
+            await change()
         assert await store.setting("a") is None
         async with store.read() as tx:
             assert await tx.one(select(tables.audit)) is None
