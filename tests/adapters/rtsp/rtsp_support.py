@@ -1,6 +1,7 @@
 """What the RTSP tests share: a context, real H.264 from libx264, packets, and scripted cameras on loopback."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -119,6 +120,16 @@ def payloads(unit: tuple[bytes, ...], size: int = 1000) -> list[bytes]:
             flags = (0x80 if index == 0 else 0) | (0x40 if index == len(pieces) - 1 else 0)
             out.append(bytes([nal[0] & 0x60 | 28, flags | nal[0] & 0x1F]) + piece)
     return out
+
+
+def pixels(picture: bytes) -> list[bytes]:
+    """Decode one JPEG picture with FFmpeg and return its planes without the padding of their rows."""
+    with av.open(io.BytesIO(picture), format="mjpeg") as container:
+        frame = next(container.decode(video=0))
+        return [
+            b"".join(bytes(plane)[row * plane.line_size :][: plane.width] for row in range(plane.height))
+            for plane in frame.planes
+        ]
 
 
 @dataclass
