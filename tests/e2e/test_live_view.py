@@ -96,27 +96,26 @@ def test_a_foreign_camera_is_onboarded_and_plays(tmp_path: Path, browser: Browse
 
 def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) -> None:
     """The viewer is told within 5 s of a camera's death, the page shows since when, the picture returns by itself."""
-    with simulators("good-onvif") as (camera,):
-        with serving(tmp_path) as hub:
-            done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
-            assert done["state"] == "admitted", done
-            page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
-            first_frame = press_play(page, hub.url, str(done["camera_id"]))
-            assert first_frame < 3
-            assert_moving(page)
-            os.kill(camera["pid"], signal.SIGSTOP)
-            stalled = time.monotonic()
-            page.wait_for_function(
-                "() => /đứng|mất tín hiệu|Mất kết nối|Mất tín hiệu/.test(document.querySelector('[data-player-state]')?.textContent ?? '')",
-                timeout=8_000,
-            )
-            assert time.monotonic() - stalled < 6
-            os.kill(camera["pid"], signal.SIGCONT)
-            page.wait_for_function(
-                "() => document.querySelector('[data-player-state]')?.dataset.playerState === 'live'",
-                timeout=30_000,
-            )
-            assert_moving(page)
+    with simulators("good-onvif") as (camera,), serving(tmp_path) as hub:
+        done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
+        assert done["state"] == "admitted", done
+        page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
+        first_frame = press_play(page, hub.url, str(done["camera_id"]))
+        assert first_frame < 3
+        assert_moving(page)
+        os.kill(camera["pid"], signal.SIGSTOP)
+        stalled = time.monotonic()
+        page.wait_for_function(
+            "() => /đứng|mất tín hiệu|Mất kết nối|Mất tín hiệu/.test(document.querySelector('[data-player-state]')?.textContent ?? '')",
+            timeout=8_000,
+        )
+        assert time.monotonic() - stalled < 6
+        os.kill(camera["pid"], signal.SIGCONT)
+        page.wait_for_function(
+            "() => document.querySelector('[data-player-state]')?.dataset.playerState === 'live'",
+            timeout=30_000,
+        )
+        assert_moving(page)
 
 
 def test_killed_hub_stops_the_frames(tmp_path: Path, browser: Browser) -> None:

@@ -1,6 +1,7 @@
 """`camhub check` on each scripted camera gives the decision, and first the rule, that the preset was made for."""
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def test_preset_gets_its_decision(preset: str, cameras: dict[str, dict[str, str]
         assert findings["STR-06"]["verdict"] == "PASS"
         assert "transcode" in findings["STR-06"]["text"]["en"]
     if preset == "wrong-clock":
-        assert "421" in findings["TIM-02"]["text"]["en"]
+        # ONVIF tells whole seconds, so the median of five reads is right to one second
+        assert re.search(r"\b42[01] s fast", findings["TIM-02"]["text"]["en"])
     if preset == "dead":
         assert "GetSystemDateAndTime" in findings["CON-01"]["text"]["en"]
 
@@ -77,7 +79,7 @@ def test_report_can_be_kept_as_a_page(cameras: dict[str, dict[str, str]], tmp_pa
 
     subprocess.run(
         [*CAMHUB, "check", camera["onvif"], "--user", camera["user"], "--password-stdin"]
-        + ["--format", "html", "--lang", "vi", "--output", str(page)],
+        + ["--format", "html", "--lang", "vi", "--output", str(page)],  # noqa: RUF005
         input=camera["password"],
         text=True,
         capture_output=True,
