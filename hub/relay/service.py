@@ -113,8 +113,7 @@ class RelayService:
         self._network: m.Network | None = None  # as last told to this worker
         self._requests: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
-        self._viewers: set[str] = set()  # answered and not ended
-        self._live: dict[str, SourceState] = {}  # cameras that are not reported as offline
+        self._viewers: dict[str, str] = {}  # answered and not ended -> their camera
         self._supervisor: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -190,7 +189,7 @@ class RelayService:
             if not isinstance(error, RelayRefused) or error.code == "relay_slow":
                 self._send(m.Stop(next(self._numbers), viewer_id, "nobody_waits"))
             raise
-        self._viewers.add(viewer_id)
+        self._viewers[viewer_id] = source.camera_id
         return str(reply.sdp)
 
     async def trickle(self, viewer_id: str, fragment: str) -> None:
@@ -326,11 +325,10 @@ class RelayService:
                         503, code, "the relay was restarted while it answered; try again", retry_after_s=1.0
                     )
                 )
-        viewers, self._viewers = self._viewers, set()
-        cameras, self._live = self._live, {}
+        viewers, self._viewers = self._viewers, {}
         for viewer_id in viewers:
             self.on_event(ViewerEnded(viewer_id, code))
-        for camera_id in cameras:
+        for camera_id in sorted(set(viewers.values())):
             self.on_event(
                 SourceState(camera_id, "offline", self._clock.now(), code, "the relay process was restarted")
             )
@@ -352,15 +350,9 @@ class RelayService:
             case m.CooldownStarted():
                 self._spawn(self._book.start_cooldown(message.device, message.until))
             case ViewerEnded():
-                self._viewers.discard(message.viewer_id)
+                self._viewers.pop(message.viewer_id, None)
                 self.on_event(message)
-            case SourceState():
-                if message.state == "offline":
-                    self._live.pop(message.camera_id, None)
-                else:
-                    self._live[message.camera_id] = message
-                self.on_event(message)
-            case ViewerConnected():
+            case SourceState() | ViewerConnected():
                 self.on_event(message)
             case m.Ready() | m.Failed():
                 raise m.Broken("the worker said twice that it is ready")

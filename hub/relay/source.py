@@ -23,7 +23,6 @@ from adapters.errors import (
     AuthenticationFailed,
     BadTarget,
     CoolingDown,
-    LocalProtocolError,
     PermissionDenied,
     Unsupported,
 )
@@ -54,7 +53,6 @@ _FINAL: Final = (
     AuthenticationFailed,
     BadTarget,
     CoolingDown,
-    LocalProtocolError,
     PermissionDenied,
     Unsupported,
 )

@@ -6,6 +6,7 @@ nobody vouches for the viewers: frames stop at once and the process ends.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import signal
@@ -18,6 +19,7 @@ import structlog
 
 from adapters.clock import Clock, SystemClock
 from adapters.deadline import Deadline
+from adapters.errors import AdapterError
 from adapters.port import MediaSource, ProbeContext, StreamOffer
 from adapters.registry import Registry
 from adapters.secret import Credential, Secret
@@ -96,6 +98,8 @@ class Worker:
             await self._writer.drain()
             return 1
         self.send(m.Ready(port, start.hosts))
+        with contextlib.suppress(AdapterError):
+            self._registry.adapter("rtsp")  # loaded now, so that the first viewer does not wait for it
         try:
             while (message := await m.read_from_hub(reader)) is not None:
                 self._take(engine, message)

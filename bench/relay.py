@@ -1,0 +1,306 @@
+"""The relay's bench: what one viewer costs, and how many fit on one core without a lost frame.
+
+    .venv/bin/python bench/relay.py [--viewers 100] [--seconds 10] [--write]
+
+Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub and worker)
+from /proc, beside the softirq time of its core, which the kernel books on nobody. aiortc as shipped runs in the same
+run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE))
+
+from relay_stream import FPS, GROUP, bitrate_kbps, encoded  # noqa: E402
+
+RESULTS = HERE / "RESULTS.md"
+HEADING = "## Relay"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Missing(Exception):
+    """A peer that could not run; says why."""
+
+
+class Talker:
+    """A child process that speaks JSON lines, pinned to one core."""
+
+    def __init__(self, core: int, *command: str) -> None:
+        self.process = subprocess.Popen(
+            ["taskset", "-c", str(core), sys.executable, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.hello = self.hear()
+
+    def say(self, **words: object) -> None:
+        """Send one line."""
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> dict:
+        """Read one line; a child that died is a missing peer."""
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(5)
+            errors = self.process.stderr.read().strip().splitlines()
+            raise Missing(errors[-1] if errors else f"ended with status {self.process.returncode}")
+        return json.loads(line)
+
+    def ask(self, **words: object) -> dict:
+        """Send one line and read the reply."""
+        self.say(**words)
+        return self.hear()
+
+    def end(self) -> None:
+        """End the child and wait for it."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One server at one number of viewers."""
+
+    server: str
+    asked: int
+    connected: int = 0
+    setup_ms: float = 0.0  # server CPU per viewer, offer to connected, media running meanwhile
+    packets: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    softirq_s: float = 0.0
+    lost: int = 0
+    pictures: int = 0  # seen, all viewers
+    pictures_due: int = 0
+    gap_s: float = 0.0  # longest time between two pictures at any viewer
+    decrypted: int = 0
+    forged: int = 0
+    viewers_core: float = 0.0
+    missing: str = ""
+
+    @property
+    def us_per_packet(self) -> float:
+        """Return the server's CPU per packet per viewer, µs."""
+        return self.cpu_s / self.packets * 1e6 if self.packets else 0.0
+
+    @property
+    def frames_missing(self) -> int:
+        """Return pictures that did not arrive, beyond the one that may straddle the window at either end."""
+        return max(0, self.pictures_due - self.pictures - 2 * self.connected)
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Return the time that processes ran on a core, user and system, all threads."""
+    total = 0.0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            # The scheduler's own account, in ns; the tick-wise one of stat is too coarse for a cheap server.
+            total += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+def core_s(core: int) -> tuple[float, float]:
+    """Return (busy, softirq) seconds of a core since boot."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        fields = line.split()
+        if fields[0] == f"cpu{core}":
+            user, nice, system, _idle, _wait, hard, soft = map(int, fields[1:8])
+            return (user + nice + system + hard + soft) / TICKS_PER_S, soft / TICKS_PER_S
+    raise Missing(f"core {core} is not there")
+
+
+def measure(
+    server: str, count: int, seconds: float, host: str, stream: Path, cores: tuple[int, int]
+) -> Result:
+    """Run one server with so many viewers."""
+    try:
+        serving = Talker(cores[0], str(HERE / "relay_peers.py"), server, str(stream))
+    except Missing as error:
+        return Result(server, count, missing=str(error))
+    watching = Talker(cores[1], str(HERE / "relay_viewers.py"), host)
+    try:
+        pids = [pid for pid in (serving.process.pid, serving.hello["worker"]) if pid]
+        before = cpu_s(pids)
+        for number in range(count):
+            viewer = f"v{number}"
+            offer = watching.ask(do="offer", viewer=viewer)["offer"]
+            serving.say(offer=offer, viewer=viewer)
+            watching.say(do="answer", viewer=viewer, sdp=serving.hear()["answer"])
+        ends = time.monotonic() + 25
+        while True:
+            state = watching.ask(do="connected")
+            if state["playing"] == count or (
+                state["connected"] + state["failed"] == count and time.monotonic() > ends - 20
+            ):
+                break
+            if time.monotonic() > ends:
+                break
+            time.sleep(0.05)
+        setup = (cpu_s(pids) - before) / count
+        if not state["playing"]:
+            return Result(server, count, missing=f"no viewer received a packet ({state})")
+        time.sleep(2.0)  # the run-ups from the key frame are over
+        began = watching.ask(do="begin")["at"]
+        used, (busy, soft) = cpu_s(pids), core_s(cores[0])
+        time.sleep(seconds)
+        used, (busy_end, soft_end) = cpu_s(pids) - used, core_s(cores[0])
+        report = watching.ask(do="report")
+        seen = report["viewers"]
+        took = report["at"] - began
+        return Result(
+            server,
+            count,
+            connected=sum(v["packets"] > 0 for v in seen),
+            setup_ms=setup * 1000,
+            packets=sum(v["packets"] for v in seen),
+            seconds=took,
+            cpu_s=used * took / seconds,
+            softirq_s=soft_end - soft,
+            lost=sum(v["lost"] for v in seen),
+            pictures=sum(v["pictures"] for v in seen),
+            pictures_due=int(took * FPS) * count,
+            gap_s=max(v["gap_s"] for v in seen),
+            decrypted=sum(v["decrypted"] for v in seen),
+            forged=sum(v["forged"] for v in seen),
+            viewers_core=(busy_end - busy) / seconds,
+        )
+    except (Missing, ProcessLookupError, FileNotFoundError) as error:
+        return Result(server, count, missing=str(error))
+    finally:
+        watching.end()
+        serving.end()
+
+
+def table(results: list[Result]) -> str:
+    """Return the results as a Markdown table."""
+    out = [
+        "| server | viewers (asked) | µs CPU per packet per viewer | server CPU, % of a core | core busy, % | packets/s | lost packets | frames missing | longest gap, ms | set-up, ms CPU per viewer |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        if r.missing:
+            out.append(f"| {r.server} | - ({r.asked}) | missing: {r.missing} | | | | | | | |")
+            continue
+        share = 100 * r.cpu_s / r.seconds
+        out.append(
+            f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {share:.0f} | {100 * r.viewers_core:.0f} "
+            f"| {r.packets / r.seconds:.0f} | {r.lost} | {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.setup_ms:.1f} |"
+        )
+    return "\n".join(out)
+
+
+def machine() -> str:
+    """Return one line about the machine."""
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python {platform.python_version()}, load before {load:.1f}"
+
+
+def outward_host() -> str:
+    """Return an address of this machine that is not loopback: aiortc gathers no loopback candidates."""
+    from aioice.ice import get_host_addresses
+
+    found = get_host_addresses(use_ipv4=True, use_ipv6=False)
+    if not found:
+        raise Missing("aiortc gathers no candidate: this machine has no address but loopback")
+    return str(found[0])
+
+
+def main() -> int:
+    """Measure, print, write."""
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--viewers", type=int, nargs="+", default=[100, 200])
+    arguments.add_argument("--aiortc-viewers", type=int, nargs="*", default=[25, 100])
+    arguments.add_argument("--seconds", type=float, default=8.0)
+    arguments.add_argument("--kbps", type=int, default=2000)
+    arguments.add_argument("--server-core", type=int, default=0)
+    arguments.add_argument("--viewer-core", type=int, default=1)
+    arguments.add_argument("--write", action="store_true", help="write the table into bench/RESULTS.md")
+    given = arguments.parse_args()
+    cores = (given.server_core, given.viewer_core)
+    where = machine()
+    units = encoded(given.kbps)
+    with tempfile.NamedTemporaryFile(suffix=".stream") as file:
+        stream = Path(file.name)
+        stream.write_bytes(pickle.dumps(units))
+        results = []
+        for count in given.viewers:
+            print(f"camhub, {count} viewers ...", file=sys.stderr, flush=True)
+            results.append(measure("camhub", count, given.seconds, "127.0.0.1", stream, cores))
+        for count in given.aiortc_viewers:
+            print(f"aiortc as shipped, {count} viewers ...", file=sys.stderr, flush=True)
+            try:
+                host = outward_host()
+            except Missing as error:
+                results.append(Result("aiortc", count, missing=str(error)))
+                continue
+            results.append(measure("aiortc", count, given.seconds, host, stream, cores))
+    text = "\n".join(
+        [
+            HEADING,
+            "",
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {where}. Server on core {cores[0]}, viewers on core {cores[1]}, loopback.",
+            "",
+            (
+                f"Stream: H.264 1280x720, {FPS} fps, key frame every {GROUP} pictures, {bitrate_kbps(units)} kbit/s measured, given from "
+                "memory inside the server process (the camera's side is not part of the figure). Each viewer: own socket, key and SSRC, "
+                f"real ICE and DTLS-SRTP, a receiver report a second, every hundredth packet decrypted. {given.seconds:.0f} s per line."
+            ),
+            "",
+            table(results),
+            "",
+            f"Command: `{' '.join(['.venv/bin/python bench/relay.py', *sys.argv[1:]])}`",
+            "",
+        ]
+    )
+    print(text)
+    if given.write:
+        _write(text)
+    return 1 if any(r.server == "camhub" and (r.missing or r.lost or r.forged) for r in results) else 0
+
+
+def _write(text: str) -> None:
+    """Replace the relay's part of the results, leaving the others."""
+    old = (
+        RESULTS.read_text()
+        if RESULTS.exists()
+        else "# Results\n\nWritten by the programs in this folder; each part names its command and machine.\n"
+    )
+    before, heading, rest = old.partition(f"{HEADING}\n")
+    after = rest[rest.index("\n## ") + 1 :] if heading and "\n## " in rest else ""
+    RESULTS.write_text(before.rstrip() + "\n\n" + text + ("\n" + after if after else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""The viewers of the relay bench: many lean WebRTC receivers in one process.
+
+Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers connectivity checks, sends a
+protected receiver report a second, counts every packet by its sequence number and decrypts every hundredth. Nothing
+is decoded: the other core would not last. Speaks JSON lines on standard input and output.
+"""
+
+import asyncio
+import ctypes
+import json
+import re
+import secrets
+import socket
+import struct
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from aioice import stun
+from aiortc.rtcdtlstransport import (
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+)
+from pylibsrtp import Error as SrtpError
+
+HOST = sys.argv[1]
+_BATCH = 64
+_DATAGRAM = 2048
+_SO_RCVBUFFORCE = 33
+
+
+class _IoVec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("len", ctypes.c_size_t))
+
+
+class _MsgHdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint32),
+        ("iov", ctypes.POINTER(_IoVec)),
+        ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _MMsgHdr(ctypes.Structure):
+    _fields_ = (("hdr", _MsgHdr), ("len", ctypes.c_uint32))
+
+
+_names = ctypes.create_string_buffer(_BATCH * 16)
+_data = ctypes.create_string_buffer(_BATCH * _DATAGRAM)
+_vectors = (_IoVec * _BATCH)()
+_messages = (_MMsgHdr * _BATCH)()
+for _n in range(_BATCH):
+    _vectors[_n] = _IoVec(ctypes.addressof(_data) + _n * _DATAGRAM, _DATAGRAM)
+    _messages[_n].hdr.iov = ctypes.pointer(_vectors[_n])
+    _messages[_n].hdr.iovlen = 1
+    _messages[_n].hdr.name = ctypes.addressof(_names) + _n * 16
+    _messages[_n].hdr.namelen = 16
+_recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
+_view = memoryview(_data).cast("B")
+_name_view = memoryview(_names).cast("B")
+
+
+class Datagrams:
+    """What aiortc's DTLS takes for a transport."""
+
+    role, state = "controlled", "completed"
+
+    def __init__(self, viewer: "Viewer") -> None:
+        self._viewer = viewer
+        self.waiting: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def _recv(self) -> bytes:
+        return await self.waiting.get()
+
+    async def _send(self, data: bytes) -> None:
+        self._viewer.send(data)
+
+    async def stop(self) -> None:
+        """Nothing to stop."""
+
+
+class Viewer:
+    """One receiver."""
+
+    def __init__(self, certificate: RTCCertificate) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
+        except OSError:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.sock.bind((HOST, 0))
+        self.sock.setblocking(False)
+        self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(12)
+        self.certificate = certificate
+        self.path = Datagrams(self)
+        self.dtls: RTCDtlsTransport | None = None
+        self.remote: tuple[str, int] | None = None
+        self.connected = self.failed = False
+        self.ssrc = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Count anew."""
+        self.packets = self.pictures = self.octets = self.duplicates = 0
+        self.first = self.highest = -1
+        self.decrypted = self.forged = 0
+        self.last_s = self.gap_s = 0.0
+
+    def offer(self) -> str:
+        """Return an offer like a browser's."""
+        port = self.sock.getsockname()[1]
+        print_ = next(p.value for p in self.certificate.getFingerprints() if p.algorithm == "sha-256")
+        return "\r\n".join(
+            [
+                "v=0",
+                "o=- 1 2 IN IP4 127.0.0.1",
+                "s=-",
+                "t=0 0",
+                "a=group:BUNDLE 0",
+                "m=video 9 UDP/TLS/RTP/SAVPF 106",
+                "c=IN IP4 0.0.0.0",
+                "a=rtcp:9 IN IP4 0.0.0.0",
+                f"a=candidate:1 1 udp 2130706431 {HOST} {port} typ host",
+                "a=end-of-candidates",
+                f"a=ice-ufrag:{self.ufrag}",
+                f"a=ice-pwd:{self.pwd}",
+                f"a=fingerprint:sha-256 {print_}",
+                "a=setup:actpass",
+                "a=mid:0",
+                "a=recvonly",
+                "a=rtcp-mux",
+                "a=rtpmap:106 H264/90000",
+                "a=rtcp-fb:106 nack",
+                "a=rtcp-fb:106 nack pli",
+                "a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+                "",
+            ]
+        )
+
+    def answer(self, text: str) -> None:
+        """Take the answer and connect."""
+
+        def value(name: str) -> str:
+            return re.search(rf"a={name}:(\S+)", text).group(1)
+
+        self.remote_ufrag, self.remote_pwd = value("ice-ufrag"), value("ice-pwd")
+        self.remote_setup = value("setup")
+        found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", text)
+        self.remote = (found[0][0], int(found[0][1]))
+        algorithm, print_ = re.search(r"a=fingerprint:(sha-256) (\S+)", text).groups()
+        self.peer = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, print_)])
+        self.loop.add_reader(self.sock, self.readable)
+        self.task = asyncio.create_task(self.connect())
+
+    async def connect(self) -> None:
+        """Check, shake hands, then report each second."""
+        self.nominated = asyncio.Event()
+        for _ in range(50):
+            self.check()
+            try:
+                await asyncio.wait_for(self.nominated.wait(), 0.2)
+                break
+            except TimeoutError:
+                continue
+        else:
+            self.failed = True
+            return
+        dtls = RTCDtlsTransport(self.path, [self.certificate])
+        dtls._set_role("server" if self.remote_setup == "active" else "client")
+        await dtls.start(self.peer)
+        if dtls.state != "connected":
+            self.failed = True
+            return
+        self.dtls, self.connected = dtls, True
+        await asyncio.sleep(secrets.randbelow(1000) / 1000)
+        count = 0
+        while True:
+            await asyncio.sleep(1.0)
+            count += 1
+            if count % 3 == 0:
+                self.check()
+            if self.highest >= 0:
+                block = struct.pack("!IIIIII", self.ssrc, 0, self.highest & 0xFFFFFFFF, 0, 0, 0)
+                report = struct.pack("!BBHI", 0x81, 201, 7, 1) + block
+                self.send(dtls._tx_srtp.protect_rtcp(report))
+
+    def check(self) -> None:
+        """Send a binding request that nominates."""
+        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        message.attributes["USERNAME"] = f"{self.remote_ufrag}:{self.ufrag}"
+        message.attributes["PRIORITY"] = 1853817087
+        message.attributes["ICE-CONTROLLING"] = 1
+        message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity(self.remote_pwd.encode())
+        self.send(bytes(message))
+
+    def send(self, data: bytes) -> None:
+        """Send to the server."""
+        self.sock.sendto(data, self.remote)
+
+    def readable(self) -> None:
+        """Read what is there in one call and count it."""
+        count = _recvmmsg(self.sock.fileno(), _messages, _BATCH, 0x40, None)
+        now = self.loop.time()
+        for number in range(max(0, count)):
+            start, size = number * _DATAGRAM, _messages[number].len
+            first = _view[start]
+            if first >= 128:
+                if not 192 <= _view[start + 1] <= 223:
+                    self.media(start, size, now)
+            elif first < 4:
+                self.stun(bytes(_view[start : start + size]), number)
+            else:
+                self.path.waiting.put_nowait(bytes(_view[start : start + size]))
+
+    def media(self, start: int, size: int, now: float) -> None:
+        """Count an RTP packet."""
+        sequence = _view[start + 2] << 8 | _view[start + 3]
+        if self.highest < 0:
+            self.first = self.highest = sequence
+            self.ssrc = int.from_bytes(_view[start + 8 : start + 12], "big")
+        else:
+            step = (sequence - self.highest) & 0xFFFF
+            if step == 0 or step > 0x8000:
+                self.duplicates += 1
+            else:
+                self.highest += step
+        self.packets += 1
+        self.octets += size
+        if _view[start + 1] & 0x80:
+            self.pictures += 1
+            if self.last_s:
+                self.gap_s = max(self.gap_s, now - self.last_s)
+            self.last_s = now
+        if self.packets % 100 == 0 and self.dtls is not None:
+            try:
+                self.dtls._rx_srtp.unprotect(bytes(_view[start : start + size]))
+                self.decrypted += 1
+            except SrtpError:
+                self.forged += 1
+
+    def stun(self, data: bytes, number: int) -> None:
+        """Answer a check, or note that ours was answered."""
+        message = stun.parse_message(data)
+        if message.message_class == stun.Class.RESPONSE:
+            self.nominated.set()
+        elif message.message_class == stun.Class.REQUEST:
+            port, host = struct.unpack_from("!H4s", _name_view, number * 16 + 2)
+            address = (socket.inet_ntoa(host), port)
+            response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, message.transaction_id)
+            response.attributes["XOR-MAPPED-ADDRESS"] = address
+            response.add_message_integrity(self.pwd.encode())
+            self.sock.sendto(bytes(response), address)
+
+    def report(self) -> dict[str, float]:
+        """Return what was seen."""
+        expected = self.highest - self.first + 1 if self.highest >= 0 else 0
+        return {
+            "packets": self.packets,
+            "lost": expected - (self.packets - self.duplicates),
+            "pictures": self.pictures,
+            "octets": self.octets,
+            "decrypted": self.decrypted,
+            "forged": self.forged,
+            "gap_s": round(self.gap_s, 4),
+        }
+
+
+async def main() -> None:
+    """Obey the bench."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    certificate = RTCCertificate.generateCertificate()
+    context = certificate._create_ssl_context
+    kept: list[object] = []
+
+    def one_context(srtp_profiles):
+        if not kept:
+            kept.append(context(srtp_profiles))
+        return kept[0]
+
+    certificate._create_ssl_context = one_context
+    viewers: dict[str, Viewer] = {}
+    print(json.dumps({"ready": True}), flush=True)
+    while line := await reader.readline():
+        request = json.loads(line)
+        match request["do"]:
+            case "offer":
+                viewers[request["viewer"]] = viewer = Viewer(certificate)
+                reply = {"offer": viewer.offer()}
+            case "answer":
+                viewers[request["viewer"]].answer(request["sdp"])
+                continue
+            case "connected":
+                reply = {
+                    "connected": sum(v.connected for v in viewers.values()),
+                    "playing": sum(v.packets > 0 for v in viewers.values()),
+                    "failed": sum(v.failed for v in viewers.values()),
+                }
+            case "begin":
+                for viewer in viewers.values():
+                    viewer.reset()
+                reply = {"at": loop.time()}
+            case _:
+                reply = {"at": loop.time(), "viewers": [v.report() for v in viewers.values()]}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
