@@ -44,7 +44,7 @@ walk(join(root, 'src'));
 const code = sources.join('\n');
 const used = new Set([...code.matchAll(/['"`]([a-z_]+\.[A-Za-z0-9_]+)['"`]/g)].map((match) => match[1]));
 const families = new Set([...code.matchAll(/\btk\(\s*['"]([a-z_]+)['"]/g)].map((match) => match[1]));
-for (const match of code.matchAll(/`([a-z_]+)\.\$\{/g)) families.add(match[1]);
+for (const match of code.matchAll(/\bt\(`([a-z_]+)\.\$\{/g)) families.add(match[1]);
 families.add('sharing').add('decision').add('health'); // filter names are prefixes too
 for (const match of code.matchAll(/\bt\(\s*['"]([^'"]+)['"]/g)) if (!(match[1] in vi)) faults.push(`${match[1]}: asked for by a page, in no catalogue`);
 for (const family of families) if (!Object.keys(vi).some((key) => key.startsWith(`${family}.`))) faults.push(`${family}.*: asked for by a page, in no catalogue`);

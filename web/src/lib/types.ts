@@ -86,6 +86,8 @@ export interface Viewable {
   code: ViewableCode;
   text: Text;
   test_only: boolean;
+  purpose?: string;
+  until?: string | null;
 }
 export interface Playback {
   codec: string | null;
@@ -110,6 +112,7 @@ export interface Camera {
   health: Health;
   sharing: Sharing;
   viewable: Viewable;
+  may_pause?: boolean;
   playback: Playback | null;
   watching: number | null;
   position: { lat: number; lon: number } | null;

@@ -59,13 +59,14 @@ export function pauseText(sharing: Sharing): string {
 }
 
 export function viewText(view: View): string {
-  const who = [view.by.office ?? tk('role', view.by.role), view.by.number ? t('view.number', { number: view.by.number }) : '']
+  const who = [view.by.office ?? tk('role', view.by.role), view.by.number ? t('view.number', { number: view.by.number.replaceAll('-', '\u2060-\u2060') }) : '']
     .filter(Boolean)
     .join(', ');
   return view.by.name ? `${who} (${view.by.name})` : who;
 }
 export function viewGround(view: View): string {
   const purpose = tk('purpose', view.purpose);
+  if (view.incident && view.purpose === 'incident') return t('view.incident', { incident: view.incident });
   return view.incident ? t('view.with_incident', { purpose, incident: view.incident }) : purpose;
 }
 export function viewLength(view: View, now: Date): string {
@@ -137,4 +138,13 @@ function shortNumber(value: number): string {
   const vi = language.locale === 'vi';
   const grouped = whole.length > 4 || vi ? whole.replace(/\B(?=(\d{3})+(?!\d))/g, vi ? '.' : ',') : whole;
   return (rounded < 0 ? '\u2212' : '') + grouped + (fraction ? (vi ? ',' : '.') + fraction : '');
+}
+
+/** The name of a fact in words; facts of a stream name which one. An unknown fact keeps the server's words. */
+export function factText(name: string, meaning: string): string {
+  const stream = /^stream\.(main|sub)\.(.+)$/.exec(name);
+  const key = stream ? `stream.${stream[2]}` : name;
+  const words = tk('fact', key);
+  if (words === key) return meaning;
+  return stream ? tk('fact_of', stream[1] ?? 'main', { fact: words }) : words;
 }

@@ -44,6 +44,8 @@ const HIDDEN_S = 30;
 /** A stop that lasts this long with a hub that says "live" is the viewer's own line: connect anew. */
 const STALE_S = 8;
 const CONNECT_S = 12;
+/** Ends that no person decided: the machine between viewer and camera failed, or the camera's entry changed. */
+const AGAIN = /^(connection_lost|relay_|hub_stopping|changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
 
 export class Live {
   phase = $state.raw<Phase>({ name: 'idle' });
@@ -70,6 +72,7 @@ export class Live {
   #hubSays: StateEvent['state'] | null = null;
   #hubHeard = false;
   #attempt = 0;
+  #faultAt = 0;
   #sameness = new Sameness();
   #looked = 0;
   #incident = '';
@@ -207,6 +210,8 @@ export class Live {
   }
 
   #frame(now: number, metadata: VideoFrameCallbackMetadata): void {
+    // frames that were still on their way when the hub told of the fault are not the camera's return
+    if (this.phase.name === 'fault' && performance.now() - this.#faultAt < 1000) return;
     this.#frameAt = performance.now();
     this.frames += 1;
     this.lastFrameAt = new Date();
@@ -302,6 +307,7 @@ export class Live {
     switch (event.state) {
       case 'offline':
         this.#keep();
+        this.#faultAt = performance.now();
         this.phase = { name: 'fault', since, cause: event.cause };
         break;
       case 'frozen':
@@ -320,8 +326,16 @@ export class Live {
           this.#disconnect();
           this.#blank();
           this.phase = { name: 'paused' };
-        } else if (event.code && /^(lost|relay_|lease|worker|transport|ice|dtls|hub_)/.test(event.code)) this.#retry();
-        else this.#end(event.code ?? 'ended', event.cause);
+        } else if (event.code && AGAIN.test(event.code)) this.#retry();
+        else if (event.code === 'network_blocked') {
+          this.#disconnect();
+          this.#blank();
+          this.phase = { name: 'blocked' };
+        } else if (event.code === 'codec_not_playable') {
+          this.#disconnect();
+          this.#blank();
+          this.phase = { name: 'cannot_play', refusal: null };
+        } else this.#end(event.code ?? 'ended', event.cause);
         break;
       case 'opening':
       case 'live':
