@@ -63,6 +63,13 @@ class Finding:
         """Return what the rule asks, written for people."""
         return self._filled(self.rule.required, language) or None
 
+    @property
+    def actionable(self) -> bool:
+        """Tell whether the rule's remedy is what helps here: it was not met, or could not be seen for want of it."""
+        if self.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            return True
+        return self.rule.remedy_unseen and self.verdict in (Verdict.ERROR, Verdict.NOT_CHECKED)
+
     def remedy(self, who: str, language: str) -> str:
         """Return what the owner, the installer or the hub can do about it; "" where nothing."""
         return self._filled(self.rule.remediation.get(who, EMPTY), language)

@@ -98,6 +98,14 @@ class StandardProfile:
             "loosened": [one.as_json() for one in self.loosened],
         }
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole standard as plain JSON: `identity`, its summary, and ``rule_list`` in reading order."""
+        return {
+            **self.identity(),
+            "summary": self.summary.as_json(),
+            "rule_list": [rule.as_json() for rule in self.rules],
+        }
+
 
 def resolve(
     source: ProfileSource, parent: StandardProfile | None, rules: Mapping[str, Rule]

@@ -9,7 +9,7 @@ from standards.condition import Condition
 from standards.observation import Value, thaw
 from standards.reason import Reason
 from standards.verdict import Severity, Verdict
-from standards.wording import EMPTY, Text
+from standards.wording import EMPTY, LANGUAGES, Text, fill
 
 # Root causes first: what cannot be reached cannot be judged, and who may look comes before how it looks.
 GROUPS = ("CON", "SEC", "STR", "VQ", "TIM", "ID", "EVT", "REC", "PRV")
@@ -128,6 +128,7 @@ class Rule:
     unit: str = ""
     messages: tuple[Message, ...] = ()
     remediation: Mapping[str, Text] = field(default_factory=dict)
+    remedy_unseen: bool = False  # the remedy also helps where the rule could not be seen
     references: tuple[Reference, ...] = ()
     values: Mapping[str, Value] = field(init=False, compare=False, repr=False)  # of the parameters, by name
     facts: tuple[str, ...] = field(
@@ -159,6 +160,10 @@ class Rule:
         for case in self.cases:
             parts += [case.when, case.sound_when, case.expect]
         return tuple(part for part in parts if part is not None)
+
+    def required_in(self, language: str) -> str:
+        """Return what the rule asks, with its limits written out."""
+        return fill(self.required.in_language(language), self.values.get, language)
 
     def refined(self, *, severity: Severity | None, values: Mapping[str, Value]) -> "Rule":
         """Return this rule with another severity or other parameter values."""
@@ -196,6 +201,7 @@ class Rule:
             "params": {name: parameter.as_json() for name, parameter in sorted(self.params.items())},
             "observed": self.observed.as_json(),
             "required": self.required.as_json(),
+            "required_text": {language: self.required_in(language) for language in LANGUAGES},
             "claimed": self.claimed.as_json(),
             "unit": self.unit,
             "messages": [
@@ -207,6 +213,7 @@ class Rule:
                 for message in self.messages
             ],
             "remediation": {who: text.as_json() for who, text in sorted(self.remediation.items())},
+            "remedy_unseen": self.remedy_unseen,
             "references": [reference.as_json() for reference in self.references],
         }
 

@@ -68,6 +68,10 @@ _FORMS = (
         "{peer} không trả lời bước {step} trong {waited} giây",
     ),
     (
+        re.compile(r"^(?P<step>[^:]+): no answer in (?P<waited>[\d.]+) s\.?$"),
+        "camera không trả lời bước {step} trong {waited} giây",
+    ),
+    (
         re.compile(r"^(?P<peer>\S+) refused the connection: nothing listens on port (?P<port>\d+)\.?$"),
         "{peer} từ chối kết nối: không có dịch vụ nào ở cổng {port}",
     ),
@@ -77,14 +81,23 @@ _FORMS = (
         "địa chỉ đã cho chỉ là RTSP; muốn kiểm tra ONVIF thì nhập onvif://máy:cổng",
     ),
     (re.compile(r"^no credential was supplied\.?$"), "chưa nhập tài khoản"),
+    (
+        re.compile(r"^no address of a sub-stream is known\.?$"),
+        "chưa biết địa chỉ luồng phụ; nhập địa chỉ đó nếu camera có",
+    ),
 )
 _WAITED = re.compile(r"(\d)\.(\d)")
+
+
+_BEFORE = "the check ended before: "
 
 
 def detail_in(language: str, detail: str) -> str:
     """Return an adapter's sentence in a language; Vietnamese where its form is known, else as it is."""
     if language != "vi":
         return detail
+    if detail.startswith(_BEFORE):
+        return f"lần kiểm tra dừng trước đó: {detail_in(language, detail.removeprefix(_BEFORE))}"
     for form, vietnamese in _FORMS:
         match = form.match(detail)
         if match:

@@ -1,0 +1,224 @@
+"""`camhub check`: one camera against a standard, no hub needed."""
+
+import asyncio
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from adapters.clock import SystemClock
+from adapters.errors import AdapterError, AddressRefused, BadTarget, CoolingDown
+from adapters.port import Permission, Progress
+from adapters.registry import Registry
+from adapters.secret import Credential, Secret
+from adapters.target import Target, parse_target
+from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
+from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
+from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.observe import configure_logging
+from hub.reports.document import Document, of_check
+from hub.reports.formats import SUFFIXES, WRITERS, FormatNotAvailable, render
+from hub.reports.terminal import as_text
+from standards.pack import UnknownStandard, packaged
+from standards.verdict import Decision
+
+# What stopped the check before the camera could be judged at all; nothing was learnt about it.
+_NOT_CHECKED = (BadTarget, AddressRefused, CoolingDown, DeviceBusy)
+_THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
+
+
+@click.command()
+@click.argument("target")
+@click.option("--user", metavar="USER", help="The account that the owner supplied. Sent at most once.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input (one line).")
+@click.option(
+    "--standard",
+    default="technical",
+    metavar="ID",
+    help="Which standard; `camhub standards list` shows them.",
+)
+@click.option(
+    "--thorough", is_flag=True, help="Measure for 60 s and open the stream three times; takes up to 150 s."
+)
+@click.option(
+    "--format", "formats", default="text", metavar="F[,F]", help="text, json, html; several with --output."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--lang", type=click.Choice(["vi", "en"]), help="Language of the report; else that of the locale."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file; several formats add their suffix.",
+)
+@click.option(
+    "--sub", metavar="ADDRESS", help="The RTSP address of the sub-stream, where ONVIF does not tell it."
+)
+@click.option(
+    "--transport", type=click.Choice(["auto", "tcp", "udp"]), default="auto", help="How the media travels."
+)
+def check(
+    *,
+    target: str,
+    user: str | None,
+    password_stdin: bool,
+    standard: str,
+    thorough: bool,
+    formats: str,
+    as_json: bool,
+    lang: str | None,
+    output: Path | None,
+    sub: str | None,
+    transport: str,
+) -> None:
+    """Check one camera against a standard, no hub needed.
+
+    TARGET is a host, onvif://host:port or rtsp://host:port/path; a credential may stand in it. Only read requests are
+    sent, the credential at most once. By running this you state that you may test this device; the report says so.
+
+    Exit code 0: ADMITTED. 1: any other decision. 2: could not check.
+    """
+    configure_logging("warning", "text")
+    language = lang or _locale()
+    wanted = ["json"] if as_json else [name.strip().lower() for name in formats.split(",") if name.strip()]
+    if not wanted:
+        _stop("--format names no format", f"Use one of {', '.join(WRITERS)}")
+    for name in wanted:
+        if name not in WRITERS:
+            _stop(FormatNotAvailable(name).said(language), f"--format {','.join(WRITERS)}")
+    if len(wanted) > 1 and output is None:
+        _stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
+    try:
+        packaged().profile(standard)
+    except UnknownStandard as error:
+        _stop(str(error), "camhub standards list")
+    try:
+        address, inside = parse_target(target)
+        sub_address = parse_target(sub)[0] if sub else None
+    except BadTarget as error:
+        _stop(str(error), error.hint)
+    request = CheckRequest(
+        target=address,
+        credential=_credential(user, password_stdin, inside),
+        permission=Permission("", "command", SystemClock().now()),
+        standard=standard,
+        transport=transport,
+        sub_target=sub_address,
+    )
+    if thorough:
+        request = replace(
+            request, window_s=_THOROUGH_WINDOW_S, limit_s=_THOROUGH_LIMIT_S, runs=_THOROUGH_RUNS
+        )
+    outcome = _run(request)
+    report = of_check(request, outcome)
+    if isinstance(outcome.failure, _NOT_CHECKED):
+        _refused(outcome.failure, report, wanted, language)
+    _write(report, wanted, language, output)
+    sys.exit(0 if outcome.assessment.decision is Decision.ADMITTED else 1)
+
+
+def _locale() -> str:
+    told = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "vi" if told.lower().startswith("vi") else "en"
+
+
+def _stop(said: str, hint: str) -> NoReturn:
+    """End with exit code 2: one sentence, and the next step."""
+    click.echo(f"error: {said}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    sys.exit(2)
+
+
+def _credential(user: str | None, password_stdin: bool, inside: Credential | None) -> Credential | None:
+    if user is None and password_stdin:
+        if inside is None:
+            _stop("--password-stdin needs a user", "Add --user USER")
+        user = inside.user
+    if user is None:
+        return inside
+    password = Secret("")
+    if password_stdin:
+        password = Secret(sys.stdin.readline().rstrip("\r\n"))
+    elif inside is not None and inside.user == user:
+        password = inside.password
+    elif sys.stdin.isatty():
+        password = Secret(
+            click.prompt(f"Password of {user}", hide_input=True, default="", show_default=False, err=True)
+        )
+    else:
+        _stop("--user needs a password", "Add --password-stdin and give it as one line on standard input")
+    return Credential(user, password)
+
+
+def _run(request: CheckRequest) -> CheckOutcome:
+    clock = SystemClock()
+    checker = Checker(
+        Registry.installed(),
+        Dialer(LAN_AND_LOOPBACK),
+        CredentialGate(MemoryBook(clock), clock),
+        clock,
+        packaged(),
+    )
+    teller = _Teller(request.target)
+    try:
+        return asyncio.run(checker.run(request, teller.tell))
+    except KeyboardInterrupt:
+        _stop("interrupted; nothing was concluded", "")
+    finally:
+        teller.end()
+
+
+class _Teller:
+    """Progress on standard error, one line per step, where a person watches."""
+
+    def __init__(self, target: Target) -> None:
+        self._shown = sys.stderr.isatty()
+        if self._shown:
+            click.echo(
+                f"Checking {target.authority} (read requests only; you state that you may test it)", err=True
+            )
+
+    def tell(self, progress: Progress) -> None:
+        if not self._shown:
+            return
+        mark = {"running": "…", "ok": "✓", "failed": "✗"}.get(progress.state, " ")
+        text = "".join(char for char in progress.detail if char.isprintable())
+        click.echo(f"  {mark} {progress.step:<9} {text}".rstrip(), err=True)
+
+    def end(self) -> None:
+        if self._shown:
+            click.echo("", err=True)
+
+
+def _refused(failure: AdapterError, report: Document, wanted: list[str], language: str) -> NoReturn:
+    """The camera was not checked at all: say why, give scripts the report that says the same, exit code 2."""
+    if wanted == ["json"]:
+        click.echo(render(report, "json", language), nl=False)
+    _stop(str(failure), failure.hint)
+
+
+def _write(report: Document, wanted: list[str], language: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(_for_terminal(report, wanted[0], language), nl=False)
+        return
+    for name in wanted:
+        path = output if len(wanted) == 1 else output.with_suffix(SUFFIXES[name])
+        try:
+            path.write_text(render(report, name, language), "utf-8")
+        except OSError as error:
+            _stop(f"{path} cannot be written: {error.strerror}", "Choose another file with --output")
+        click.echo(f"wrote {path}", err=True)
+
+
+def _for_terminal(report: Document, form: str, language: str) -> str:
+    if form != "text" or not sys.stdout.isatty():
+        return render(report, form, language)
+    columns = shutil.get_terminal_size((80, 24)).columns
+    colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return as_text(report, language, colour=colour, width=max(60, min(columns, 100)))

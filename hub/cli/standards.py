@@ -1,0 +1,135 @@
+"""`camhub standards`: which standards there are, and what each asks, since when and by whom."""
+
+import json
+import sys
+import textwrap
+
+import click
+
+from standards.pack import UnknownStandard, packaged
+from standards.rule import PEOPLE, Reference, Rule
+from standards.verdict import Severity
+from standards.wording import fill, written
+
+_SEVERITY = {
+    "en": {"B": "blocker", "J": "major", "m": "minor", "i": "information"},
+    "vi": {"B": "bắt buộc", "J": "quan trọng", "m": "nên có", "i": "tham khảo"},
+}
+_LABELS = {
+    "en": {
+        "required": "Required",
+        "why": "Why",
+        "seen": "Seen by",
+        "reference": "Clause",
+        "owner": "Owner",
+        "installer": "Installer",
+        "hub": "Hub",
+        "in_force": "in force from",
+        "rules": "rules",
+        "over_time": "on probation for the first 30 days",
+    },
+    "vi": {
+        "required": "Yêu cầu",
+        "why": "Vì sao",
+        "seen": "Cách xem",
+        "reference": "Điều khoản",
+        "owner": "Chủ camera",
+        "installer": "Người lắp đặt",
+        "hub": "Nút",
+        "in_force": "áp dụng từ",
+        "rules": "tiêu chí",
+        "over_time": "theo dõi 30 ngày đầu",
+    },
+}
+_CERTAINTY = {
+    "en": {
+        "secondary": "secondary source",
+        "unconfirmed": "unconfirmed, not a citation",
+        "own": "own number",
+    },
+    "vi": {
+        "secondary": "nguồn thứ cấp",
+        "unconfirmed": "chưa xác nhận, không dùng làm trích dẫn",
+        "own": "số của camhub",
+    },
+}
+
+
+@click.group()
+def standards() -> None:
+    """List and show the rule packs."""
+
+
+@standards.command("list")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list.")
+@click.option("--lang", type=click.Choice(["vi", "en"]), default="en", help="Language of the titles.")
+def list_(*, as_json: bool, lang: str) -> None:
+    """List the standards: id, version, rules, since when, title."""
+    packs = packaged()
+    profiles = [packs.profile(standard) for standard in packs.standards()]
+    if as_json:
+        click.echo(json.dumps([profile.identity() for profile in profiles], ensure_ascii=False, indent=2))
+        return
+    labels = _LABELS[lang]
+    for profile in profiles:
+        click.echo(
+            f"{profile.id:<18} {profile.version:<8} {len(profile.rules):>3} {labels['rules']}"
+            f"  {labels['in_force']} {profile.in_force_from}  {profile.title.in_language(lang)}"
+        )
+
+
+@standards.command("show")
+@click.argument("standard")
+@click.option("--json", "as_json", is_flag=True, help="The whole standard as JSON, both languages.")
+@click.option("--lang", type=click.Choice(["vi", "en"]), default="en", help="Language of the texts.")
+def show(*, standard: str, as_json: bool, lang: str) -> None:
+    """Show one standard: each rule with severity, limits, how it is seen, clauses and remedies."""
+    try:
+        profile = packaged().profile(standard)
+    except UnknownStandard as error:
+        click.echo(f"error: {error}", err=True)
+        click.echo("hint: camhub standards list", err=True)
+        sys.exit(2)
+    if as_json:
+        click.echo(json.dumps(profile.as_json(), ensure_ascii=False, indent=2))
+        return
+    click.echo(f"{profile.title.in_language(lang)} ({profile.id} {profile.version})")
+    click.echo(textwrap.fill(profile.summary.in_language(lang), 80))
+    click.echo(f"{' -> '.join(profile.chain)}; SHA-256 {profile.hash}")
+    for rule in profile.rules:
+        click.echo("")
+        click.echo("\n".join(_lines(rule, lang)))
+
+
+def _lines(rule: Rule, lang: str) -> list[str]:
+    labels = _LABELS[lang]
+    severity = _SEVERITY[lang][Severity(rule.severity)]
+    over_time = f", {labels['over_time']}" if rule.over_time else ""
+    lines = [f"{rule.id} ({severity}{over_time}) {rule.title.in_language(lang)}"]
+    told = [
+        (labels["why"], rule.why.in_language(lang)),
+        (labels["required"], f"{rule.required_in(lang)}{_limits(rule, lang)}"),
+        (labels["seen"], f"{rule.probe} ({rule.observable})"),
+    ]
+    told += [(labels["reference"], _clause(reference, lang)) for reference in rule.references]
+    for who in PEOPLE:
+        if who in rule.remediation:
+            told.append((labels[who], fill(rule.remediation[who].in_language(lang), rule.values.get, lang)))
+    for label, text in told:
+        lines += textwrap.wrap(f"{label}: {text}", 80, initial_indent="  ", subsequent_indent="    ")
+    return lines
+
+
+def _clause(reference: Reference, lang: str) -> str:
+    document = reference.document
+    where = f"{document.title} ({document.edition}), {reference.clause}"
+    note = _CERTAINTY[lang].get(reference.certainty)
+    return f"{where} [{note}]" if note else where
+
+
+def _limits(rule: Rule, lang: str) -> str:
+    limits = [
+        f"{name} = {written(one.value, lang)}{' ' + one.unit if one.unit else ''}"
+        for name, one in rule.params.items()
+    ]
+    return f" [{'; '.join(limits)}]" if limits else ""

@@ -1,0 +1,248 @@
+"""The report as data: what every other form is made from (docs/design/standards.md, "Report").
+
+Both languages are inside. Nothing in it is secret: no credential, no address with one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from adapters.errors import AdapterError
+from adapters.port import Courtesy, Permission
+from hub.compliance.checker import CheckOutcome, CheckRequest
+from hub.texts import Texts
+from standards.assessment import Assessment
+from standards.finding import Finding
+from standards.observation import Observations, Value, rfc3339, thaw
+from standards.reason import Reason
+from standards.rule import PEOPLE
+from standards.verdict import Decision, Severity, Verdict
+from standards.wording import LANGUAGES
+from standards.words import REASON_WORDS, detail_in
+
+Document = dict[str, Any]
+Both = dict[str, str]
+
+UNSEEN = (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_CHECKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How the observations came about: who allowed it, what was sent, how long it took, what ended it early."""
+
+    permission: Permission | None = None
+    courtesy: Courtesy | None = None
+    started_at: datetime | None = None
+    seconds: float | None = None
+    failure: AdapterError | None = None
+    seen_from: str = ""
+
+
+@lru_cache(maxsize=1)
+def texts() -> Texts:
+    """Return the report's own words, read once."""
+    return Texts.installed(("report",))
+
+
+def of_check(request: CheckRequest, outcome: CheckOutcome) -> Document:
+    """Return the report of one check."""
+    method = Method(
+        permission=request.permission,
+        courtesy=outcome.courtesy,
+        started_at=outcome.started_at,
+        seconds=outcome.seconds,
+        failure=outcome.failure,
+    )
+    return document(outcome.assessment, outcome.observations, target=request.target.url, method=method)
+
+
+def document(
+    assessment: Assessment, observations: Observations, *, target: str, method: Method | None = None
+) -> Document:
+    """Return the report of an assessment. `target` is the address without credential, or the camera's name."""
+    told = assessment.as_json()
+    how = method or Method()
+    return {
+        "target": target,
+        **told,
+        "decision_text": texts().both(f"report.decision.{assessment.decision}"),
+        "summary": summary(assessment),
+        "to_do": to_do(assessment),
+        "earns": earns(assessment),
+        "not_seen": not_seen(assessment),
+        "device": {
+            name: thaw(observations.value(f"device.{name}"))
+            for name in ("manufacturer", "model", "firmware", "serial", "hardware_id", "mac")
+        },
+        "repairs": repairs(observations),
+        "method": _method(how),
+        "failure": _failure(how.failure),
+        "limits": texts().both("report.limits"),
+        "tool": {"name": "camhub", "version": version("camhub")},
+        "adapters": sorted({one.provenance.source for one in observations.values()}),
+    }
+
+
+def _counted(key: str, count: int) -> Both:
+    form = "one" if count == 1 else "other"
+    return texts().both(f"report.{key}.{form}", {"count": count})
+
+
+def _joined(parts: Iterable[Mapping[str, str]]) -> Both:
+    told = list(parts)
+    return {language: " ".join(part[language] for part in told) for language in LANGUAGES}
+
+
+def _said(finding: Finding) -> Both:
+    return {language: finding.text(language) for language in LANGUAGES}
+
+
+def summary(assessment: Assessment) -> Both:
+    """Return the decision and its ground in at most three sentences."""
+    because = assessment.because
+    minor = sum(
+        1
+        for finding in assessment.findings
+        if finding.verdict is Verdict.FAIL and finding.severity is Severity.MINOR
+    )
+    if not because:
+        parts = [_counted("summary.ADMITTED", 1)]
+        return _joined([*parts, _counted("summary.minor", minor)] if minor else parts)
+    deciding = [finding for finding in because if finding.allows is assessment.decision]
+    failed = [finding for finding in deciding if finding.verdict is Verdict.FAIL]
+    key = f"summary.{assessment.decision}"
+    if assessment.decision is Decision.CONDITIONAL and not failed:
+        key = "summary.CONDITIONAL_unseen"
+    parts = [_counted(key, len(failed or deciding)), _said(because[0])]
+    rest = len(deciding) - len(failed) if failed else 0
+    if rest and assessment.decision is Decision.CONDITIONAL:
+        parts.append(_counted("summary.unseen", rest))
+    return _joined(parts)
+
+
+def to_do(assessment: Assessment) -> list[dict[str, Any]]:
+    """Return who can do what, the most decisive first. One act that repairs several rules is one item."""
+    ordered = sorted(
+        (finding for finding in assessment.findings if finding.actionable), key=lambda one: one.order
+    )
+    tasks = []
+    for who in PEOPLE:
+        items: dict[str, dict[str, Any]] = {}
+        for finding in ordered:
+            text = {language: finding.remedy(who, language) for language in LANGUAGES}
+            if not all(text.values()):
+                continue
+            first = {"rules": [], "severity": str(finding.severity), "text": text}
+            items.setdefault(text["en"], first)["rules"].append(finding.rule.id)
+        if items:
+            tasks.append({"who": who, "items": list(items.values())})
+    return tasks
+
+
+def earns(assessment: Assessment) -> dict[str, Any] | None:
+    """Return what repairing everything that was seen not to be met would earn; None where that is nothing."""
+    repaired = [
+        finding.rule.id
+        for finding in assessment.because
+        if finding.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    ]
+    if not repaired:
+        return None
+    better = assessment.decision_without(repaired)
+    if better is assessment.decision:
+        text = texts().both("report.earns_same")
+    else:
+        text = texts().both(
+            f"report.earns.{'one' if len(repaired) == 1 else 'other'}",
+            {"count": len(repaired), "decision": texts().both(f"report.decision.{better}")},
+        )
+    return {"decision": str(better), "rules": repaired, "text": text}
+
+
+def not_seen(assessment: Assessment) -> list[dict[str, Any]]:
+    """Return what could not be concluded, by reason, the reasons of blocker rules first, with what would make it seen."""
+    by_reason: dict[Reason, list[Finding]] = {}
+    for finding in sorted(assessment.findings, key=lambda one: one.order):
+        if finding.verdict in UNSEEN and finding.reason is not None:
+            by_reason.setdefault(finding.reason, []).append(finding)
+    groups = []
+    for reason, findings in by_reason.items():
+        detail = _detail(findings)
+        said = reason is Reason.NOT_ASKED and detail is not None  # the detail is the way to ask
+        groups.append(
+            {
+                "reason": str(reason),
+                "text": REASON_WORDS[reason].as_json(),
+                "remedy": None if said else texts().both(f"report.unseen.{reason}"),
+                "detail": detail,
+                "rules": [
+                    {
+                        "rule": finding.rule.id,
+                        "severity": str(finding.severity),
+                        "verdict": str(finding.verdict),
+                        "title": finding.rule.title.as_json(),
+                    }
+                    for finding in findings
+                ],
+            }
+        )
+    return groups
+
+
+def _detail(findings: list[Finding]) -> Both | None:
+    """Return the one detail that all findings of a reason share, if they do."""
+    details = {finding.detail for finding in findings}
+    if len(details) != 1 or details == {""}:
+        return None
+    (detail,) = details
+    return {language: detail_in(language, detail) for language in LANGUAGES}
+
+
+def repairs(observations: Observations) -> list[str]:
+    """Return the named tolerances that were needed to see this camera at all."""
+    quirks: Value = observations.value("rtsp.quirks")
+    found = [str(quirk) for quirk in quirks] if isinstance(quirks, tuple) else []
+    if observations.value("onvif.xaddr") == "rewritten":
+        found.append("onvif-addresses-rewritten")
+    return found
+
+
+def _method(how: Method) -> dict[str, Any]:
+    permission, courtesy = how.permission, how.courtesy
+    return {
+        "permission": {
+            "granted_by": permission.granted_by,
+            "basis": permission.basis,
+            "granted_at": rfc3339(permission.granted_at),
+        }
+        if permission
+        else None,
+        "reads": courtesy.reads if courtesy else None,
+        "logins": courtesy.logins if courtesy else None,
+        "started_at": rfc3339(how.started_at) if how.started_at else None,
+        "seconds": round(how.seconds, 1) if how.seconds is not None else None,
+        "seen_from": how.seen_from or None,
+        "writes": 0,
+    }
+
+
+def _failure(failure: AdapterError | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "operation": failure.operation,
+        "peer": failure.peer,
+        "detail": str(failure),
+        "text": {language: detail_in(language, str(failure)) for language in LANGUAGES},
+        "hint": failure.hint,
+    }
+
+
+def as_json(report: Document) -> str:
+    """Return the report as JSON text, UTF-8 letters as they are, indented."""
+    return json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
