@@ -73,6 +73,12 @@ class _Ended(Exception):
         self.operation = operation
 
 
+def _answers(error: AdapterError) -> bool:
+    """Tell whether an error is a word of ONVIF, though not the one asked for (quirks 4, 5, 69)."""
+    soap = isinstance(error, CameraFault) and not error.fault.startswith("HTTP ")
+    return soap or isinstance(error, (Challenged, Unsupported))
+
+
 class Probe:
     """The state of one probe. Use once."""
 
@@ -196,14 +202,15 @@ class Probe:
                 break
             try:
                 reply = await self._session.ask(operation, body, anonymous=anonymous, limit_s=REACH_LIMIT_S)
-            except (Challenged, CameraFault, Unsupported) as error:
-                last = error  # an answer, though not the time (quirks 4, 5, 69)
             except AdapterError as error:
                 last = error
-                if anonymous and not answers and self._hopeless(error):
-                    self._facts.failed(("reach.answers", "reach.slowest_s", *_TIME_FACTS), error, operation)
-                    raise _Ended(error, operation) from error
-                continue
+                if not _answers(error):
+                    if anonymous and not answers and self._hopeless(error):
+                        self._facts.failed(
+                            ("reach.answers", "reach.slowest_s", *_TIME_FACTS), error, operation
+                        )
+                        raise _Ended(error, operation) from error
+                    continue
             else:
                 self._take_time(mapping.system_time(reply), reply, offsets)
             if attempt < REACH_READS and self._session.last_http is not None:
@@ -233,7 +240,7 @@ class Probe:
             return True
         if isinstance(error, RemoteProtocolError):
             return error.reason in {Reason.NOT_THE_PROTOCOL, Reason.MALFORMED_HTTP}
-        return not isinstance(error, TimedOut)
+        return not isinstance(error, (TimedOut, CameraFault))
 
     def _take_time(self, told: mapping.SystemTime, reply: Reply, offsets: list[float]) -> None:
         """Take one reading: facts from the first, an offset from each."""

@@ -79,12 +79,8 @@ class Reply:
 
     @property
     def body(self) -> etree._Element | None:
-        """Return the response element, or the Body itself where parts repeat without a wrapper (quirk 41)."""
-        wrapper = f"{self.operation.name}Response"
-        for element in self.content:
-            if xml.local(element) == wrapper:
-                return element if len(self.content) == 1 else element.getparent()
-        return xml.child(self.root, "Body")
+        """Return the response element, or the whole Body where response elements repeat (quirk 41)."""
+        return self.content[0] if len(self.content) == 1 else xml.child(self.root, "Body")
 
 
 def complete(tail: bytes) -> bool:
@@ -151,6 +147,13 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             peer=peer,
             operation=str(operation),
             hint="Restart the camera or update its firmware",
+        )
+    if not any(xml.local(element) == f"{operation.name}Response" for element in content):
+        raise RemoteProtocolError(
+            f"{operation}: {peer} answers with <{xml.local(content[0])[:40]}> instead of <{operation.name}Response>",
+            reason=Reason.MALFORMED_XML,
+            peer=peer,
+            operation=str(operation),
         )
     if len(content) > 1:
         quirks.append("repeated_response_elements")

@@ -67,6 +67,7 @@ class OnvifSession:
         self.schemes: dict[str, None] = {}  # every scheme that was offered, in order
         self.quirks: dict[str, None] = {}
         self._silences = 0
+        self._silence: AdapterError | None = None  # the latest of them
 
     def url(self, operation: Operation) -> str:
         """Return where an operation goes: its service's address, else the device service's."""
@@ -98,6 +99,8 @@ class OnvifSession:
         """
         if operation not in READ_OPERATIONS:
             raise LocalProtocolError(f"{operation} is not one of the reads that may be sent")
+        if self.stopped is None and self._deadline.remaining_s() <= 0:
+            self.stopped = self._silence or TimedOut(f"{operation}, with no time left", waited_s=0.0)
         if self.stopped is not None:
             raise self.stopped
         if anonymous:
@@ -240,10 +243,11 @@ class OnvifSession:
         except (TimedOut, Unreachable) as error:
             if not fragile:
                 self._silences += 1
+                self._silence = error
             if self._silences >= SILENCES:
                 self.stopped = error
             raise
-        self._silences = 0
+        self._silences, self._silence = 0, None
         self.last_http = http
         if http.url != url:
             self.endpoints[operation.service] = http.url  # redirected on the enrolled host
