@@ -80,7 +80,8 @@ def check_new(password: Secret, name: str, field: str = "new_password") -> None:
             params={"least": SHORTEST},
         )
     plain = text.casefold()
-    if plain in _COMMON or len(set(plain)) < 4 or name.casefold() in {plain, plain[: len(plain) // 2]}:
+    beside_name = plain.replace(name.casefold(), "") if name else plain
+    if plain in _COMMON or len(set(plain)) < 4 or len(beside_name) < 4:
         raise Invalid(
             field,
             "this password is easily guessed; choose another",

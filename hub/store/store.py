@@ -71,25 +71,26 @@ class Writing(Reading):
         super().__init__(connection)
         self._clock = clock
         self._after: list[AfterCommit] = []
+        self._head: tuple[int, str] | None = None  # of the audit chain, once this transaction has read it
 
     async def audit(
         self, kind: str, actor: chain.Actor, subject: str, data: Mapping[str, Any] | None = None
     ) -> chain.AuditRecord:
         """Append one record to the hash chain; it stands or falls with this transaction."""
-        head = await self.one(
-            select(tables.audit_head.c.seq, tables.audit_head.c.hash).where(tables.audit_head.c.id == 1)
-        )
-        last = (head.seq, head.hash) if head else (0, chain.GENESIS)
-        record = chain.following(last, self._clock.now(), kind, actor, subject=subject, data=data or {})
-        await self.execute(insert(tables.audit).values(**record.as_row()))
-        if head is None:
-            await self.execute(insert(tables.audit_head).values(id=1, seq=record.seq, hash=record.hash))
-        else:
-            await self.execute(
-                update(tables.audit_head)
-                .where(tables.audit_head.c.id == 1)
-                .values(seq=record.seq, hash=record.hash)
+        if self._head is None:
+            head = await self.one(
+                select(tables.audit_head.c.seq, tables.audit_head.c.hash).where(tables.audit_head.c.id == 1)
             )
+            self._head = (head.seq, head.hash) if head is not None else (0, chain.GENESIS)
+        first = self._head[0] == 0
+        record = chain.following(self._head, self._clock.now(), kind, actor, subject=subject, data=data or {})
+        await self.execute(insert(tables.audit).values(**record.as_row()))
+        self._head = (record.seq, record.hash)
+        values = {"seq": record.seq, "hash": record.hash}
+        if first:
+            await self.execute(insert(tables.audit_head).values(id=1, **values))
+        else:
+            await self.execute(update(tables.audit_head).where(tables.audit_head.c.id == 1).values(**values))
         return record
 
     def after_commit(self, call: AfterCommit) -> None:
