@@ -8,11 +8,13 @@ export interface Draft {
   area: string;
   kind: CustodianKind;
   owner: string;
+  /** An owner who is known already, by id; empty for a new one. */
+  custodian: string;
   contact: string;
   grantedBy: string;
   basis: 'owner' | 'authority' | 'installer';
 }
-export const EMPTY: Draft = { address: '', username: '', name: '', area: '', kind: 'authority', owner: '', contact: '', grantedBy: '', basis: 'authority' };
+export const EMPTY: Draft = { address: '', username: '', name: '', area: '', kind: 'authority', owner: '', custodian: '', contact: '', grantedBy: '', basis: 'authority' };
 const KEY = 'camhub.draft';
 
 export function readDraft(): Draft {

@@ -14,6 +14,7 @@ export type Right =
   | 'cameras.read'
   | 'cameras.write'
   | 'cameras.view'
+  | 'cameras.delete'
   | 'users.write'
   | 'audit.read'
   | 'consents.write';
@@ -295,6 +296,11 @@ export interface StandardRow {
   title: Text;
   rules: number;
   in_force_from: string | null;
+}
+export interface Custodian {
+  id: string;
+  kind: CustodianKind;
+  name: string | null;
 }
 export interface Area {
   code: string;
