@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -106,14 +107,17 @@ class IdempotencyBook:
                 await tx.execute(update(_TABLE).where(mine).values(reply=reply.as_json()))
 
 
+Keep = Callable[[StoredReply | None], Awaitable[None]]
 Who = Callable[[Scope, Receive, Send], Awaitable[str]]
 
 
 class Idempotency(ASGIMiddleware):
-    """Around every route of the API. `who` authenticates and names the person (raises what a guard would)."""
+    """Around every route of the API. `who` authenticates and names the person (raises what a guard would).
 
-    def __init__(self, book: IdempotencyBook, who: Who) -> None:
-        self._book = book
+    The book is the application's (``app.state.idempotency``): Litestar copies middleware, live objects do not live here.
+    """
+
+    def __init__(self, who: Who) -> None:
         self._who = who
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -126,10 +130,11 @@ class Idempotency(ASGIMiddleware):
             return
         if len(key) > MAX_KEY or not key.isprintable():
             raise Problem("malformed_request", {"what": f"Idempotency-Key: 1-{MAX_KEY} printable characters"})
+        book: IdempotencyBook = scope["litestar_app"].state.idempotency
         who = await self._who(scope, receive, send)
         body = await _whole_body(receive)
-        fingerprint = self._book.fingerprint("POST", scope["path"], scope["query_string"], body)
-        stored = await self._book.claim(who, key, fingerprint)
+        fingerprint = book.fingerprint("POST", scope["path"], scope["query_string"], body)
+        stored = await book.claim(who, key, fingerprint)
         if stored is not None:
             headers = [
                 *stored.headers,
@@ -139,11 +144,9 @@ class Idempotency(ASGIMiddleware):
             await send({"type": "http.response.start", "status": stored.status, "headers": headers})
             await send({"type": "http.response.body", "body": stored.body, "more_body": False})
             return
-        await self._first(scope, send, next_app, owner=(who, key), body=body)
+        await self._first(scope, send, next_app, keep=partial(book.keep, who, key), body=body)
 
-    async def _first(
-        self, scope: Scope, send: Send, next_app: ASGIApp, *, owner: tuple[str, str], body: bytes
-    ) -> None:
+    async def _first(self, scope: Scope, send: Send, next_app: ASGIApp, *, keep: Keep, body: bytes) -> None:
         sent = False
         status = 500
         headers: list[tuple[bytes, bytes]] = []
@@ -171,7 +174,7 @@ class Idempotency(ASGIMiddleware):
             if 200 <= status < 500 and sum(map(len, chunks)) <= MAX_BODY:
                 reply = StoredReply(status, tuple(headers), b"".join(chunks))
         finally:
-            await self._book.keep(*owner, reply)
+            await keep(reply)
 
 
 async def _whole_body(receive: Receive) -> bytes:

@@ -13,6 +13,7 @@ from standards.facts import FACTS
 from standards.observation import rfc3339
 
 COARSE_DECIMALS = 3  # a position for those who do not work on the camera: about 100 m
+PLACES = frozenset({"peer", "excerpt"})  # of a report: where a device is, and what it said
 PRIVATE_KEYS = ("sources", "still")  # of a stored report: addresses, for the hub only
 
 
@@ -155,7 +156,7 @@ class Presenter:
             "device": device_json(observations),
             "facts": facts_json(observations, assessment) if knows else [],
             "streams": streams_json(assessment),
-            "last_assessment": None if assessment is None else assessment_json(assessment),
+            "last_assessment": None if assessment is None else assessment_json(assessment, knows=knows),
             "quirks": list(value_of(observations, "rtsp.quirks") or []),
             "notes": camera.notes if knows else "",
             "permission": dict(camera.permission) if writes else None,
@@ -191,7 +192,7 @@ def facts_json(observations: dict[str, Any], assessment: StoredAssessment | None
             {
                 "name": name,
                 "meaning": fact.meaning if fact else name,
-                "unit": (fact.unit or None) if fact else None,
+                "unit": fact.unit if fact else "",
                 "claimed": value if claimed else None,
                 "measured": None if claimed else value,
                 "required": required.get(name),
@@ -208,7 +209,7 @@ def _required(assessment: StoredAssessment | None) -> dict[str, Any]:
     if assessment is None:
         return out
     for finding in list(assessment.report.get("findings") or []):
-        facts = finding.get("facts") or ()
+        facts = finding.get("facts") or []
         if len(facts) == 1 and finding.get("required") is not None:
             out.setdefault(str(facts[0].get("name")), finding["required"])
     return out
@@ -239,10 +240,32 @@ def streams_json(assessment: StoredAssessment | None) -> list[dict[str, Any]]:
     return out
 
 
-def assessment_json(assessment: StoredAssessment) -> dict[str, Any]:
-    """Return a whole `Assessment` of the HTTP API."""
+def assessment_json(assessment: StoredAssessment, *, knows: bool) -> dict[str, Any]:
+    """Return a whole `Assessment` of the HTTP API; addresses and excerpts only to those who work on the camera."""
+    shown = report_document(assessment, knows=knows)
+    standard = shown.get("standard_detail") or {
+        "id": assessment.standard,
+        "version": assessment.standard_version,
+    }
+    return {**shown, "standard": standard, "id": assessment.id, "camera_id": assessment.camera_id}
+
+
+def report_document(assessment: StoredAssessment, *, knows: bool) -> dict[str, Any]:
+    """Return the report as it is rendered."""
     shown = {name: value for name, value in assessment.report.items() if name not in PRIVATE_KEYS}
-    return {**shown, "id": assessment.id, "camera_id": assessment.camera_id, "decision": assessment.decision}
+    return shown if knows else _without_places(shown)
+
+
+def _without_places(value: Any) -> Any:
+    """Return a report without addresses of devices and pieces of their replies."""
+    if isinstance(value, dict):
+        return {
+            name: "" if name in PLACES and isinstance(inner, str) else _without_places(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    return value
 
 
 def assessment_line(assessment: StoredAssessment) -> dict[str, Any]:

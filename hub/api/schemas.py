@@ -135,7 +135,7 @@ class ConsentInput(Body):
 
     sharing_mode: SharingMode
     schedule: Annotated[list[ScheduleItem], Field(max_length=21)] | None = None
-    purposes: Annotated[list[Purpose], Field(min_length=1, max_length=10)]
+    purposes: Annotated[list[Purpose], Field(max_length=10)]
     recipients: Annotated[list[Recipient], Field(max_length=50)] = []
     audio: bool = False
     expires_at: AwareDatetime | None = None
@@ -204,3 +204,22 @@ class LayerBody(Body):
     """Which stream of the camera is wanted."""
 
     layer: Literal["main", "sub", "auto"]
+
+
+class RetryBody(Body):
+    """Another account for a retry; without one the same is tried again."""
+
+    username: Annotated[str, StringConstraints(max_length=128), AfterValidator(_clean)] | None = None
+    password: Password | None = None
+
+
+class IncidentCreate(Body):
+    """An incident: where, which number, for how long."""
+
+    number: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_clean)
+    ]
+    title: Name
+    area: AreaCode | None = None
+    camera_ids: Annotated[list[Identifier], Field(max_length=200)] = []
+    minutes: Annotated[int, Field(ge=1, le=720)] = 120

@@ -27,15 +27,17 @@ class EventStreams:
         feed: Feed,
         first: Iterable[Event] = (),
         allowed: Callable[[], Awaitable[bool]] | None = None,
+        said: Callable[[Event], Awaitable[Event]] | None = None,
     ) -> Stream:
         """Return a response that sends `first`, then the feed's events until it ends.
 
-        `allowed` is asked at each heartbeat; the stream ends when it says no (signed out, disabled).
+        `allowed` is asked at each heartbeat; the stream ends when it says no (signed out, disabled). `said` turns an
+        event into what this reader is told.
         """
         if self._closing:
             feed.close()
         return Stream(
-            self._run(feed, tuple(first), allowed),
+            self._run(feed, tuple(first), allowed, said),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -47,7 +49,11 @@ class EventStreams:
             feed.close()
 
     async def _run(
-        self, feed: Feed, first: tuple[Event, ...], allowed: Callable[[], Awaitable[bool]] | None
+        self,
+        feed: Feed,
+        first: tuple[Event, ...],
+        allowed: Callable[[], Awaitable[bool]] | None,
+        said: Callable[[Event], Awaitable[Event]] | None,
     ) -> AsyncIterator[bytes]:
         # No await in `finally`: a client that left cancels this generator, and then nothing can be awaited.
         self._feeds.add(feed)
@@ -67,7 +73,7 @@ class EventStreams:
                     continue
                 if event is None:
                     return
-                yield encode(*event)
+                yield encode(*(event if said is None else await said(event)))
         finally:
             feed.close()
             self._feeds.discard(feed)

@@ -14,9 +14,9 @@ from hub.problems import STATUS, Problem
 from hub.texts import Texts
 
 TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
     ".json": "application/json",
     ".webmanifest": "application/manifest+json",
     ".svg": "image/svg+xml",
@@ -25,7 +25,7 @@ TYPES = {
     ".jpg": "image/jpeg",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
     ".map": "application/json",
 }
 RESERVED = ("api", "schema", "metrics", "healthz", "readyz", "docs")
@@ -104,7 +104,7 @@ class Ui:
 def _page(title: str, body: str, language: str, status: int = 200) -> Response[bytes]:
     return Response(
         _PAGE.format(lang=language, title=html.escape(title), body=body).encode(),
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         status_code=status,
         headers={"cache-control": "no-cache"},
     )

@@ -70,7 +70,7 @@ class Receipts:
             id=view_id,
             camera_id=camera_id,
             user_id=who.user_id,
-            by={"office": self._office, "role": who.role, "number": who.number},
+            by={"office": self._office, "role": who.role, "number": str(who.number)},
             by_name=who.display_name or who.name,
             kind=kind,
             purpose=ask.purpose,

@@ -57,28 +57,31 @@ def _state(kind: Kind, consent: Consent | ConsentInput | None, now: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What the consent gate says: open, or closed with the sentence for the owner."""
+    """What the consent gate says: open (no reason), or closed with the sentence for the owner."""
 
-    open: bool
     reason: Mapping[str, Any] | None = None
 
 
 def consent_gate(kind: Kind, consent: Consent | None, now: datetime, texts: Texts) -> Gate:
     """Return the gate: a donated camera without an active consent is PENDING, whatever its rules say."""
     if kind is Kind.AUTHORITY or (consent is not None and consent.state(now) is ConsentState.ACTIVE):
-        return Gate(True)
+        return Gate()
     text: Both = texts.both("step.why.consent_missing")
-    return Gate(False, {"rule": GATE, "severity": "B", "verdict": "NOT_CHECKED", "text": text})
+    return Gate({"rule": GATE, "severity": "B", "verdict": "NOT_CHECKED", "text": text})
 
 
 def new_assessment(
-    report: Mapping[str, Any], assessment: Assessment, observations: Mapping[str, Any], gate: Gate
+    report: Mapping[str, Any],
+    assessment: Assessment,
+    observations: Mapping[str, Any],
+    gate: Gate,
+    texts: Texts,
 ) -> NewAssessment:
     """Return what the catalog keeps: the rules' report, and the decision after the gate.
 
     The gate never makes a decision better. The report keeps the rules' own decision as `decision_by_rules`.
     """
-    by_rules = str(assessment.decision)
+    by_rules = decision = str(assessment.decision)
     reasons = [
         {
             "rule": finding.rule.id,
@@ -88,14 +91,16 @@ def new_assessment(
         }
         for finding in assessment.because
     ]
-    decision = by_rules
-    if not gate.open:
+    kept = {**report, "decision_by_rules": by_rules, "gate": gate.reason}
+    if gate.reason is not None:
         decision = min(by_rules, "PENDING", key=_WORST_FIRST.index)
-        assert gate.reason is not None
-        if by_rules == "REJECTED":
-            reasons.append(dict(gate.reason))
-        else:
-            reasons.insert(0, dict(gate.reason))
+        reasons.insert(len(reasons) if by_rules == "REJECTED" else 0, dict(gate.reason))
+        kept["decision"] = decision
+        kept["decision_text"] = texts.both(f"step.outcome.{decision}")
+        kept["summary"] = {
+            language: f"{gate.reason['text'][language]}. {report['summary'][language]}"
+            for language in ("vi", "en")
+        }
     return NewAssessment(
         standard=assessment.profile.id,
         standard_version=assessment.profile.version,
@@ -103,7 +108,7 @@ def new_assessment(
         as_of=assessment.as_of,
         counts=dict(assessment.counts),
         reasons=tuple(reasons),
-        report={**report, "decision": decision, "decision_by_rules": by_rules, "gate": gate.reason},
+        report=kept,
         observations=observations,
     )
 
@@ -137,9 +142,3 @@ def step_params(outcome: CheckOutcome, texts: Texts) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     return str(value)[:80] if value is not None else ""
-
-
-def report_json(assessment: Assessment) -> dict[str, Any]:
-    """Return an assessment in the form of the HTTP API, to be kept."""
-    told = assessment.as_json()
-    return {**told, "target": assessment.camera, "standard": told["standard_detail"]}

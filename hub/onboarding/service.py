@@ -27,13 +27,15 @@ from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.coordination.port import RateLimiter
 from hub.feeds import Feed, Feeds
+from hub.live.source import target_json
 from hub.observe import Metrics
 from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
-from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, report_json, step_params
+from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
 from hub.onboarding.intake import Intake
 from hub.onboarding.steps import FROM_PROBE, Steps
 from hub.onboarding.trouble import problem_of
 from hub.problems import Problem
+from hub.reports.document import Method, document
 from hub.store.chain import HUB, Actor
 from hub.store.errors import ServiceError
 from hub.store.store import Store, new_id
@@ -41,7 +43,7 @@ from hub.texts import Texts
 from standards.observation import Observations, rfc3339
 
 # of a stored report: what a decision without a probe takes over
-KEPT = ("sources", "still", "courtesy", "started_at", "seconds")
+KEPT = ("sources", "still", "method", "failure")
 RETRIES = 3  # with another password, per device in the time of one cool-down: more would lock the camera
 RETRY_WINDOW_S = 1800.0
 
@@ -310,10 +312,14 @@ class OnboardingService:
         )
         gate = consent_gate(camera.custodian.kind, camera.consent, now, self._texts)
         kept = {name: stored.report[name] for name in KEPT if name in stored.report}
-        report = {**kept, **report_json(assessment)}
+        report = {**document(assessment, seen, target=camera.name), **kept}
         await self._catalog.record_assessment(
-            camera_id, new_assessment(report, assessment, seen.as_json(), gate), actor
+            camera_id, new_assessment(report, assessment, seen.as_json(), gate, self._texts), actor
         )
+
+    def busy(self, camera_id: str) -> bool:
+        """Tell whether a camera is being probed now."""
+        return any(run.entry.recheck_of == camera_id for run in self._runs.values())
 
     # --- inside
 
@@ -484,8 +490,22 @@ class OnboardingService:
             else:
                 camera_id, consent = camera.id, camera.consent
             gate = consent_gate(kind, consent, now, self._texts)
-            report = {**report_json(outcome.assessment), **_sources(outcome), **_method(outcome)}
-            kept = new_assessment(report, outcome.assessment, outcome.observations.as_json(), gate)
+            method = Method(
+                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
+                courtesy=outcome.courtesy,
+                started_at=outcome.started_at,
+                seconds=outcome.seconds,
+                failure=outcome.failure,
+            )
+            name = camera.name if camera is not None else _name(intake)
+            told = document(outcome.assessment, outcome.observations, target=name, method=method)
+            kept = new_assessment(
+                {**told, **_sources(outcome)},
+                outcome.assessment,
+                outcome.observations.as_json(),
+                gate,
+                self._texts,
+            )
             await self._catalog.record_assessment(camera_id, kept, run.actor, within=tx)
             entry.camera_id, entry.decision = camera_id, kept.decision
             entry.state, entry.ended_at = kept.decision.lower(), self._clock.now()
@@ -592,7 +612,7 @@ class OnboardingService:
 
 def _new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
     return NewCamera(
-        name=intake.name or _authority(intake.address),
+        name=_name(intake),
         address=intake.address,
         custodian=intake.custodian,
         permission={
@@ -605,6 +625,10 @@ def _new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
         position=intake.position,
         notes=intake.notes,
     )
+
+
+def _name(intake: Intake) -> str:
+    return intake.name or _authority(intake.address)
 
 
 def _permission_facts(entry: Onboarding) -> dict[str, Any]:
@@ -623,23 +647,14 @@ def _sources(outcome: CheckOutcome) -> dict[str, Any]:
         "sources": [
             {
                 "layer": offer.layer,
-                "url": offer.target.url,
+                "target": target_json(offer.target),
                 "codec": offer.encoding,
                 "width": offer.width,
                 "height": offer.height,
             }
             for offer in outcome.offers
         ],
-        "still": outcome.snapshot.url if outcome.snapshot is not None else None,
-    }
-
-
-def _method(outcome: CheckOutcome) -> dict[str, Any]:
-    """Return how it was looked at: part 11 of a report."""
-    return {
-        "courtesy": {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins},
-        "started_at": rfc3339(outcome.started_at),
-        "seconds": round(outcome.seconds, 2),
+        "still": target_json(outcome.snapshot) if outcome.snapshot is not None else None,
     }
 
 

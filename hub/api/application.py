@@ -1,0 +1,103 @@
+"""The Litestar application: routes, guards, errors, OpenAPI. Built once per hub from its services."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
+
+from hub.api.assessments import AssessmentsController
+from hub.api.cameras import CamerasController, CustodiansController
+from hub.api.consents import ConsentsController
+from hub.api.idempotency import Idempotency, IdempotencyBook
+from hub.api.live import LiveController
+from hub.api.login import LoginController, MeController
+from hub.api.onboardings import OnboardingsController
+from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
+from hub.api.reference import AreasController, AuditController, IncidentsController, StandardsController
+from hub.api.security import Caller, authenticate, caller_name, services_of
+from hub.api.services import Services
+from hub.api.ui import Ui, ui_handler
+from hub.api.users import UsersController
+
+BASE = "/api/v1"
+MAX_BODY = 256 * 1024
+TAGS = {
+    "people": "Sign-in, oneself, people",
+    "cameras": "The catalog",
+    "onboarding": "Cameras on their way in",
+    "assessments": "Findings, decisions, reports",
+    "live": "WHEP, viewer sessions, stills, events",
+    "consents": "What owners agreed to",
+    "incidents": "What opens cameras shared on incident",
+    "standards": "Rule packs",
+    "areas": "Administrative units",
+    "audit": "The hash-chained log",
+}
+
+
+async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    """Return who calls."""
+    return await authenticate(request)
+
+
+async def provide_services(request: Request[Any, Any, Any]) -> Services:
+    """Return the services of this application."""
+    return services_of(request)
+
+
+def build(services: Services, idempotency: IdempotencyBook, ui: Ui) -> Litestar:
+    """Return the application."""
+
+    api = Router(
+        BASE,
+        route_handlers=[
+            LoginController,
+            MeController,
+            UsersController,
+            CamerasController,
+            CustodiansController,
+            AssessmentsController,
+            OnboardingsController,
+            LiveController,
+            ConsentsController,
+            IncidentsController,
+            StandardsController,
+            AreasController,
+            AuditController,
+            tab_events,
+        ],
+        middleware=[Idempotency(caller_name)],
+        dependencies={"caller": Provide(provide_caller)},
+        security=[{"session": []}, {"token": []}],
+    )
+    return Litestar(
+        route_handlers=[api, healthz, readyz, metrics, problem_codes, ui_handler],
+        dependencies={"services": Provide(provide_services)},
+        exception_handlers=services.errors.handlers(),
+        request_max_body_size=MAX_BODY,
+        openapi_config=OpenAPIConfig(
+            title="camhub",
+            version=services.version,
+            description="Cameras that exist: onboarded, checked, catalogued, shown live.",
+            license=License(name="Apache-2.0", identifier="Apache-2.0"),
+            contact=Contact(name="The camhub authors"),
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+            tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
+            components=Components(
+                security_schemes={
+                    "session": SecurityScheme(
+                        type="apiKey", name="camhub_session", security_scheme_in="cookie"
+                    ),
+                    "token": SecurityScheme(type="http", scheme="bearer"),
+                }
+            ),
+        ),
+        state=State({"services": services, "ui": ui, "idempotency": idempotency}),
+        logging_config=None,
+        debug=False,
+    )

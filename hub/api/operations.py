@@ -1,0 +1,56 @@
+"""For those who run the hub: health of the process, metrics, and the tab's event stream."""
+
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.response import Stream
+
+from hub.access.rights import CAMERAS_READ
+from hub.api.language import language_of
+from hub.api.security import Caller, needs, signed_in
+from hub.api.services import Services
+from hub.api.ui import problems_page
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/healthz", include_in_schema=False)
+async def healthz() -> dict[str, str]:
+    """Answer while the process lives."""
+    return {"status": "ok"}
+
+
+@get("/readyz", include_in_schema=False)
+async def readyz(services: Services) -> Response[dict[str, Any]]:
+    """Answer 200 when the store and the relay work, else 503 with what does not."""
+    parts = await services.ready()
+    ready = not any(parts.values())
+    shown = {name: why or "ok" for name, why in parts.items()}
+    return Response({"ready": ready, "parts": shown}, status_code=200 if ready else 503)
+
+
+@get("/metrics", include_in_schema=False)
+async def metrics(services: Services) -> Response[bytes]:
+    """Return Prometheus metrics."""
+    return Response(services.metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+
+@get("/docs/problems", include_in_schema=False)
+async def problem_codes(request: AnyRequest, services: Services) -> Response[bytes]:
+    """Document every problem code."""
+    return problems_page(services.texts, language_of(request))
+
+
+@get(
+    "/events",
+    guards=[signed_in, needs(CAMERAS_READ)],
+    tags=["live"],
+    summary="Follow the hub",
+    operation_id="follow_hub",
+    media_type="text/event-stream",
+)
+async def tab_events(caller: Caller, services: Services) -> Stream:
+    """Send `camera`, `counts` and `view` for one browser tab."""
+    feed = services.tabs.open(caller.principal)
+    first = [("counts", await services.tabs.counts(caller.principal))]
+    return services.streams.respond(feed, first, allowed=caller.still(services))

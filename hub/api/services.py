@@ -1,0 +1,57 @@
+"""What the controllers work with: the hub's services, handed over by the composition root."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from adapters.clock import Clock
+from adapters.wire.gate import DeviceBook
+from hub.access.accounts import Accounts
+from hub.access.audit import AuditLog
+from hub.api.errors import Errors
+from hub.api.present import Presenter
+from hub.api.sse import EventStreams
+from hub.api.tabs import TabEvents
+from hub.catalog.areas import AreaTable
+from hub.catalog.incidents import Incidents
+from hub.catalog.service import CatalogService
+from hub.coordination.port import Coordination
+from hub.health.service import HealthService
+from hub.live.receipts import Receipts
+from hub.live.sessions import ViewerSessions
+from hub.live.stills import Stills
+from hub.observe import Metrics
+from hub.onboarding.service import OnboardingService
+from hub.settings import Settings
+from hub.store.store import Store
+from hub.texts import Texts
+from standards.pack import Packs
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All of them; nothing here is global."""
+
+    settings: Settings
+    version: str
+    clock: Clock
+    texts: Texts
+    metrics: Metrics
+    store: Store
+    coordination: Coordination
+    devices: DeviceBook
+    accounts: Accounts
+    audit: AuditLog
+    areas: AreaTable
+    catalog: CatalogService
+    incidents: Incidents
+    onboarding: OnboardingService
+    viewers: ViewerSessions
+    stills: Stills
+    receipts: Receipts
+    health: HealthService
+    packs: Packs
+    presenter: Presenter
+    errors: Errors
+    streams: EventStreams
+    tabs: TabEvents
+    ready: Callable[[], Awaitable[dict[str, str]]]  # part -> "" where it works, else why not

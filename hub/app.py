@@ -1,0 +1,339 @@
+"""The composition root: builds every part of a hub, wires them, and stops them in the reverse order.
+
+Nothing else constructs services, and nothing here lives longer than the ``async with`` around it::
+
+    async with Hub.start(settings) as hub:
+        ...  # hub.url is served
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from litestar import Litestar
+
+from adapters.clock import Clock, SystemClock
+from adapters.registry import Registry
+from adapters.secret import Secret
+from adapters.wire.dialer import Dialer
+from adapters.wire.gate import CredentialGate
+from hub.access.accounts import Accounts, User
+from hub.access.audit import AuditLog
+from hub.access.principal import Principal
+from hub.api.application import build
+from hub.api.envelope import Envelope
+from hub.api.errors import Errors
+from hub.api.idempotency import IdempotencyBook
+from hub.api.present import Presenter
+from hub.api.server import HttpServer
+from hub.api.services import Services
+from hub.api.sse import EventStreams
+from hub.api.tabs import TabEvents
+from hub.api.translate import translate
+from hub.api.ui import Ui, installed_ui
+from hub.catalog.areas import AreaTable
+from hub.catalog.incidents import Incidents
+from hub.catalog.service import CatalogService
+from hub.compliance.checker import Checker
+from hub.coordination.factory import coordination_for
+from hub.health.service import HealthService
+from hub.live.receipts import Receipts
+from hub.live.sessions import ViewerSessions
+from hub.live.source import Sources
+from hub.live.stills import Stills
+from hub.observe import Metrics
+from hub.onboarding.book import OnboardingBook
+from hub.onboarding.service import OnboardingService
+from hub.relay.events import RelayEvent
+from hub.relay.service import RelayService, RelaySetup
+from hub.settings import Settings
+from hub.store.chain import HUB
+from hub.store.errors import StoreError
+from hub.store.sealer import Sealer
+from hub.store.store import Store
+from hub.texts import Texts
+from standards.pack import packaged
+
+KEY_FILE = "camera-credentials.key"
+UPKEEP_S = 600.0  # how often sign-ins that ran out are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdministrator:
+    """The administrator of a new hub; the password is shown once and kept nowhere."""
+
+    user: User
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A running hub."""
+
+    settings: Settings
+    services: Services
+    litestar: Litestar
+    http: HttpServer
+    relay: RelayService
+    dialer: Dialer
+    first_administrator: FirstAdministrator | None
+
+    @property
+    def url(self) -> str:
+        """Return the address for a browser on this machine."""
+        return self.http.url
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, settings: Settings, *, clock: Clock | None = None, ui: Path | None = None
+    ) -> AsyncIterator["Hub"]:
+        """Build, start and serve a hub; leaving the block stops it.
+
+        Raises:
+            SettingsRefused: the address, the port or the certificate cannot be used.
+            StoreError: the database or the key file cannot be used.
+            CoordinationError: Redis cannot be reached.
+            RelayUnavailable: the relay worker cannot start.
+        """
+        settings.check_exposure()
+        log = structlog.get_logger("hub")
+        async with AsyncExitStack() as stack:
+            hub = await _assemble(settings, clock or SystemClock(), ui or installed_ui(), stack)
+            log.info("hub.started", url=hub.url, udp_port=hub.relay.port, version=hub.services.version)
+            yield hub
+            log.info("hub.stopping")
+        log.info("hub.stopped")
+
+
+async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExitStack) -> Hub:
+    """Build all parts in order. Each registers its own end; they end in the reverse order."""
+    texts, metrics = Texts.installed(), Metrics()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    http = HttpServer(settings)
+    http.bind()
+    stack.push_async_callback(http.aclose)
+
+    store = await Store.open(settings.database(), clock)
+    stack.push_async_callback(store.aclose)
+    key_file = settings.data_dir / KEY_FILE
+    sealer = Sealer.open(key_file)
+    redis = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    coordination = await coordination_for(Secret(redis) if redis else None, clock, store)
+    stack.push_async_callback(coordination.aclose)
+    bus, book = coordination.bus, coordination.book
+
+    audit = AuditLog(store)
+    areas = AreaTable(store)
+    await areas.ensure(HUB)
+    accounts = Accounts(store, coordination.limiter, clock)
+    made = await accounts.ensure_administrator()
+    catalog = CatalogService(store, sealer, bus, clock)
+    incidents = Incidents(store, bus)
+
+    relay_host = settings.relay.host or settings.host.strip("[]")
+    outside = await _addresses((*coordination.peers, *store.peers))
+
+    def own_listeners() -> frozenset[tuple[str, int]]:
+        return frozenset({("*", http.port)}) | relay.listeners() | outside
+
+    dialer = Dialer(settings.networks.policy(), own_listeners)
+    gate = CredentialGate(book, clock)
+    relay = RelayService(
+        RelaySetup(
+            hosts=(await _address(relay_host),),
+            port=settings.relay.udp_port,
+            public_addresses=tuple(settings.relay.public_addresses),
+            log_level=settings.log_level,
+            log_format=settings.log_format,
+        ),
+        policy=lambda: dialer.policy,
+        own_listeners=own_listeners,
+        book=book,
+        clock=clock,
+    )
+    await relay.start()
+    stack.push_async_callback(relay.aclose)
+
+    async def person(user_id: str, login: str) -> Principal | None:
+        if login and not await accounts.session_lives(login):
+            return None
+        return await accounts.principal(user_id, "user" if login else "token")
+
+    receipts = Receipts(store, clock, office=settings.name)
+    sources = Sources(catalog)
+    viewers = ViewerSessions(
+        catalog=catalog,
+        incidents=incidents.covering,
+        people=person,
+        receipts=receipts,
+        relay=relay,
+        source=sources.stream,
+        bus=bus,
+        clock=clock,
+        metrics=metrics,
+        texts=texts,
+    )
+    packs = packaged()
+    onboarding = OnboardingService(
+        store=store,
+        book=OnboardingBook(store, sealer),
+        catalog=catalog,
+        areas=areas,
+        checker=Checker(Registry.installed(), dialer, gate, clock, packs),
+        standards=packs.standards,
+        devices=book,
+        limiter=coordination.limiter,
+        clock=clock,
+        texts=texts,
+        metrics=metrics,
+        at_once=settings.probes_at_once,
+        window_s=settings.probe_window_s,
+        limit_s=settings.check_limit_s,
+        default_area=settings.area,
+    )
+    health = HealthService(
+        catalog=catalog,
+        bus=bus,
+        dialer=dialer,
+        clock=clock,
+        texts=texts,
+        metrics=metrics,
+        settings=settings.health,
+        busy=onboarding.busy,
+    )
+
+    def on_relay_event(event: RelayEvent) -> None:
+        viewers.on_relay_event(event)
+        health.on_relay_event(event)
+
+    relay.on_event = on_relay_event
+
+    async def ready() -> dict[str, str]:
+        parts = {
+            "store": "",
+            "relay": "" if relay.worker_pid is not None else "the relay worker does not run",
+        }
+        try:
+            await store.ping()
+        except StoreError as error:
+            parts["store"] = str(error)
+        return parts
+
+    presenter = Presenter(texts)
+    streams = EventStreams(metrics)
+    tabs = TabEvents(catalog=catalog, bus=bus, presenter=presenter, watching=viewers.watching, clock=clock)
+    services = Services(
+        settings=settings,
+        version=version("camhub"),
+        clock=clock,
+        texts=texts,
+        metrics=metrics,
+        store=store,
+        coordination=coordination,
+        devices=book,
+        accounts=accounts,
+        audit=audit,
+        areas=areas,
+        catalog=catalog,
+        incidents=incidents,
+        onboarding=onboarding,
+        viewers=viewers,
+        stills=Stills(
+            viewers=viewers,
+            receipts=receipts,
+            sources=sources,
+            catalog=catalog,
+            dialer=dialer,
+            gate=gate,
+            limiter=coordination.limiter,
+            clock=clock,
+            metrics=metrics,
+            texts=texts,
+        ),
+        receipts=receipts,
+        health=health,
+        packs=packs,
+        presenter=presenter,
+        errors=Errors(texts, metrics, translate),
+        streams=streams,
+        tabs=tabs,
+        ready=ready,
+    )
+    fingerprints = IdempotencyBook(
+        store, clock, hashlib.sha256(b"idempotency" + key_file.read_bytes()).digest()
+    )
+    litestar = build(services, fingerprints, Ui(ui))
+
+    # What ends first is registered last: views get their end and their receipt while everything still works.
+    await viewers.start()
+    await onboarding.recover()
+    health.start()
+    stack.push_async_callback(health.aclose)
+    tabs.start()
+    stack.push_async_callback(tabs.aclose)
+    upkeep = asyncio.create_task(_upkeep(accounts, clock), name="upkeep")
+    stack.push_async_callback(_cancelled, upkeep)
+    await http.start(Envelope(litestar, metrics=metrics, clock=clock, secure=settings.secure))
+    stack.push_async_callback(http.aclose)
+    stack.callback(streams.close)
+    stack.push_async_callback(onboarding.aclose)
+    stack.push_async_callback(viewers.aclose)
+    administrator = FirstAdministrator(*made) if made is not None else None
+    return Hub(settings, services, litestar, http, relay, dialer, administrator)
+
+
+async def _upkeep(accounts: Accounts, clock: Clock) -> None:
+    log = structlog.get_logger("hub")
+    while True:
+        await clock.sleep(UPKEEP_S)
+        try:
+            await accounts.forget_ended_sessions()
+        except Exception as error:
+            log.error("hub.upkeep.failed", exc_info=error)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _address(host: str) -> str:
+    """Return a host as an address to bind; a name is resolved once."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        return str(found[0][4][0])
+
+
+async def _addresses(peers: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Return where the database and Redis listen, as addresses; one on this machine counts for all its addresses."""
+    out: set[tuple[str, int]] = set()
+    loop = asyncio.get_running_loop()
+    for host, port in peers:
+        try:
+            found = {str(item[4][0]) for item in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        except OSError:
+            found = {host}  # it was reached a moment ago; keep at least the name as given
+        for address in found:
+            out.add((address, port))
+            if ipaddress.ip_address(address).is_loopback if _is_address(address) else False:
+                out.add(("*", port))
+    return frozenset(out)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""Where a camera's picture comes from: the addresses that its last probe found, and the sealed credential."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from adapters.target import Target, parse_target
+from adapters.wire.gate import device_key
+from hub.catalog.service import CatalogService
+from hub.catalog.types import Camera
+from hub.problems import Problem
+from hub.relay.events import SourceSpec
+
+MAIN = "main"
+
+
+def target_json(target: Target) -> dict[str, Any]:
+    """Return a target as kept in a report; never shown."""
+    return {"scheme": target.scheme, "host": target.host, "port": target.port, "path": target.path}
+
+
+def target_from(told: Mapping[str, Any]) -> Target:
+    """Read what `target_json` wrote."""
+    return Target(str(told["scheme"]), str(told["host"]), int(told["port"]), str(told["path"]))
+
+
+class Sources:
+    """Finds the stream and the still of a camera."""
+
+    def __init__(self, catalog: CatalogService) -> None:
+        self._catalog = catalog
+
+    async def stream(self, camera: Camera) -> SourceSpec:
+        """Return what the relay pulls.
+
+        Raises:
+            Problem: ``decision_pending``: no probe has found a stream yet.
+        """
+        main = await self._main(camera)
+        enrolled, _ = parse_target(camera.address)
+        return SourceSpec(
+            camera_id=camera.id,
+            url=main.url,
+            credential=await self._catalog.credential_for(camera.id),
+            codec=camera.playback.codec or "",
+            device=device_key(enrolled),
+        )
+
+    async def still(self, camera: Camera) -> Target:
+        """Return the still's address.
+
+        Raises:
+            Problem: ``no_still``: the camera offers none.
+        """
+        told = (await self._report(camera)).get("still")
+        if not isinstance(told, Mapping):
+            raise Problem("no_still")
+        still = target_from(told)
+        enrolled, _ = parse_target(camera.address)
+        if urlsplit(f"//{still.authority}").hostname != urlsplit(f"//{enrolled.authority}").hostname:
+            raise Problem(
+                "no_still"
+            )  # the address was changed since the probe; another probe finds the still
+        return still
+
+    async def _main(self, camera: Camera) -> Target:
+        enrolled, _ = parse_target(camera.address)
+        sources = (await self._report(camera)).get("sources") or ()
+        told = next((one for one in sources if one.get("layer") == MAIN), None)
+        if told is not None:
+            found = target_from(told["target"])
+            if found.host == enrolled.host:
+                return found
+        if enrolled.scheme.startswith("rtsp"):
+            return enrolled
+        raise Problem("decision_pending")
+
+    async def _report(self, camera: Camera) -> Mapping[str, Any]:
+        if camera.assessment_id is None:
+            return {}
+        return (await self._catalog.assessment(camera.assessment_id)).report
