@@ -165,21 +165,23 @@ class Encoder:
         picture = Picture(self._preset.scene, self._preset.title, stream.width, stream.height)
         coder = _Coder(stream)
         offset = timedelta(seconds=self._preset.clock.offset_s)
-        number = int(self._clock.monotonic() * stream.fps) + 1
+        # one to two intervals from now: the first picture is a key frame and takes the longest
+        number = int(self._clock.monotonic() * stream.fps) + 2
         while not stop.is_set():
-            wait_s = number / stream.fps - self._clock.monotonic()
-            if wait_s > 0:
-                if stop.wait(wait_s):
-                    return
-            elif wait_s < -1.0:
+            due_s = number / stream.fps
+            ahead_s = due_s - self._clock.monotonic()
+            if ahead_s < -1.0:
                 # the machine is too slow or was asleep: leave pictures out, as a camera does, and keep the clock right
                 number = int(self._clock.monotonic() * stream.fps) + 1
                 continue
             wanted = self._key_wanted.is_set()
             self._key_wanted.clear()
-            planes = picture.draw(self._clock.now() + offset, number / stream.fps)
-            data = coder.encode(planes, key=wanted)
+            shown = self._clock.now() + offset + timedelta(seconds=max(0.0, ahead_s))
+            data = coder.encode(picture.draw(shown, due_s), key=wanted)
             coded = coder.packetise(data, number * CLOCK_RATE_HZ // stream.fps)
+            # encoded one interval early and handed out when due: a key frame, which takes longer, comes no later
+            if stop.wait(max(0.0, due_s - self._clock.monotonic())):
+                return
             try:
                 loop.call_soon_threadsafe(self._deliver, stop, coded)
             except RuntimeError:
@@ -217,6 +219,7 @@ class _Coder:
             )
         else:
             self._context = _video_coder(stream)
+        self._context.open()  # now, not at the first picture: x265 takes its time
 
     def encode(self, planes: Planes, *, key: bool) -> bytes:
         """Return the coded bytes of one picture."""
