@@ -1,7 +1,11 @@
 """Presets as data: the shipped ones, one's own files, and what is said about mistakes."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import hub.simulator
 from hub.simulator.presets import PresetError, chosen, from_file, shipped
 
 NAMES = [
@@ -95,3 +99,20 @@ def test_unknown_names_are_answered_with_the_known_ones():
     """Asking for an unknown preset lists the known ones."""
     with pytest.raises(PresetError, match="unknown preset goood; known are: good-onvif, "):
         chosen(("good-onvif", "goood"), shipped())
+
+
+def test_the_simulator_shares_no_protocol_code_with_the_adapters():
+    """Of `adapters` the simulator imports the clock only, so that no mistake is made on both sides at once."""
+    folder = Path(hub.simulator.__file__).parent
+    imported = {
+        name
+        for file in folder.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        for name in (
+            [node.module]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in getattr(node, "names", [])]
+        )
+        if name and name.startswith("adapters")
+    }
+    assert imported == {"adapters.clock"}
