@@ -243,7 +243,7 @@ class RelayEngine:
                 f"the relay pulls {self._limits.max_cameras} cameras already; try again later",
                 retry_after_s=30.0,
             )
-        fanout = Fanout(spec.camera_id, self._end)
+        fanout = Fanout(spec.camera_id, self._sender, self._end)
         pull = Pull(
             spec,
             self._opened,

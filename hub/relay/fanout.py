@@ -14,7 +14,7 @@ import structlog
 from hub.relay.ring import Packet, PacketRing
 from hub.relay.source import Picture
 from hub.relay.timeline import Timeline
-from hub.relay.transport import SendFailed
+from hub.relay.transport import Burst, PacketSender, SendFailed
 from hub.relay.viewer import Viewer
 
 log = structlog.get_logger(__name__)
@@ -29,8 +29,9 @@ _LATE_TICKS: Final = 2 * 90_000  # a viewer further behind skips to the newest k
 class Fanout:
     """The viewers of one camera and the ring they read."""
 
-    def __init__(self, camera_id: str, on_ended: Callable[[Viewer, str], None]) -> None:
+    def __init__(self, camera_id: str, sender: PacketSender, on_ended: Callable[[Viewer, str], None]) -> None:
         self.camera_id = camera_id
+        self._sender = sender
         self.ring = PacketRing()
         self.viewers: dict[str, Viewer] = {}
         self._timeline = Timeline()
@@ -89,7 +90,7 @@ class Fanout:
         ring, loop = self.ring, self._loop
         more = False
         turn_ends_s = loop.time() + _TURN_S
-        runs: dict[tuple[int, int], list[Packet]] = {}
+        runs: dict[tuple[int, int, int], tuple[list[Packet], list[Burst]]] = {}
         for viewer in list(self.viewers.values()):
             index = viewer.next_index
             if index is None or viewer.ended:
@@ -112,11 +113,13 @@ class Fanout:
             stop = head
             if lacks > _AT_ONCE:
                 stop, more = index + _PORTION, True
-            run = runs.get((index, stop))
+            key = (index, stop, viewer.tag)
+            run = runs.get(key)
             if run is None:
-                run = runs[(index, stop)] = ring.run(index, stop)
+                packets = ring.run(index, stop)
+                run = runs[key] = (packets, self._sender.prepare(packets, viewer.tag))
             try:
-                viewer.send(run)
+                viewer.send(*run)
             except SendFailed:
                 self._on_ended(viewer, "send_failed")
             if now > turn_ends_s:

@@ -13,6 +13,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiortc.rtcdtlstransport import (
@@ -130,6 +131,7 @@ class DtlsSession:
         )
         self._receive: SrtpSession | None = None
         self.srtp: Any = None  # libsrtp's handle for sending, once connected
+        self.tag = 0  # bytes of the authentication tag behind each packet
 
     async def handshake(self) -> str:
         """Run the handshake; return "" where it succeeded, else why it did not."""
@@ -142,6 +144,8 @@ class DtlsSession:
         self._receive = self._dtls._rx_srtp
         self._keep = self._dtls._tx_srtp  # owns the handle below
         self.srtp = self._keep._srtp[0]
+        profile = bytes(self._dtls._ssl.get_selected_srtp_profile())
+        self.tag = 10 if profile == b"SRTP_AES128_CM_SHA1_80" else 16  # RFC 5764 4.1.2, RFC 7714 14.2
         return ""
 
     @property
@@ -179,6 +183,21 @@ class SendFailed(Exception):
     """libsrtp refused to protect a packet: the keys are used up or the association is gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Packets that leave in one call: all of one size but the last, which may be shorter.
+
+    `template` holds them one after the other with room for the header before and for the authentication tag behind
+    each. It is made once and serves every viewer whose tag is of that size.
+    """
+
+    template: bytes
+    stride: int  # protected size of all but the last
+    lengths: bytes  # C ints: header and payload of each
+    headers: tuple[tuple[int, int, int], ...]  # (position, marker, timestamp) of each
+    protected_last: int  # size of the last once protected
+
+
 class PacketSender:
     """Writes the per-viewer header, protects and sends, in one buffer for the whole worker.
 
@@ -189,73 +208,103 @@ class PacketSender:
     def __init__(self, *, segments: bool = True) -> None:
         self._cdata = ffi.new("char[]", _BUFFER)
         self._view = memoryview(ffi.buffer(self._cdata))
-        self._length = ffi.new("int *")
+        self._lengths = ffi.new("int[]", _RUN_MAX)
+        self._lengths_view = memoryview(ffi.buffer(self._lengths))
+        self._length_at = [self._lengths + place for place in range(_RUN_MAX)]
+        self._packet_at: dict[int, list[Any]] = {}  # stride -> pointers into the buffer
         self._segments = segments
         self._ancillary: dict[int, list[tuple[int, int, bytes]]] = {}
         self.blocked = 0  # datagrams the kernel did not take: its buffer was full
         self.failed = 0  # datagrams refused for another reason (no route, address gone)
 
-    def send_run(
+    def prepare(self, packets: Sequence[Packet], tag: int) -> list[Burst]:
+        """Lay packets out for viewers whose authentication tag has `tag` bytes."""
+        most = _RUN_MAX if self._segments else 1
+        bursts: list[Burst] = []
+        start = 0
+        while start < len(packets):
+            size = len(packets[start].payload)
+            stop = start + 1
+            # The kernel cuts at the first one's size: only the last of a burst may be shorter, none longer.
+            while stop < min(len(packets), start + most) and len(packets[stop].payload) <= size:
+                stop += 1
+                if len(packets[stop - 1].payload) < size:
+                    break
+            chosen = packets[start:stop]
+            stride = _HEADER + size + tag
+            gap, end = bytes(_HEADER), bytes(tag)
+            bursts.append(
+                Burst(
+                    template=b"".join(part for packet in chosen for part in (gap, packet.payload, end)),
+                    stride=stride,
+                    lengths=_INTS[len(chosen)].pack(*(_HEADER + len(packet.payload) for packet in chosen)),
+                    headers=tuple(
+                        (place * stride, packet.marker, packet.timestamp)
+                        for place, packet in enumerate(chosen)
+                    ),
+                    protected_last=_HEADER + len(chosen[-1].payload) + tag,
+                )
+            )
+            start = stop
+        return bursts
+
+    def send(
         self,
         sock: socket.socket,
         address: Address,
         srtp: Any,
-        packets: Sequence[Packet],
+        bursts: Sequence[Burst],
         *,
         payload_type: int,
         sequence: int,
         ssrc: int,
         offset: int,
     ) -> int:
-        """Send packets with the numbers from `sequence` on and `offset` added to their timestamps.
+        """Send bursts with the numbers from `sequence` on and `offset` added to their timestamps.
 
         Returns the bytes sent, without UDP and IP headers.
 
         Raises:
             SendFailed: libsrtp refused; the viewer has to end.
         """
-        view, length, protect = self._view, self._length, lib.srtp_protect
-        pack = _PACK
+        view, lengths, pack, protect = self._view, self._length_at, _PACK, lib.srtp_protect
         total = 0
-        count = len(packets)
-        start = 0
-        while start < count:
-            size = _HEADER + len(packets[start].payload)
-            stop = start + 1
-            limit = min(count, start + _RUN_MAX) if self._segments else stop
-            stride = 0
-            position = 0
-            number = start
-            while True:
-                packet = packets[number]
-                payload = packet.payload
-                end = position + _HEADER + len(payload)
+        for burst in bursts:
+            template = burst.template
+            size = len(template)
+            stride = burst.stride
+            packet_at = self._packet_at.get(stride)
+            if packet_at is None:
+                packet_at = self._pointers(stride)
+            view[:size] = template
+            self._lengths_view[: len(burst.lengths)] = burst.lengths
+            place = 0
+            for position, marker, timestamp in burst.headers:
                 pack(
                     view,
                     position,
                     0x80,
-                    packet.marker | payload_type,
-                    (sequence + number) & 0xFFFF,
-                    (packet.timestamp + offset) & 0xFFFFFFFF,
+                    marker | payload_type,
+                    sequence & 0xFFFF,
+                    (timestamp + offset) & 0xFFFFFFFF,
                     ssrc,
                 )
-                view[position + _HEADER : end] = payload
-                length[0] = end - position
-                status = protect(srtp, self._cdata + position, length)
-                if status:
+                if status := protect(srtp, packet_at[place], lengths[place]):
                     raise SendFailed(f"libsrtp status {status}")
-                protected = length[0]
-                position += protected
-                stride = stride or protected
-                number += 1
-                # The kernel cuts at `stride`: only the last datagram of a run may be shorter.
-                if number >= limit or protected != stride or len(packets[number].payload) + _HEADER > size:
-                    break
-            stop = number
-            self._send(sock, address, position, stride)
-            total += position
-            start = stop
+                sequence += 1
+                place += 1
+            if self._lengths[place - 1] != burst.protected_last:
+                raise SendFailed(f"libsrtp made {self._lengths[place - 1]} bytes, not {burst.protected_last}")
+            self._send(sock, address, size, stride)
+            total += size
         return total
+
+    def _pointers(self, stride: int) -> list[Any]:
+        if len(self._packet_at) > 4096:
+            self._packet_at.clear()
+        found = [self._cdata + place * stride for place in range(_RUN_MAX)]
+        self._packet_at[stride] = found
+        return found
 
     def _send(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
         try:
@@ -289,6 +338,7 @@ class PacketSender:
                 self.failed += 1
 
 
+_INTS = [struct.Struct(f"={count}i") for count in range(_RUN_MAX + 1)]
 _PACK = struct.Struct("!BBHII").pack_into
 # EIO: the route has no checksum offload; EOPNOTSUPP, ENOPROTOOPT: the kernel has no such option: do not ask again.
 _NEVER_IN_RUNS = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})

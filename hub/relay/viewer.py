@@ -9,7 +9,7 @@ from hub.relay import rtcp
 from hub.relay.ice import IcePeer
 from hub.relay.ring import Packet, PacketRing
 from hub.relay.sdp import Agreed
-from hub.relay.transport import Certificate, DtlsSession, PacketSender
+from hub.relay.transport import Burst, Certificate, DtlsSession, PacketSender
 
 _RESENDS_PER_S = 500.0
 _RESENDS_AT_ONCE = 300.0
@@ -153,8 +153,13 @@ class Viewer:
         """Tell whether this packet still belongs to the run that brings the viewer up to date."""
         return bool(self._lines) and packet.picture <= self._lines[-1].until
 
-    def send(self, packets: list[Packet]) -> None:
-        """Send the next packets of the ring, which are these.
+    @property
+    def tag(self) -> int:
+        """Return the size of this viewer's authentication tag, bytes."""
+        return self._dtls.tag
+
+    def send(self, packets: list[Packet], bursts: list[Burst]) -> None:
+        """Send the next packets of the ring, which are these; `bursts` are the same, laid out for this viewer's tag.
 
         Raises:
             SendFailed: the keys do not serve any more.
@@ -165,13 +170,14 @@ class Viewer:
         line = self._lines[-1]
         if packets[0].picture <= line.until:
             packets = [packet._replace(timestamp=line.timestamp(packet)) for packet in packets]
-        size = self._sender.send_run(
+            bursts = self._sender.prepare(packets, self._dtls.tag)
+        size = self._sender.send(
             sock,
             self.peer.address,
             self._dtls.srtp,
-            packets,
+            bursts,
             payload_type=self._payload_type,
-            sequence=self._sequence & 0xFFFF,
+            sequence=self._sequence,
             ssrc=self.ssrc,
             offset=self._offset,
         )
@@ -247,13 +253,14 @@ class Viewer:
                 continue
             self._resend_tokens -= 1.0
             self.resent += 1
-            self._sender.send_run(
+            again = packet._replace(timestamp=line.timestamp(packet))
+            self._sender.send(
                 sock,
                 self.peer.address,
                 self._dtls.srtp,
-                (packet._replace(timestamp=line.timestamp(packet)),),
+                self._sender.prepare((again,), self._dtls.tag),
                 payload_type=self._payload_type,
-                sequence=sequence & 0xFFFF,
+                sequence=sequence,
                 ssrc=self.ssrc,
                 offset=self._offset,
             )

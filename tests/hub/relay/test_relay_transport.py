@@ -77,11 +77,11 @@ def test_runs_arrive_as_single_datagrams_that_decrypt_to_what_was_meant(
         receiving.bind(("127.0.0.1", 0))
         receiving.settimeout(2)
         sender = PacketSender(segments=segments)
-        sent = sender.send_run(
+        sent = sender.send(
             sending,
             receiving.getsockname(),
             out._srtp[0],
-            packets,
+            sender.prepare(packets, 16 if key == 28 else 10),
             payload_type=96,
             sequence=65530,
             ssrc=99,
