@@ -66,9 +66,7 @@ class Finding:
     @property
     def actionable(self) -> bool:
         """Tell whether the rule's remedy is what helps here: it was not met, or could not be seen for want of it."""
-        if self.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-            return True
-        return self.rule.remedy_unseen and self.verdict in (Verdict.ERROR, Verdict.NOT_CHECKED)
+        return self.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, *self.rule.remedy_unseen)
 
     def remedy(self, who: str, language: str) -> str:
         """Return what the owner, the installer or the hub can do about it; "" where nothing."""

@@ -173,7 +173,7 @@ class _Rule(_Strict):
     unit: str = ""
     text: list[_Message] = []
     remedy: dict[str, _Text]
-    remedy_unseen: bool = False
+    remedy_unseen: list[Literal["ERROR", "NOT_CHECKED"]] = []
     reference: list[_Reference] = Field(min_length=1)
 
 
@@ -334,7 +334,7 @@ def _rule(told: _Rule, documents: Mapping[str, Document]) -> Rule:
             for message in told.text
         ),
         remediation={who: text.text() for who, text in told.remedy.items()},
-        remedy_unseen=told.remedy_unseen,
+        remedy_unseen=tuple(Verdict(verdict) for verdict in told.remedy_unseen),
         references=tuple(_reference(one, documents) for one in told.reference),
     )
     _check(rule)

@@ -128,7 +128,9 @@ class Rule:
     unit: str = ""
     messages: tuple[Message, ...] = ()
     remediation: Mapping[str, Text] = field(default_factory=dict)
-    remedy_unseen: bool = False  # the remedy also helps where the rule could not be seen
+    remedy_unseen: tuple[
+        Verdict, ...
+    ] = ()  # verdicts other than FAIL and INCONCLUSIVE that the remedy helps against
     references: tuple[Reference, ...] = ()
     values: Mapping[str, Value] = field(init=False, compare=False, repr=False)  # of the parameters, by name
     facts: tuple[str, ...] = field(
@@ -213,7 +215,7 @@ class Rule:
                 for message in self.messages
             ],
             "remediation": {who: text.as_json() for who, text in sorted(self.remediation.items())},
-            "remedy_unseen": self.remedy_unseen,
+            "remedy_unseen": [str(verdict) for verdict in self.remedy_unseen],
             "references": [reference.as_json() for reference in self.references],
         }
 

@@ -15,6 +15,23 @@ LANGUAGES = ("vi", "en")
 _HOLE = re.compile(r"\{([A-Za-z][\w.]*)((?:\|[a-z0-9]+)*)\}")
 FILTERS = frozenset({"abs", "neg", "percent", "0", "1", "2", "3"})
 _LONGEST = 160
+# Words that facts of closed lists use (standards/facts.py), as Vietnamese says them.
+_VALUE_WORDS_VI = {
+    "answered": "có trả lời",
+    "refused": "từ chối",
+    "none": "không có",
+    "same": "trùng",
+    "rewritten": "đã thay",
+    "not_needed": "không cần",
+    "active": "còn hiệu lực",
+    "missing": "chưa có",
+    "withdrawn": "đã rút lại",
+    "expired": "đã hết hạn",
+    "Manual": "đặt tay",
+    "in_band": "trong luồng hình",
+    "both": "SDP và trong luồng hình",
+    "sdp": "SDP",
+}
 _YES_NO = {"vi": ("có", "không"), "en": ("yes", "no")}
 
 
@@ -118,5 +135,6 @@ def written(value: Value, language: str) -> str:
     elif isinstance(value, Mapping):
         text = ", ".join(f"{key} {written(item, language)}" for key, item in sorted(value.items()))
     else:
-        text = "".join(char if char.isprintable() else " " for char in value).strip() or "–"
+        plain = "".join(char if char.isprintable() else " " for char in value).strip() or "–"
+        text = _VALUE_WORDS_VI.get(plain, plain) if language == "vi" else plain
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

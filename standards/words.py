@@ -114,6 +114,8 @@ def generic(verdict: Verdict, reason: Reason | None, detail: str, language: str)
     frame = _FRAMES[verdict].in_language(language)
     if reason is None:
         return f"{frame}."
-    text = f"{frame}: {REASON_WORDS[reason].in_language(language)}"
     said = detail_in(language, detail).strip().rstrip(".")
+    if said and any(form.match(detail) for form, _vietnamese in _FORMS):
+        return f"{frame}: {said}."
+    text = f"{frame}: {REASON_WORDS[reason].in_language(language)}"
     return f"{text} ({said})." if said else f"{text}."

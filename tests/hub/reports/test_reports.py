@@ -1,0 +1,245 @@
+"""Reports: whole, true to the assessment, in two languages, safe against what a camera says."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from adapters.errors import TimedOut
+from adapters.port import Courtesy, Permission
+from hub.reports.document import Document, Method, as_json, document
+from hub.reports.formats import PLANNED, FormatNotAvailable, render
+from hub.reports.terminal import as_text
+from standards.assess import assess
+from standards.observation import Method as How
+from standards.observation import NotObserved, Observation, Observations, Observed, Provenance, freeze
+from standards.pack import packaged
+from standards.reason import Reason
+from standards.waiver import Waiver
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TECHNICAL = packaged().profile("technical")
+
+
+def told(source: str = "onvif/1") -> Provenance:
+    return Provenance(How.TEST, source, "ONVIF device GetServices", "192.168.1.20:80", NOW, 0.1)
+
+
+def report(facts: dict[str, Any], *, waivers: tuple[Waiver, ...] = (), failure: Any = None) -> Document:
+    """The report of a camera of which a few facts were seen."""
+    seen: dict[str, Observation] = {
+        name: value if isinstance(value, NotObserved) else Observed(freeze(value), told())
+        for name, value in {"target.interfaces": ["onvif", "rtsp"], "target.scheme": "onvif", **facts}.items()
+    }
+    observations = Observations(seen)
+    assessment = assess(observations, TECHNICAL, as_of=NOW, waivers=waivers)
+    method = Method(Permission("", "command", NOW), Courtesy(34, 1), NOW, 11.4, failure)
+    return document(assessment, observations, target="onvif://192.168.1.20:80", method=method)
+
+
+WRONG_CLOCK = {
+    "time.utc_present": True,
+    "time.offset_s": 421.3,
+    "time.source": "Manual",
+    "time.ntp_servers": [],
+}
+EVIL = '"><script>alert(1)</script>\x1b[2J\x07{{7*7}}'
+
+
+class Tags(HTMLParser):
+    """Collects tags, ids, and addresses that a page would load or lead to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"src", "href", "action", "srcset"}:
+                self.links.append(value or "")
+
+
+def page(one: Document, language: str = "vi") -> tuple[str, Tags]:
+    html = render(one, "html", language)
+    tags = Tags()
+    tags.feed(html)
+    return html, tags
+
+
+def test_the_json_form_is_the_contract_of_the_command_line() -> None:
+    """JSON has target, standard, decision and findings with rule, verdict, reason, observed and required."""
+    told_json = json.loads(as_json(report(WRONG_CLOCK)))
+
+    assert told_json["target"] == "onvif://192.168.1.20:80"
+    assert told_json["standard"] == "technical"
+    assert set(told_json["standard_detail"]) >= {"id", "version", "hash", "title"}
+    assert told_json["decision"] == "PENDING"
+    assert sum(told_json["counts"].values()) == len(told_json["findings"]) == len(TECHNICAL.rules)
+    clock = next(one for one in told_json["findings"] if one["rule"] == "TIM-02")
+    assert clock["verdict"] == "FAIL"
+    assert clock["observed"] == "421.3"
+    assert clock["required"] == "within 5 s"
+    assert clock["reason"] == "observed 421.3; required within 5 s"
+    for finding in told_json["findings"]:
+        assert {"rule", "verdict", "reason", "observed", "required", "severity", "text", "remedy"} <= set(
+            finding
+        )
+        assert (finding["reason"] is None) == (finding["verdict"] == "PASS")
+    assert [one["rule"] for one in told_json["because"]] == [
+        one["rule"] for one in told_json["findings"] if one["lowers"]
+    ]
+    assert told_json["method"]["writes"] == 0
+
+
+def test_the_summary_is_at_most_three_sentences_and_begins_with_the_decision() -> None:
+    """The summary says the decision and why in at most three sentences, in both languages."""
+    summary = report(WRONG_CLOCK)["summary"]
+
+    assert summary["en"].startswith("Pending: 6 blocker rules could not be checked.")
+    assert summary["vi"].startswith("Chờ kết luận: 6 tiêu chí bắt buộc chưa kiểm tra được.")
+    assert len(re.findall(r"[.!?](?:\s|$)", summary["en"])) <= 3
+
+
+def test_what_to_do_is_told_by_person_once_and_the_worst_first() -> None:
+    """Tasks are grouped by person; one act that repairs several rules is one task that names them all."""
+    tasks = {task["who"]: task["items"] for task in report(WRONG_CLOCK)["to_do"]}
+
+    ntp = [item for item in tasks["owner"] if "NTP" in item["text"]["en"]]
+    assert [item["rules"] for item in ntp] == [["TIM-02", "TIM-03"]]
+    assert "installer" in tasks
+
+
+def test_not_seen_stands_before_the_passes_and_says_what_would_help() -> None:
+    """What was not seen is grouped by reason with its help, in every form before the findings that pass."""
+    one = report({**WRONG_CLOCK, "credential.factory_default": NotObserved(Reason.NO_CREDENTIAL, "", told())})
+
+    groups = {group["reason"]: group for group in one["not_seen"]}
+    assert [rule["rule"] for rule in groups["no_credential"]["rules"]] == ["SEC-03"]
+    assert "account" in groups["no_credential"]["remedy"]["en"]
+    for form in ("text", "html"):
+        text = render(one, form, "en")
+        assert text.index("Not seen") < text.index("The camera tells UTC")
+
+
+def test_a_repair_says_what_it_earns_only_where_it_earns_it() -> None:
+    """Without the other blockers seen, repairing the clock promises nothing; the text says so."""
+    earns = report(WRONG_CLOCK)["earns"]
+
+    assert earns["decision"] == "PENDING"
+    assert "could not be checked" in earns["text"]["en"]
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_text_reads_within_eighty_columns_and_without_colour(language: str) -> None:
+    """The terminal form keeps to 80 columns, begins with the decision, and has no escape codes unless asked."""
+    one = report(WRONG_CLOCK)
+    text = as_text(one, language)
+
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert text.splitlines()[0] == {"vi": "… Chờ kết luận", "en": "… Pending"}[language]
+    assert "\x1b" not in text
+    assert re.sub(r"\x1b\[[0-9;]*m", "", as_text(one, language, colour=True)) == text
+    assert {"vi": "nhanh 421 giây", "en": "421 s fast"}[language] in " ".join(text.split())
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_the_page_stands_alone(language: str) -> None:
+    """The page loads nothing, runs nothing, and every link in it leads into itself."""
+    html, tags = page(report(WRONG_CLOCK), language)
+
+    assert not {"script", "img", "link", "iframe", "form", "object"} & set(tags.tags)
+    assert all(link.startswith("#") and link[1:] in tags.ids for link in tags.links)
+    assert len(tags.ids) == len(set(tags.ids))
+    assert "url(" not in html
+    assert "default-src &#39;none&#39;" in html or "default-src 'none'" in html
+    assert f'<html lang="{language}">' in html
+    assert {rule.id for rule in TECHNICAL.rules} <= set(tags.ids)
+
+
+def test_what_a_camera_says_steers_neither_page_nor_terminal() -> None:
+    """Markup, escape codes and template braces in a device's strings are text in every form."""
+    one = report(
+        {
+            **{f"device.{name}": EVIL for name in ("manufacturer", "model", "firmware", "serial")},
+            "rtsp.quirks": [EVIL],
+            "onvif.services": [EVIL],
+            "time.source": NotObserved(Reason.DEVICE_FAULT, EVIL, told(EVIL)),
+        },
+        failure=TimedOut(EVIL, waited_s=3.0),
+    )
+
+    for language in ("vi", "en"):
+        html, tags = page(one, language)
+        assert "script" not in tags.tags
+        assert "{{7*7}}" in html
+        assert "\x1b" not in as_text(one, language)
+        assert "\x07" not in as_text(one, language)
+
+
+def test_a_waived_failure_stays_a_failure_on_the_page() -> None:
+    """A waiver is printed with authority and end; the verdict stays FAIL."""
+    waiver = Waiver(
+        "TIM-02", "replaced in spring", "Ward committee", NOW - timedelta(days=1), NOW + timedelta(days=30)
+    )
+    html, _tags = page(report(WRONG_CLOCK, waivers=(waiver,)), "en")
+
+    assert "Ward committee" in html
+    assert "until 20/12/2026" in html
+    article = html[html.index('id="TIM-02"') : html.index('id="TIM-03"')]
+    assert "Fail" in article
+    assert "Waived" in article
+
+
+def test_an_early_end_is_told_with_its_step() -> None:
+    """A check that ended early says at which step, in both languages."""
+    one = report(
+        {}, failure=TimedOut("RTSP OPTIONS", waited_s=3.0, peer="10.0.0.9:554", hint="Check the cable")
+    )
+
+    assert one["failure"]["code"] == "timed_out"
+    assert "10.0.0.9:554 không trả lời bước RTSP OPTIONS trong 3,0 giây" in render(one, "text", "vi")
+    assert "hint: Check the cable" in render(one, "text", "en")
+
+
+def test_a_stored_report_renders_as_it_did() -> None:
+    """A report that went through JSON renders to the same text and page: forms need nothing but the document."""
+    one = report(WRONG_CLOCK)
+    stored = json.loads(as_json(one))
+
+    for form in ("text", "html", "json"):
+        assert render(stored, form, "vi") == render(one, form, "vi")
+
+
+@pytest.mark.parametrize("form", [*PLANNED, "docx"])
+def test_forms_that_do_not_exist_are_refused_by_name(form: str) -> None:
+    """pdf, csv, xlsx, sarif, junit and oscal are refused by name, with those that exist."""
+    with pytest.raises(FormatNotAvailable, match=form) as refused:
+        render(report({}), form, "en")
+
+    assert refused.value.known == ("text", "json", "html")
+    assert form in refused.value.said("vi")
+
+
+def test_limits_are_printed_in_every_form() -> None:
+    """Every form says that it is an observed subset and no certificate."""
+    one = report({})
+
+    assert "Observed subset; does not replace conformity certification." in render(one, "html", "en")
+    assert "không thay thế chứng nhận hợp quy" in render(one, "text", "vi")
+    assert "does not replace conformity certification" in render(one, "json", "en")
+
+
+def test_unconfirmed_clauses_are_not_cited() -> None:
+    """A clause that nobody has confirmed is not printed as a citation."""
+    html, _tags = page(report({}), "en")
+
+    assert "values not confirmed" not in html
+    assert "ONVIF Streaming Specification" in html
