@@ -4,8 +4,8 @@ import { language, type Locale } from './i18n.svelte';
 import { session } from './session.svelte';
 
 export async function chooseLanguage(locale: Locale): Promise<void> {
+  speak(locale); // before the words change: whatever a page asks for anew comes in the new language
   await language.use(locale);
-  speak(locale);
   try {
     localStorage.setItem('camhub.locale.chosen', '1');
   } catch {
