@@ -1,5 +1,6 @@
 """The asyncio client: a thin shell around `Session`. Sockets come from the guarded dialer only."""
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
@@ -34,6 +35,9 @@ from adapters.wire.gate import device_key
 from standards.reason import Reason
 
 MAX_REDIRECTS = 2
+SETTLE_S = (
+    0.02  # between a challenge and the attempt: a camera that closes behind its 401 has done so by then
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +297,7 @@ class RtspClient:
         meaning = session.challenged(response)
         if meaning is Challenged.LOGIN and retry:
             await self._log_in(response, f"RTSP {method}")
+            await self._settle(response)
             if self._connection is not None and self._connection.closed:
                 self.tolerances.note(Tolerance.RECONNECTED_AFTER_CHALLENGE)
                 await self.connect(deadline)
@@ -306,6 +311,18 @@ class RtspClient:
             if response.status != 401:
                 return response
         raise await self._refused(f"RTSP {method}")
+
+    async def _settle(self, response: Response) -> None:
+        """See whether the camera closes behind its challenge, before the one attempt is spent on a dead line."""
+        connection = self._connection
+        if connection is None:
+            return
+        if (response.headers.get("Connection") or "").strip().lower() == "close":
+            connection.close()
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await connection.lost.wait()
 
     async def _log_in(self, response: Response, operation: str) -> None:
         """Choose the answer to the first challenge and ask the gate for the one attempt."""
@@ -543,7 +560,7 @@ class RtspClient:
         return handle
 
     def _connection_lost(self, error: AdapterError) -> None:
-        if self.session.login is Login.NONE and self.session.state is State.INIT:
+        if self.session.state not in (State.READY, State.PLAYING):
             return  # before a session exists, the waiting request tells it; a camera may close after its 401
         self._lost = self._lost or error
         self._on_lost(error)

@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._operation = "RTSP connect"
         self.failure: AdapterError | None = None
         self.received = 0  # bytes
+        self.lost = asyncio.Event()
 
     def attach(self, writer: asyncio.StreamWriter) -> None:
         """Take over an open connection; its stream reader is not used any more."""
@@ -227,6 +228,7 @@ class Connection(asyncio.Protocol):
         if self.failure is not None:
             return
         self.failure = error
+        self.lost.set()
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(error)

@@ -137,7 +137,9 @@ class Session:
                 self.tolerances.note(Tolerance.CSEQ_WRONG)
                 number = oldest
         if number is not None:
-            self._pending.pop(number, None)
+            request = self._pending.pop(number, None)
+            if request is not None and request.method == "PLAY" and response.ok:
+                self.state = State.PLAYING  # here, because media may stand right behind the reply
             self._common(response)
         return number
 
@@ -246,8 +248,7 @@ class Session:
         return track
 
     def played(self, response: Response) -> tuple[header_values.RtpInfo, ...]:
-        """Read the answer to PLAY."""
-        self.state = State.PLAYING
+        """Read the answer to PLAY (`match` has moved the state already)."""
         session = response.headers.get("Session")
         if session and ";" in session:
             self.timeout_s = header_values.parse_session(session, self.tolerances).timeout_s

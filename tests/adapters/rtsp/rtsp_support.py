@@ -174,6 +174,8 @@ class ScriptedCamera:
                     await reader.readexactly(int.from_bytes(head[1:], "big"))
                     continue
                 lines = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                if lines[0].startswith("RTSP/"):
+                    continue  # the client's answer to a request of this camera
                 method, uri, _ = lines[0].split(" ")
                 headers = {
                     name.lower(): value.strip()
