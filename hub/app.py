@@ -33,7 +33,7 @@ from hub.api.errors import Errors
 from hub.api.idempotency import IdempotencyBook
 from hub.api.present import Presenter
 from hub.api.server import HttpServer
-from hub.api.services import Services
+from hub.api.services import ServiceSet
 from hub.api.sse import EventStreams
 from hub.api.tabs import TabEvents
 from hub.api.translate import translate
@@ -78,7 +78,7 @@ class Hub:
     """A running hub."""
 
     settings: Settings
-    services: Services
+    services: ServiceSet
     litestar: Litestar
     http: HttpServer
     relay: RelayService
@@ -231,7 +231,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     presenter = Presenter(texts)
     streams = EventStreams(metrics)
     tabs = TabEvents(catalog=catalog, bus=bus, presenter=presenter, watching=viewers.watching, clock=clock)
-    services = Services(
+    services = ServiceSet(
         settings=settings,
         version=version("camhub"),
         clock=clock,

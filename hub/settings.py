@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     login_hours: float = Field(default=12.0, gt=0, le=720, description="life of a signed-in session, hours")
     probes_at_once: int = Field(default=8, ge=1, le=64)
     probe_window_s: float = Field(
-        default=2.0, ge=0.0, le=8.0, description="media window of an onboarding probe"
+        default=8.0, ge=0.0, le=8.0, description="media window of an onboarding probe"
     )
     check_limit_s: float = Field(
         default=20.0, ge=2.0, le=120.0, description="longest time of one onboarding probe"

@@ -18,8 +18,8 @@ from hub.api.login import LoginController, MeController
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
 from hub.api.reference import AreasController, AuditController, IncidentsController, StandardsController
-from hub.api.security import Caller, authenticate, caller_name, services_of
-from hub.api.services import Services
+from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
+from hub.api.services import ServiceSet
 from hub.api.ui import Ui, ui_handler
 from hub.api.users import UsersController
 
@@ -39,17 +39,17 @@ TAGS = {
 }
 
 
-async def provide_caller(request: Request[Any, Any, Any]) -> Caller:
+async def provide_caller(request: Request[Any, Any, Any]) -> SignedInCaller:
     """Return who calls."""
     return await authenticate(request)
 
 
-async def provide_services(request: Request[Any, Any, Any]) -> Services:
+async def provide_services(request: Request[Any, Any, Any]) -> ServiceSet:
     """Return the services of this application."""
     return services_of(request)
 
 
-def build(services: Services, idempotency: IdempotencyBook, ui: Ui) -> Litestar:
+def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litestar:
     """Return the application."""
 
     api = Router(

@@ -62,7 +62,7 @@ class AssessmentsController(Controller):
         name = f"camhub-{found.camera_id[:8]}-{found.as_of:%Y%m%d}{SUFFIXES[form]}"
         return Response(
             text.encode(),
-            media_type=MEDIA_TYPES[form],
+            media_type=MEDIA_TYPES[form].partition(";")[0],
             headers={"content-disposition": f'inline; filename="{name}"', "content-language": language},
         )
 

@@ -3,13 +3,14 @@
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import Dependency
 from litestar.types import Guard, Receive, Scope, Send
 
 from hub.access.accounts import LoginSession, SignedIn
@@ -28,7 +29,7 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class SignedInCaller:
     """Who sent this request. `login` is the cookie's sign-in; None for a bearer token."""
 
     principal: Principal
@@ -50,6 +51,10 @@ class Caller:
         return lives
 
 
+# in handlers: handed over as it is
+Caller = Annotated[SignedInCaller, Dependency(skip_validation=True)]
+
+
 def services_of(connection: Connection) -> Services:
     """Return the services of the application that serves this connection."""
     services: Services = connection.app.state.services
@@ -63,7 +68,7 @@ async def authenticate(connection: Connection) -> Caller:
         Problem: ``token_refused``, ``not_signed_in``, ``csrf_failed`` or ``origin_refused``.
     """
     known = connection.scope.get(_STATE)
-    if isinstance(known, Caller):
+    if isinstance(known, SignedInCaller):
         return known
     services = services_of(connection)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -71,7 +76,7 @@ async def authenticate(connection: Connection) -> Caller:
         principal = await services.accounts.bearer(token.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
             raise Problem("token_refused", headers={"www-authenticate": 'Bearer realm="camhub"'})
-        caller = Caller(principal, None)
+        caller = SignedInCaller(principal, None)
     else:
         cookie = connection.cookies.get(SESSION_COOKIE, "")
         login = await services.accounts.session(cookie) if 0 < len(cookie) <= 200 else None
@@ -80,7 +85,7 @@ async def authenticate(connection: Connection) -> Caller:
         if connection.scope.get("method") not in SAFE:
             check_origin(connection)
             _check_csrf(connection, login)
-        caller = Caller(login.principal, login)
+        caller = SignedInCaller(login.principal, login)
     connection.scope[_STATE] = caller  # type: ignore[literal-required]
     return caller
 

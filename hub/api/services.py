@@ -2,6 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
+
+from litestar.params import Dependency
 
 from adapters.clock import Clock
 from adapters.wire.gate import DeviceBook
@@ -28,7 +31,7 @@ from standards.pack import Packs
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ServiceSet:
     """All of them; nothing here is global."""
 
     settings: Settings
@@ -55,3 +58,7 @@ class Services:
     streams: EventStreams
     tabs: TabEvents
     ready: Callable[[], Awaitable[dict[str, str]]]  # part -> "" where it works, else why not
+
+
+# in handlers: handed over as it is, not taken apart and checked like a request's data
+Services = Annotated[ServiceSet, Dependency(skip_validation=True)]

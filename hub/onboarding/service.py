@@ -27,6 +27,7 @@ from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.coordination.port import RateLimiter
 from hub.feeds import Feed, Feeds
+from hub.health.service import asked
 from hub.live.source import target_json
 from hub.observe import Metrics
 from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
@@ -391,6 +392,7 @@ class OnboardingService:
             self._texts, self._clock, {"peer": target.authority, "standard": entry.request["standard"]}
         )
         run = _Run(entry, steps, actor)
+        entry.steps = steps.as_json()
         self._runs[entry.id] = run
         self._metrics.onboardings_running.set(len(self._runs))
         run.task = asyncio.create_task(self._run(run, target, credential), name=f"onboarding {entry.id}")
@@ -515,6 +517,8 @@ class OnboardingService:
             await self._book.save(tx, entry, forget_credential=True)
             facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
             await tx.audit("onboarding.ended", run.actor, f"onboarding/{entry.id}", facts)
+        if outcome.failure is None and asked(await self._catalog.get(camera_id)):
+            await self._catalog.set_health(camera_id, "alive", cause=None, measured_at=outcome.started_at)
         self._log.info("onboarding.ended", onboarding=entry.id, camera_id=camera_id, state=entry.state)
 
     def _tell_outcome(self, run: _Run, outcome: CheckOutcome) -> None:
