@@ -1,6 +1,7 @@
 """The named facts: what an adapter or the hub may observe. Rule packs may name no other.
 
-Words: `stream.main` is the MediaProfile with the largest picture, `stream.sub` the next smaller one.
+Words: `stream.main` is the MediaProfile with the largest picture (of those in H.264 or H.265, where the camera has
+any), `stream.sub` the next smaller one.
 `claimed` facts come from ONVIF or SDP, the others were measured or seen in behaviour.
 """
 

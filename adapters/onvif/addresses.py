@@ -49,7 +49,7 @@ def read_named(text: str) -> Named | None:
         plain = html.unescape(plain)
         quirks.append("address_escaped_twice")
     joined = "".join(char for char in plain if ord(char) >= 32 and ord(char) != 127)
-    if joined != plain or raw.strip(" ") != plain.strip():
+    if joined != plain or raw.strip(" ") != raw.strip():
         quirks.append("address_with_line_break")
     found = _ADDRESS.match(joined)
     if found is None or len(joined) > MAX_LENGTH:

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from adapters.errors import AdapterError, AuthenticationFailed, CameraFault, CoolingDown, Unsupported
+from adapters.errors import (
+    AdapterError,
+    AuthenticationFailed,
+    CameraFault,
+    CoolingDown,
+    RemoteProtocolError,
+    Unsupported,
+)
 from adapters.onvif import mapping, operations, templates
 from adapters.onvif.mapping import MediaProfile
 from adapters.onvif.operations import Operation
@@ -12,6 +19,7 @@ from adapters.onvif.session import OnvifSession
 from adapters.onvif.soap import Wsdl
 from adapters.wire.http import HttpReply
 
+_NOT_RELAYED = frozenset({"JPEG", "MPEG4"})
 ENCODERS_ASKED = 8  # profiles whose encoder is asked for one by one, where nothing else tells it
 
 
@@ -26,12 +34,13 @@ class MediaReader:
         self.profiles: tuple[MediaProfile, ...] = ()
         self.profiles_http: HttpReply | None = None
         self.uses_media2 = self._media2
+        self._told_by_media2 = False
 
     @property
     def profiles_operation(self) -> Operation:
         """Return the GetProfiles in use: media's where both are there and nothing was read yet."""
         if self.profiles_http is not None:
-            return operations.MEDIA2_GET_PROFILES if self.uses_media2 else operations.MEDIA_GET_PROFILES
+            return operations.MEDIA2_GET_PROFILES if self._told_by_media2 else operations.MEDIA_GET_PROFILES
         return operations.MEDIA_GET_PROFILES if self._media else operations.MEDIA2_GET_PROFILES
 
     @property
@@ -86,6 +95,7 @@ class MediaReader:
 
     def _keep(self, profiles: tuple[MediaProfile, ...], http: HttpReply, *, media2: bool) -> None:
         self.profiles, self.profiles_http, self.uses_media2 = profiles, http, media2
+        self._told_by_media2 = media2
 
     def _bearable(self, error: AdapterError) -> AdapterError:
         """Return an error after which the other service may be asked; raise the others."""
@@ -146,11 +156,26 @@ class MediaReader:
         return tuple(filled)
 
     async def stream_uri(self, token: str) -> Reply:
-        """Ask for the RTSP address of a profile.
+        """Ask for the RTSP address of a profile; of the other media service where the one in use does not tell.
 
         Raises:
-            AdapterError: as `OnvifSession.ask`.
+            AdapterError: as `OnvifSession.ask`; the error of the service in use.
         """
+        try:
+            return await self._stream_uri(token)
+        except (CameraFault, Unsupported, RemoteProtocolError) as error:
+            if not (self._media and self._media2) or self._session.stopped is not None:
+                raise
+            self.uses_media2 = not self.uses_media2
+            try:
+                reply = await self._stream_uri(token)
+            except AdapterError as second:
+                self.uses_media2 = not self.uses_media2
+                raise error from second
+        self._session.quirks["stream_uri_by_the_other_service"] = None
+        return reply
+
+    async def _stream_uri(self, token: str) -> Reply:
         if not self.uses_media2:
             body = self._wsdl.render(
                 operations.MEDIA_GET_STREAM_URI,
@@ -161,7 +186,7 @@ class MediaReader:
         operation = operations.MEDIA2_GET_STREAM_URI
         try:
             return await self._session.ask(operation, templates.media2_get_stream_uri(token, "RTSP"))
-        except (CameraFault, Unsupported):
+        except CameraFault:  # such as InvalidArgVal: it knows the operation, not the protocol
             body = templates.media2_get_stream_uri(token, "RtspUnicast")
             reply = await self._session.ask(operation, body)
             self._session.quirks["media2_only_rtsp_unicast"] = None
@@ -183,11 +208,14 @@ class MediaReader:
 def streams_of(profiles: tuple[MediaProfile, ...]) -> tuple[MediaProfile | None, MediaProfile | None]:
     """Return the main stream (largest picture) and the sub stream (next smaller one) of the first video source.
 
+    H.264 and H.265 come before JPEG and MPEG-4 of any size; of equals the device's order decides.
+
     A recorder lists the profiles of many sources (quirk 49); the first source stands for the device.
     """
     source = next((profile.source for profile in profiles if profile.source), "")
     own = [profile for profile in profiles if profile.source == source] or list(profiles)
-    ordered = sorted(own, key=lambda profile: -profile.width * profile.height)  # stable: the device's order
+    # What a browser can be given first: AXIS lists a JPEG profile as large as or larger than the H.264 one.
+    ordered = sorted(own, key=lambda item: (item.encoding in _NOT_RELAYED, -item.width * item.height))
     if not ordered:
         return None, None
     main = ordered[0]

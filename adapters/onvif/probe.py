@@ -168,11 +168,13 @@ class Probe:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, operation: Operation, body: bytes, facts: Iterable[str]) -> Reply | None:
+    async def _ask(
+        self, operation: Operation, body: bytes, facts: Iterable[str], *, anonymous: bool = False
+    ) -> Reply | None:
         """Ask; where it fails, record why for `facts` and return None, or end the probe."""
         names = tuple(facts)
         try:
-            return await self._session.ask(operation, body)
+            return await self._session.ask(operation, body, anonymous=anonymous)
         except AdapterError as error:
             self._facts.failed(names, error, operation)
             self._end_if_final(error, operation)
@@ -399,7 +401,14 @@ class Probe:
                 )
 
     async def _simple(self, operation: Operation, *facts: str) -> Reply | None:
-        reply = await self._ask(operation, self._wsdl.render(operation), facts)
+        """Ask a read without arguments. It opens no login of its own.
+
+        Old AXIS firmware refuses GetEndpointReference as not authorised whoever asks: a login attempt made with
+        it would fail with the right password, and cool down.
+        """
+        login = self._session.login
+        opened = login.accepted or "device" in login.challenges
+        reply = await self._ask(operation, self._wsdl.render(operation), facts, anonymous=not opened)
         if reply is not None:
             self._check_schema(reply)
         return reply

@@ -21,7 +21,7 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.onvif import templates
-from adapters.onvif.operations import READ_OPERATIONS, Operation
+from adapters.onvif.operations import GET_ENDPOINT_REFERENCE, READ_OPERATIONS, Operation
 from adapters.onvif.reply import Challenged, Reply, complete, read
 from adapters.port import ProbeContext
 from adapters.secret import Credential
@@ -258,7 +258,7 @@ class OnvifSession:
         except Challenged as error:
             self.spoke = self.spoke or bool(error.fault)
             self.schemes.update(dict.fromkeys(error.schemes))
-            if login is None:
+            if login is None and operation is not GET_ENDPOINT_REFERENCE:
                 self.login.challenges[operation.service] = error
             raise
         except Unsupported:

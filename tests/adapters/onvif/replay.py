@@ -1,0 +1,83 @@
+"""Replays what real devices answered, from the corpus beside the checkout. Nothing of it is copied here."""
+
+import asyncio
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scripted_onvif import ENVELOPE, NOT_SUPPORTED, http
+
+CORPUS = (
+    Path(os.environ.get("CAMHUB_CORPUS", Path(__file__).resolve().parents[3].parent / "shared" / "corpora"))
+    / "onvif"
+)
+_NAMESPACE = re.compile(r"http://www\.onvif\.org/ver(\d\d)/(\w+)/wsdl")
+
+
+def _service(text: str) -> str:
+    found = _NAMESPACE.search(text)
+    if found is None:
+        return "device"
+    return "media2" if found.groups() == ("20", "media") else found[2].lower()
+
+
+@dataclass
+class Replay:
+    """Answers of one device by (service, operation), each list used in turn, the last one again and again."""
+
+    answers: dict[tuple[str, str], list[tuple[int, bytes, str]]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    open_to: str = ""  # the credential scheme without which all but the clock is refused; "" answers anybody
+
+    def add(self, service: str, operation: str, status: int, body: bytes, request: str = "") -> None:
+        token = re.search(r"ProfileToken>([^<]*)<", request)
+        self.answers.setdefault((service, operation), []).append((status, body, token[1] if token else ""))
+
+    @classmethod
+    def from_index(cls, folder: Path) -> "Replay":
+        """Read a folder with an index.jsonl of exchanges."""
+        device = cls()
+        for line in (folder / "index.jsonl").read_text().splitlines():
+            told = json.loads(line)
+            found = re.match(r"\s*<(?:\w+:)?(\w+)", told["request_body"])
+            if found is None or not told["response_file"]:
+                continue
+            body = (folder / told["response_file"]).read_bytes()
+            service = _service(told["request_body"].split(">", 1)[0])
+            device.add(service, found[1], told["http_status"], body, told["request_body"])
+        return device
+
+    @classmethod
+    def from_files(cls, folder: Path, services: dict[str, str], pattern: str) -> "Replay":
+        """Read folders of one file per operation; `services` maps a sub-folder to the service."""
+        device = cls()
+        for name, service in services.items():
+            for path in sorted((folder / name).glob("*.xml")):
+                found = re.match(pattern, path.name)
+                if found is not None:
+                    device.add(service, found[1], 200, path.read_bytes())
+        return device
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            length = int((re.search(r"(?i)content-length: (\d+)", head) or ["", "0"])[1])
+            body = (await reader.readexactly(length)).decode()
+            found = re.search(r"Body><(?:\w+:)?(\w+)", body)
+            writer.write(self._reply(found[1] if found else "", body))
+            await writer.drain()
+
+    def _reply(self, operation: str, body: str) -> bytes:
+        if not operation:
+            return http(404, b"", "Content-Type: text/plain")
+        key = (_service(body.split("Body>", 1)[1].split(">", 1)[0]), operation)
+        self.asked.append(key)
+        known = self.answers.get(key, [])
+        token = re.search(r"ProfileToken>([^<]*)<", body)
+        fitting = [item for item in known if token and item[2] == token[1]] or known
+        if not fitting:
+            return http(400, ENVELOPE.format(NOT_SUPPORTED).encode())
+        status, reply, _token = fitting[0]
+        return http(status, reply)
