@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gstreamer import gst_server
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -268,3 +269,32 @@ def test_media_travels_over_udp_where_asked(cameras: dict[str, Any]) -> None:
     assert verdicts["VQ-02"] == "PASS"
     assert verdicts["STR-04"] == "NOT_CHECKED"
     assert verdicts["STR-09"] == "PASS"
+
+
+@pytest.mark.gstreamer
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_gstreamers_server_gets_a_report(transport: str) -> None:
+    """Debian's RTSP server with Digest, over TCP and over UDP: a report whose stream rules were all measured."""
+    with gst_server(user="viewer", password="Tre-xanh-27", width=1280, height=720) as url:
+        told = camhub(
+            "check", url, "--json", "--transport", transport, "--user", "viewer", "--password-stdin",
+            given="Tre-xanh-27\n",
+        )  # fmt: skip
+
+    report = json.loads(told.stdout)
+    verdicts = {one["rule"]: one["verdict"] for one in report["findings"]}
+    assert (told.returncode, report["decision"], report["because"][0]["rule"]) == (1, "CONDITIONAL", "CON-02")
+    for rule in (
+        "CON-01",
+        "SEC-01",
+        "SEC-06",
+        "STR-01",
+        "STR-03",
+        "STR-06",
+        "STR-07",
+        "STR-08",
+        "VQ-01",
+        "VQ-02",
+    ):
+        assert verdicts[rule] == "PASS", (rule, report["findings"])
+    assert verdicts["STR-04"] == ("PASS" if transport == "tcp" else "NOT_CHECKED")
