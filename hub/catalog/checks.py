@@ -58,7 +58,9 @@ async def write_search_text(
     ]
     said = " | ".join(word for word in words if word)
     await tx.execute(
-        update(_SEARCH).where(_SEARCH.c.camera_id == camera_id).values(folded=fold(said), exact=exact(said))
+        update(_SEARCH)
+        .where(_SEARCH.c.camera_id == camera_id)
+        .values(sort_key=row.sort_key, folded=fold(said), exact=exact(said))
     )
 
 

@@ -5,6 +5,7 @@ import binascii
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, or_, select, tuple_
@@ -69,22 +70,22 @@ class Finder:
         if not typed:
             return (CAMERAS.c.sort_key, CAMERAS.c.id)
         rank = case((self._inside(SEARCH.c.exact, typed) > 0, 0), else_=1)
-        return (rank, CAMERAS.c.sort_key, CAMERAS.c.id)
+        return (rank, SEARCH.c.sort_key, SEARCH.c.camera_id)
 
     def page(self, query: CameraQuery) -> Select[Any]:
         """Return the statement for the ids of one page and one more, in order, with their sort values."""
         order = self.order(query)
-        statement = (
+        conditions = self.conditions(query)
+        if query.cursor:
+            after = read_cursor(query.cursor, len(order))
+            conditions.append(tuple_(*order) > tuple_(*(literal(value) for value in after)))
+        return (
             select(*(column.label(f"k{index}") for index, column in enumerate(order)))
             .select_from(_source(query))
-            .where(*self.conditions(query))
+            .where(*conditions)
             .order_by(*order)
             .limit(limit_of(query) + 1)
         )
-        if query.cursor:
-            after = read_cursor(query.cursor, len(order))
-            statement = statement.where(tuple_(*order) > tuple_(*(literal(value) for value in after)))
-        return statement
 
     def total(self, query: CameraQuery) -> Select[Any]:
         """Return the statement for how many there are."""
@@ -94,7 +95,7 @@ class Finder:
         """Return the statement for how many there are by decision and health."""
         return (
             select(CAMERAS.c.decision, CAMERAS.c.health, func.count().label("n"))
-            .select_from(_source(query))
+            .select_from(_source(query, whole=True))
             .where(*self.conditions(query))
             .group_by(CAMERAS.c.decision, CAMERAS.c.health)
         )
@@ -137,10 +138,14 @@ def read_cursor(text: str, length: int) -> tuple[Any, ...]:
     return tuple(told)
 
 
-def _source(query: CameraQuery) -> Any:
+def _source(query: CameraQuery, *, whole: bool = False) -> Any:
+    """Return where to look: for words alone the narrow search table alone is read."""
     if not exact(query.text[:MAX_TEXT]):
         return CAMERAS
-    return CAMERAS.join(SEARCH, SEARCH.c.camera_id == CAMERAS.c.id)
+    words_alone = replace(query, text="", cursor="", limit=100) == CameraQuery()
+    if words_alone and not whole:
+        return SEARCH
+    return SEARCH.join(CAMERAS, CAMERAS.c.id == SEARCH.c.camera_id)
 
 
 def _scope(scope: Scope) -> list[ColumnElement[bool]]:

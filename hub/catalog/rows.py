@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
+from functools import lru_cache
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -67,8 +68,13 @@ def camera_select() -> Select[Any]:
     )
 
 
-def camera_from(row: Row[Any], now: datetime) -> Camera:
+_NAMES = tuple(str(column.key) for column in camera_select().selected_columns)
+
+
+def camera_from(found: Row[Any], now: datetime) -> Camera:
     """Read one camera as it is at this moment."""
+    # A list reads 5000 values: plain attributes are ten times cheaper to get at than those of a Row.
+    row = SimpleNamespace(**dict(zip(_NAMES, found, strict=True)))
     custodian = Custodian(
         row.custodian_id, Kind(row.custodian_kind), row.custodian_name, row.custodian_contact
     )
@@ -112,7 +118,7 @@ def camera_from(row: Row[Any], now: datetime) -> Camera:
     )
 
 
-def shown_of(row: Row[Any], kind: Kind, consent: Consent | None, now: datetime) -> Shown:
+def shown_of(row: Row[Any] | SimpleNamespace, kind: Kind, consent: Consent | None, now: datetime) -> Shown:
     """Work out the effective states of one row."""
     return shown(
         kind=kind,
@@ -157,7 +163,7 @@ def assessment_from(row: Row[Any], *, whole: bool) -> StoredAssessment:
     )
 
 
-def _joined_consent(row: Row[Any]) -> Consent | None:
+def _joined_consent(row: SimpleNamespace) -> Consent | None:
     if row.consent_camera_id is None:
         return None
     return _consent(
@@ -197,21 +203,29 @@ def _consent(terms: Mapping[str, Any], told: Mapping[str, Any]) -> Consent:
     )
 
 
-def _area(row: Row[Any]) -> Area | None:
+def _area(row: SimpleNamespace) -> Area | None:
     if row.area_code is None:
         return None
-    return Area(
+    told = (
         row.area_code,
         row.area_name,
         row.area_level,
         row.area_parent,
-        path_from(row.area_path),
+        row.area_path,
         row.area_valid_from,
         row.area_valid_to,
     )
+    return _one_area(told)
 
 
-def _position(row: Row[Any]) -> Position | None:
+@lru_cache(maxsize=4096)
+def _one_area(told: tuple[Any, ...]) -> Area:
+    """Return an area; the same ones come again with every camera."""
+    code, name, level, parent, path, valid_from, valid_to = told
+    return Area(code, name, level, parent, path_from(path), valid_from, valid_to)
+
+
+def _position(row: SimpleNamespace) -> Position | None:
     if row.latitude is None or row.longitude is None:
         return None
     return Position(row.latitude, row.longitude, row.accuracy_m, row.azimuth_deg)

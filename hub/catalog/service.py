@@ -65,9 +65,8 @@ class CatalogService(SharingChanges, Measurements):
         Raises:
             Invalid: a filter or the cursor does not fit.
         """
-        await self.refresh_due()
         limit, now = limit_of(query), self._clock.now()
-        async with self._store.read() as tx:
+        async with self._settled() as tx:
             keys = await tx.all(self._finder.page(query))
             total = int(await tx.scalar(self._finder.total(query)))
             ids = [row[-1] for row in keys[:limit]]
@@ -82,10 +81,9 @@ class CatalogService(SharingChanges, Measurements):
 
     async def counts(self, query: CameraQuery) -> Counts:
         """Return numbers by decision and by health over what `list` would show for this query."""
-        await self.refresh_due()
         decision: dict[str, int] = {}
         health: dict[str, int] = {}
-        async with self._store.read() as tx:
+        async with self._settled() as tx:
             for row in await tx.all(self._finder.counts(query)):
                 decision[row.decision] = decision.get(row.decision, 0) + row.n
                 health[row.health] = health.get(row.health, 0) + row.n
@@ -180,7 +178,7 @@ class CatalogService(SharingChanges, Measurements):
                     **values,
                 )
             )
-            await tx.execute(insert(_SEARCH).values(camera_id=camera_id, folded="", exact=""))
+            await tx.execute(insert(_SEARCH).values(camera_id=camera_id, sort_key="", folded="", exact=""))
             await write_search_text(tx, camera_id)
             await self._seal(tx, camera_id, credential or inside)
             facts = {"name": values["name"], "custodian": custodian.id, "kind": str(custodian.kind)}

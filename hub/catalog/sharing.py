@@ -1,9 +1,12 @@
 """What owners decide: consents in versions, the sharing ladder, pause and resume."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from hub.catalog import consent as consents
 from hub.catalog.checks import known_area, narrower
@@ -14,9 +17,10 @@ from hub.catalog.types import Camera, Consent, ConsentInput, ConsentState
 from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import Invalid, ServiceError
-from hub.store.store import Writing, new_id
+from hub.store.store import Reading, Writing, new_id
 
 _CAMERAS, _CONSENTS = tables.cameras, tables.consents
+BATCH = 500
 
 
 class SharingChanges(CatalogCore):
@@ -157,21 +161,34 @@ class SharingChanges(CatalogCore):
 
         Lists and counts call it; a hub also calls it every second, so that viewers learn in time. Returns how many.
         """
-        now = self._clock.now()
-        due = select(_CAMERAS.c.id).where(_CAMERAS.c.next_change_at <= now).limit(500)
+        due = self._due().limit(BATCH)
         async with self._store.read() as tx:
             if await tx.one(due.limit(1)) is None:
                 return 0
         count = 0
         while True:
-            async with self._store.write() as tx:
-                ids = [row.id for row in await tx.all(due)]
+            async with self._store.write() as writing:
+                ids = [row.id for row in await writing.all(due)]
                 for camera_id in ids:
-                    version = await self._settle(tx, camera_id)
-                    self._tell(tx, camera_id, "sharing", version)
+                    version = await self._settle(writing, camera_id)
+                    self._tell(writing, camera_id, "sharing", version)
             count += len(ids)
-            if len(ids) < 500:
+            if len(ids) < BATCH:
                 return count
+
+    @asynccontextmanager
+    async def _settled(self) -> AsyncIterator[Reading]:
+        """Read with all shown states up to now; where nothing is due this costs one look at an index."""
+        async with self._store.read() as tx:
+            if await tx.one(self._due().limit(1)) is None:
+                yield tx
+                return
+        await self.refresh_due()
+        async with self._store.read() as tx:
+            yield tx
+
+    def _due(self) -> Select[Any]:
+        return select(_CAMERAS.c.id).where(_CAMERAS.c.next_change_at <= self._clock.now())
 
     # inside
 

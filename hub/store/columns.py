@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.types import TypeDecorator
 from standards.observation import canonical_json
 
 MAX_UNPACKED = 32 * 1024 * 1024
+_EMPTY: Mapping[str, type[dict[str, Any]] | type[list[Any]]] = {"{}": dict, "[]": list}
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -47,7 +49,10 @@ class JsonText(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Read it back."""
-        return None if value is None else json.loads(value)
+        if value is None:
+            return None
+        empty = _EMPTY.get(value)  # most lists and objects of a camera are empty; parsing costs 20 times more
+        return empty() if empty is not None else json.loads(value)
 
 
 class PackedJson(TypeDecorator[Any]):

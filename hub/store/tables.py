@@ -114,6 +114,7 @@ camera_search = Table(
     "camera_search",
     metadata,
     Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("sort_key", Key, nullable=False),  # as in `cameras`, so that a plain search reads this table alone
     Column("folded", Text, nullable=False),  # without accents, lower case
     Column("exact", Text, nullable=False),  # with accents, lower case
 )

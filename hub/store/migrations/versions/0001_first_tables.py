@@ -305,6 +305,7 @@ def upgrade() -> None:
     op.create_table(
         "camera_search",
         sa.Column("camera_id", sa.String(length=36), nullable=False),
+        sa.Column("sort_key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("folded", sa.Text(), nullable=False),
         sa.Column("exact", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
