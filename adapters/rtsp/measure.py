@@ -123,7 +123,9 @@ class Measurement:
 
     def report(self, report: SenderReport, timestamp: int, now_s: float) -> None:
         """Take note of a sender report. A report with an NTP time of 0 counts, but tells no time."""
-        if self._within(now_s):
+        if (
+            self._window_to is None
+        ):  # those before the first picture too: cameras send one with PLAY, then seldom
             self._reports.append(
                 report.unix_s - (self._wall_minus_now + now_s) if report.ntp >> 32 else math.nan
             )
@@ -326,17 +328,28 @@ class Measurement:
         return deviations[min(len(deviations) - 1, math.ceil(0.95 * len(deviations)) - 1)] * 1000
 
     def _slope_ppm(self) -> float | None:
-        """Return by how much the camera's RTP clock runs fast, by least squares over the frames."""
+        """Return by how much the camera's RTP clock runs fast, by least squares over the quickest arrivals.
+
+        Delays only add: in each half second the frame that came quickest says most about the clock.
+        """
         first = self._frames[0]
-        arrivals = [arrived - first[1] for _, arrived, _ in self._frames]
-        media = [(timestamp - first[0]) / self._rate for timestamp, _, _ in self._frames]
-        count = len(arrivals)
-        mean_a, mean_m = sum(arrivals) / count, sum(media) / count
-        spread = sum((a - mean_a) ** 2 for a in arrivals)
+        quickest: dict[int, tuple[float, float]] = {}
+        for timestamp, arrived_s, _ in self._frames:
+            media_s = (timestamp - first[0]) / self._rate
+            delay_s = arrived_s - first[1] - media_s
+            part = int(media_s / 0.5)
+            if part not in quickest or delay_s < quickest[part][1]:
+                quickest[part] = (media_s, delay_s)
+        points = list(quickest.values())
+        if len(points) < SLOPE_MIN_S:
+            return None
+        mean_media = sum(media_s for media_s, _ in points) / len(points)
+        mean_delay = sum(delay_s for _, delay_s in points) / len(points)
+        spread = sum((media_s - mean_media) ** 2 for media_s, _ in points)
         if spread <= 0:
             return None
-        covariance = sum((a - mean_a) * (m - mean_m) for a, m in zip(arrivals, media, strict=True))
-        return (covariance / spread - 1) * 1e6
+        growth = sum((media_s - mean_media) * (delay_s - mean_delay) for media_s, delay_s in points) / spread
+        return -growth / (1 + growth) * 1e6 if growth > -1 else None
 
 
 WINDOW_FACTS = (
