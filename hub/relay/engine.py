@@ -15,7 +15,7 @@ from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
 from hub.relay.fanout import Fanout
 from hub.relay.ice import UdpPort
-from hub.relay.sdp import LocalTransport, Offer, negotiate, write_answer
+from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
 from hub.relay.source import OpenSource, Pull
 from hub.relay.transport import Certificate, PacketSender
 from hub.relay.viewer import Viewer
@@ -66,6 +66,8 @@ class RelayEngine:
         self._limits = limits or EngineLimits()
         self._cameras: dict[str, _Camera] = {}
         self._viewers: dict[str, Viewer] = {}
+        self._answering = 0  # offers that are being answered
+        self._releasing: dict[str, asyncio.Task[None]] = {}  # cameras that are being torn down
         self._sender = PacketSender()
         self._port: UdpPort | None = None
         self._certificate: Certificate | None = None
@@ -117,27 +119,18 @@ class RelayEngine:
                 409, "viewer_exists", "this viewer session has been answered already; open another"
             )
         offer = Offer.parse(offer_sdp)
-        if len(self._viewers) >= self._limits.max_viewers:
+        if len(self._viewers) + self._answering >= self._limits.max_viewers:
             raise RelayRefused(
                 503,
                 "relay_full",
                 f"the relay serves {self._limits.max_viewers} viewers already; try again later",
                 retry_after_s=30.0,
             )
-        camera = await self._camera(spec)
-        camera.waiting += 1
+        self._answering += 1
         try:
-            async with asyncio.timeout(self._limits.source_within_s):
-                source = await camera.pull.offered()
-        except TimeoutError:
-            raise RelayRefused(
-                503,
-                "no_frames",
-                f"the camera gave no picture within {self._limits.source_within_s:.0f} s",
-                retry_after_s=5.0,
-            ) from None
+            camera, source = await self._offered(spec)
         finally:
-            camera.waiting -= 1
+            self._answering -= 1
         agreed = negotiate(offer, source)
         viewer = Viewer(
             viewer_id,
@@ -226,14 +219,39 @@ class RelayEngine:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
+    async def _offered(self, spec: SourceSpec) -> tuple[_Camera, Offered]:
+        """Return the camera, pulled, and what it sends.
+
+        Raises:
+            RelayRefused: it cannot be had; says why.
+        """
+        camera = await self._camera(spec)
+        camera.waiting += 1
+        try:
+            async with asyncio.timeout(self._limits.source_within_s):
+                return camera, await camera.pull.offered()
+        except TimeoutError:
+            raise RelayRefused(
+                503,
+                "no_frames",
+                f"the camera gave no picture within {self._limits.source_within_s:.0f} s",
+                retry_after_s=5.0,
+            ) from None
+        finally:
+            camera.waiting -= 1
+
     async def _camera(self, spec: SourceSpec) -> _Camera:
+        while (leaving := self._releasing.get(spec.camera_id)) is not None:
+            await asyncio.wait(
+                {leaving}
+            )  # many cameras allow one client only: the old one says goodbye first
         camera = self._cameras.get(spec.camera_id)
         if camera is not None and (camera.spec != spec or camera.pull.ended is not None):
             # The owner changed the address or the credential, or the pull had ended: begin anew, and its viewers too.
             for viewer_id in list(camera.viewers):
                 self.stop(viewer_id, "source_changed")
             self._release(camera)
-            camera = None
+            return await self._camera(spec)
         if camera is not None:
             return camera
         if len(self._cameras) >= self._limits.max_cameras:
@@ -304,17 +322,21 @@ class RelayEngine:
         camera.closing = True
         if self._cameras.get(camera.spec.camera_id) is camera:
             del self._cameras[camera.spec.camera_id]
-        self._spawn(self._close_camera(camera), f"release {camera.spec.camera_id}")
+        camera_id = camera.spec.camera_id
+        task = self._spawn(self._close_camera(camera), f"release {camera_id}")
+        self._releasing[camera_id] = task
+        task.add_done_callback(lambda _task: self._releasing.pop(camera_id, None))
 
     @staticmethod
     async def _close_camera(camera: _Camera) -> None:
-        await camera.pull.aclose()
         await camera.fanout.aclose()
+        await camera.pull.aclose()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _keep_house(self) -> None:
         while True:

@@ -119,9 +119,16 @@ class Fanout:
                 packets = ring.run(index, stop)
                 run = runs[key] = (packets, self._sender.prepare(packets, viewer.tag))
             try:
-                viewer.send(*run)
+                whole = viewer.send(*run)
             except SendFailed:
                 self._on_ended(viewer, "send_failed")
+                continue
+            sock = viewer.peer.sock
+            if not whole and sock is not None:
+                # The kernel's buffer is full: the network is slower than all viewers together just now.
+                more = True
+                await self._sender.writable(sock)
+                turn_ends_s = loop.time() + _TURN_S
             if now > turn_ends_s:
                 await asyncio.sleep(0)
                 turn_ends_s = loop.time() + _TURN_S

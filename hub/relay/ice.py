@@ -24,6 +24,7 @@ _DATAGRAM_MAX = 2048
 _MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
 _SEND_BUFFER = 8 << 20
 _RECEIVE_BUFFER = 4 << 20
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
 _USERNAME = 0x0006
 _BINDING_REQUEST = 0x0001
 _COOKIE = struct.pack("!I", stun.COOKIE)
@@ -87,8 +88,8 @@ class UdpPort:
                 sock.setblocking(False)
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+                _room(sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, _SEND_BUFFER)
+                _room(sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
                 sock.bind((host, port))
             except OSError:
                 sock.close()
@@ -196,7 +197,9 @@ class UdpPort:
         key = (sock.fileno(), address)
         if self._by_address.get(key) is not peer:
             if len(peer.addresses) >= _MAX_ADDRESSES:
-                self._by_address.pop(peer.addresses.pop(0), None)
+                in_use = (-1 if peer.sock is None else peer.sock.fileno(), peer.address)
+                oldest = next(place for place, known in enumerate(peer.addresses) if known != in_use)
+                self._by_address.pop(peer.addresses.pop(oldest), None)
             peer.addresses.append(key)
             self._by_address[key] = peer
         nominated = "USE-CANDIDATE" in message.attributes
@@ -232,6 +235,14 @@ class UdpPort:
             sock.sendto(bytes(response), address)
         except OSError:
             return  # the browser repeats its check
+
+
+def _room(sock: socket.socket, option: int, forced: int, size: int) -> None:
+    """Ask for a buffer: beyond the system's limit where we may, else up to it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, size)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 def _username(data: bytes) -> tuple[str, str]:

@@ -52,6 +52,7 @@ _RUN_MAX = (
     16  # packets handed to the kernel in one call; beyond this the gain is flat and the burst only hurts
 )
 _BUFFER = 1 << 16
+_BLOCKED_S = 0.05
 _WAITING_DATAGRAMS = 32
 _preferred = {b"SRTP_AEAD_AES_128_GCM": 0, b"SRTP_AES128_CM_SHA1_80": 1}
 
@@ -214,7 +215,8 @@ class PacketSender:
         self._packet_at: dict[int, list[Any]] = {}  # stride -> pointers into the buffer
         self._segments = segments
         self._ancillary: dict[int, list[tuple[int, int, bytes]]] = {}
-        self.blocked = 0  # datagrams the kernel did not take: its buffer was full
+        self._waiting: dict[socket.socket, asyncio.Future[None]] = {}
+        self.blocked = 0  # times the kernel's buffer was full
         self.failed = 0  # datagrams refused for another reason (no route, address gone)
 
     def prepare(self, packets: Sequence[Packet], tag: int) -> list[Burst]:
@@ -259,16 +261,17 @@ class PacketSender:
         sequence: int,
         ssrc: int,
         offset: int,
-    ) -> int:
+    ) -> tuple[int, int]:
         """Send bursts with the numbers from `sequence` on and `offset` added to their timestamps.
 
-        Returns the bytes sent, without UDP and IP headers.
+        Returns (packets, bytes) sent, without UDP and IP headers. Fewer packets than there are: the kernel's buffer is
+        full; go on from there once `writable`.
 
         Raises:
             SendFailed: libsrtp refused; the viewer has to end.
         """
         view, lengths, pack, protect = self._view, self._length_at, _PACK, lib.srtp_protect
-        total = 0
+        total = sent = 0
         for burst in bursts:
             template = burst.template
             size = len(template)
@@ -295,9 +298,29 @@ class PacketSender:
                 place += 1
             if self._lengths[place - 1] != burst.protected_last:
                 raise SendFailed(f"libsrtp made {self._lengths[place - 1]} bytes, not {burst.protected_last}")
-            self._send(sock, address, size, stride)
+            if not self._send(sock, address, size, stride):
+                break
             total += size
-        return total
+            sent += place
+        return sent, total
+
+    async def writable(self, sock: socket.socket) -> None:
+        """Wait until the kernel takes datagrams again, at most 50 ms. Any number of cameras may wait for one socket."""
+        waiting = self._waiting.get(sock)
+        if waiting is None:
+            loop = asyncio.get_running_loop()
+            waiting = self._waiting[sock] = loop.create_future()
+            loop.add_writer(sock, self._woken, sock, loop)
+            loop.call_later(_BLOCKED_S, self._woken, sock, loop)
+        await asyncio.shield(waiting)
+
+    def _woken(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        waiting = self._waiting.pop(sock, None)
+        if waiting is not None:
+            if sock.fileno() >= 0:
+                loop.remove_writer(sock)
+            if not waiting.done():
+                waiting.set_result(None)
 
     def _pointers(self, stride: int) -> list[Any]:
         if len(self._packet_at) > 4096:
@@ -306,36 +329,36 @@ class PacketSender:
         self._packet_at[stride] = found
         return found
 
-    def _send(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
+    def _send(self, sock: socket.socket, address: Address, size: int, stride: int) -> bool:
+        """Send what stands in the buffer; return False where the kernel's buffer is full."""
         try:
             if size == stride:
                 sock.sendto(self._view[:size], address)
-                return
+                return True
             ancillary = self._ancillary.get(stride)
             if ancillary is None:
-                if len(self._ancillary) > 256:
-                    self._ancillary.clear()
-                ancillary = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))]
-                self._ancillary[stride] = ancillary
+                ancillary = self._ancillary[stride] = [
+                    (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))
+                ]
             sock.sendmsg((self._view[:size],), ancillary, 0, address)
         except (BlockingIOError, InterruptedError):
-            self.blocked += -(-size // stride)
+            self.blocked += 1
+            return False
         except OSError as error:
             if size > stride and error.errno in _NOT_IN_RUNS:
                 if error.errno in _NEVER_IN_RUNS:
                     self._segments = False
                 self._one_by_one(sock, address, size, stride)
-                return
-            self.failed += -(-size // stride)
+            else:
+                self.failed += -(-size // stride)
+        return True
 
     def _one_by_one(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
         for position in range(0, size, stride):
             try:
                 sock.sendto(self._view[position : min(size, position + stride)], address)
-            except (BlockingIOError, InterruptedError):
-                self.blocked += 1
             except OSError:
-                self.failed += 1
+                self.failed += 1  # asked for again by the viewer, or its path is gone
 
 
 _INTS = [struct.Struct(f"={count}i") for count in range(_RUN_MAX + 1)]

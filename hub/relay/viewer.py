@@ -158,20 +158,22 @@ class Viewer:
         """Return the size of this viewer's authentication tag, bytes."""
         return self._dtls.tag
 
-    def send(self, packets: list[Packet], bursts: list[Burst]) -> None:
+    def send(self, packets: list[Packet], bursts: list[Burst]) -> bool:
         """Send the next packets of the ring, which are these; `bursts` are the same, laid out for this viewer's tag.
+
+        Returns False where the kernel's buffer was full and some are left.
 
         Raises:
             SendFailed: the keys do not serve any more.
         """
         sock = self.peer.sock
         if sock is None or not self.connected or self.next_index is None:
-            return
+            return True
         line = self._lines[-1]
         if packets[0].picture <= line.until:
             packets = [packet._replace(timestamp=line.timestamp(packet)) for packet in packets]
             bursts = self._sender.prepare(packets, self._dtls.tag)
-        size = self._sender.send(
+        count, size = self._sender.send(
             sock,
             self.peer.address,
             self._dtls.srtp,
@@ -181,12 +183,13 @@ class Viewer:
             ssrc=self.ssrc,
             offset=self._offset,
         )
-        count = len(packets)
-        self._sent_tick = packets[-1].timestamp
+        if count:
+            self._sent_tick = packets[count - 1].timestamp
         self._sequence += count
         self.next_index += count
         self.packets += count
         self.octets += size
+        return count == len(packets)
 
     def report(self, unix_s: float, tick: int) -> None:
         """Send a sender report: `tick` of the camera's line is now."""

@@ -411,3 +411,27 @@ def test_trickled_candidates_are_taken_and_an_ice_restart_is_refused_by_name(cam
             assert refused.value.status == 409
 
     run(main())
+
+
+def test_a_viewer_that_fell_behind_skips_to_the_newest_key_frame(camera: SyntheticCamera) -> None:
+    """When the process could not send for seconds, a viewer is not shown the past: numbers go on, old pictures do not."""
+
+    async def main() -> None:
+        async with engine_with(SyntheticCamera(width=640, height=360, bitrate_kbps=3000)) as relay:
+            viewer_id, viewer = await playing(relay)
+            serving = relay.engine._viewers[viewer_id]
+            index = serving.next_index
+            await asyncio.sleep(5.0)
+            ring = serving.ring
+            # as if nothing had been sent for five seconds
+            serving.next_index = max(index, ring.base)
+            stamp = viewer.stamps[-1]
+            await asyncio.sleep(0.5)
+            assert serving.skipped > 0
+            assert ring.head - serving.next_index < 30
+            await asyncio.sleep(0.5)
+            assert viewer.stamps[-1] - stamp < 2 * 90_000
+            assert viewer.stamps == sorted(set(viewer.stamps))
+            await viewer.close()
+
+    run(main())

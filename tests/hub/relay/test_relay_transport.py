@@ -88,7 +88,7 @@ def test_runs_arrive_as_single_datagrams_that_decrypt_to_what_was_meant(
             offset=0xFFFFFFF0,
         )
         got = [receiving.recv(2048) for _ in packets]
-    assert sent == sum(map(len, got))
+    assert sent == (len(packets), sum(map(len, got)))
     assert (sender.blocked, sender.failed) == (0, 0)
     for number, (packet, data) in enumerate(zip(packets, got, strict=True)):
         plain = back.unprotect(data)
@@ -98,6 +98,64 @@ def test_runs_arrive_as_single_datagrams_that_decrypt_to_what_was_meant(
         assert int.from_bytes(plain[2:4], "big") == (65530 + number) & 0xFFFF
         assert int.from_bytes(plain[4:8], "big") == (packet.timestamp + 0xFFFFFFF0) & 0xFFFFFFFF
         assert int.from_bytes(plain[8:12], "big") == 99
+
+
+def test_a_full_buffer_of_the_kernel_loses_nothing_and_is_waited_for() -> None:
+    """What was not taken is reported and goes out again with the same numbers once there is room."""
+    secret = bytes(range(28))
+    profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    policy = Policy(key=secret, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
+    policy.allow_repeat_tx, policy.window_size = True, 1024  # as aiortc sets them
+    out = Session(policy)
+    packets = [Packet(bytes(1184), 0, 0, 0) for _ in range(100)]
+
+    async def main() -> None:
+        sender = PacketSender(segments=False)
+        # a local datagram socket is full after a few datagrams and says so, as a slow network card does
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        got: list[bytes] = []
+        connected = _Connected(ours)
+        done = 0
+        while done < len(packets):
+            count, _size = sender.send(
+                connected,  # type: ignore[arg-type]
+                ("", 0),
+                out._srtp[0],
+                sender.prepare(packets[done:], 16),
+                payload_type=96,
+                sequence=65500 + done,
+                ssrc=1,
+                offset=0,
+            )
+            done += count
+            waiting = asyncio.create_task(sender.writable(ours))
+            await asyncio.sleep(0)
+            while True:
+                try:
+                    got.append(theirs.recv(2048))
+                except BlockingIOError:
+                    break
+            await waiting
+        assert sender.blocked > 0
+        back = Session(Policy(key=secret, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile))
+        numbers = [int.from_bytes(back.unprotect(data)[2:4], "big") for data in got]
+        assert numbers == [(65500 + n) & 0xFFFF for n in range(100)]
+        ours.close()
+        theirs.close()
+
+    run(main())
+
+
+class _Connected:
+    """Sends to the other end whatever address is named."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def sendto(self, data: bytes, _address: object) -> None:
+        self._sock.send(data)
 
 
 class _Ear:
