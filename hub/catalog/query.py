@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, null, or_, select, tuple_
 
 from hub.catalog.folding import exact, terms
 from hub.catalog.types import (
@@ -73,14 +73,17 @@ class Finder:
         return (rank, SEARCH.c.sort_key, SEARCH.c.camera_id)
 
     def page(self, query: CameraQuery) -> Select[Any]:
-        """Return the statement for the ids of one page and one more, in order, with their sort values."""
+        """Return the statement for the ids of one page and one more, in order: the total where
+        `total_comes_along`, else NULL, then the sort values, the id last.
+        """
         order = self.order(query)
         conditions = self.conditions(query)
         if query.cursor:
             after = read_cursor(query.cursor, len(order))
             conditions.append(tuple_(*order) > tuple_(*(literal(value) for value in after)))
+        total = func.count().over() if total_comes_along(query) else null()
         return (
-            select(*(column.label(f"k{index}") for index, column in enumerate(order)))
+            select(total.label("total"), *(column.label(f"k{index}") for index, column in enumerate(order)))
             .select_from(_source(query))
             .where(*conditions)
             .order_by(*order)
@@ -102,6 +105,11 @@ class Finder:
 
     def _words(self, text: str) -> list[ColumnElement[bool]]:
         return [self._inside(SEARCH.c.folded, word) > 0 for word in terms(text)]
+
+
+def total_comes_along(query: CameraQuery) -> bool:
+    """Tell whether the first page of a text search counts as it goes: words are looked for once, not twice."""
+    return bool(query.text) and not query.cursor
 
 
 def limit_of(query: CameraQuery) -> int:

@@ -26,7 +26,7 @@ from hub.catalog.checks import (
 from hub.catalog.core import CAMERA_CHANGED
 from hub.catalog.folding import sort_key
 from hub.catalog.measuring import Measurements
-from hub.catalog.query import limit_of, write_cursor
+from hub.catalog.query import limit_of, total_comes_along, write_cursor
 from hub.catalog.rows import camera_from, camera_select
 from hub.catalog.sharing import SharingChanges, end_active_consent
 from hub.catalog.types import (
@@ -68,14 +68,17 @@ class CatalogService(SharingChanges, Measurements):
         limit, now = limit_of(query), self._clock.now()
         async with self._settled() as tx:
             keys = await tx.all(self._finder.page(query))
-            total = int(await tx.scalar(self._finder.total(query)))
+            if total_comes_along(query):
+                total = int(keys[0].total) if keys else 0
+            else:
+                total = int(await tx.scalar(self._finder.total(query)))
             ids = [row[-1] for row in keys[:limit]]
             rows = await tx.all(camera_select().where(_CAMERAS.c.id.in_(ids))) if ids else ()
         by_id = {row.id: camera_from(row, now) for row in rows}
         more = len(keys) > limit
         return CameraPage(
             items=tuple(by_id[camera_id] for camera_id in ids if camera_id in by_id),
-            next=write_cursor(tuple(keys[limit - 1])) if more else None,
+            next=write_cursor(tuple(keys[limit - 1])[1:]) if more else None,
             total=total,
         )
 
