@@ -28,6 +28,7 @@ from hub.access.accounts import Accounts, User
 from hub.access.audit import AuditLog
 from hub.access.principal import Principal
 from hub.api.application import build
+from hub.api.chain import ChainWatch
 from hub.api.envelope import Envelope
 from hub.api.errors import Errors
 from hub.api.idempotency import IdempotencyBook
@@ -242,6 +243,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         devices=book,
         accounts=accounts,
         audit=audit,
+        chain=ChainWatch(audit, clock),
         areas=areas,
         catalog=catalog,
         incidents=incidents,

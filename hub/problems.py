@@ -43,6 +43,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "name_taken": 409,
         "last_admin": 409,
         "already_enrolled": 409,
+        "no_stream": 409,
         "consent_not_needed": 409,
         "consent_ended": 409,
         "consent_text_changed": 409,

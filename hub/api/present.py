@@ -8,6 +8,7 @@ from hub.access.principal import Principal
 from hub.access.rights import may_change_entry, may_pause
 from hub.catalog.consent import consent_json
 from hub.catalog.types import Area, Camera, Consent, Custodian, Health, Kind, StoredAssessment
+from hub.live.sessions import codec_words
 from hub.texts import Both, Texts
 from standards.facts import FACTS
 from standards.observation import rfc3339
@@ -132,7 +133,9 @@ class Presenter:
         }
 
     def _refusal(self, code: str, camera: Camera) -> Both:
-        return self._texts.both(f"problem.{code}.detail", {"camera_sends": camera.playback.codec or "?"})
+        return self._texts.both(
+            f"problem.{code}.detail", {"camera_sends": codec_words(camera.playback.codec)}
+        )
 
     def detail(
         self,

@@ -115,7 +115,7 @@ class AuditController(Controller):
     ) -> dict[str, Any]:
         """Return records, newest first, and whether the chain is whole."""
         page = await services.audit.page(cursor=cursor, limit=limit, kind=kind, camera=camera)
-        state = await services.audit.verify()
+        state = await services.chain.state()
         return {
             "items": [audit_json(record, services.texts) for record in page.items],
             "next": page.next,

@@ -10,6 +10,7 @@ from adapters.clock import Clock
 from adapters.wire.gate import DeviceBook
 from hub.access.accounts import Accounts
 from hub.access.audit import AuditLog
+from hub.api.chain import ChainWatch
 from hub.api.errors import Errors
 from hub.api.present import Presenter
 from hub.api.sse import EventStreams
@@ -44,6 +45,7 @@ class ServiceSet:
     devices: DeviceBook
     accounts: Accounts
     audit: AuditLog
+    chain: ChainWatch
     areas: AreaTable
     catalog: CatalogService
     incidents: Incidents

@@ -113,6 +113,7 @@ class ViewerSessions:
         self._texts = texts
         self._running: dict[str, ViewerSession] = {}
         self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
+        self._pulls: dict[str, SourceState] = {}  # cameras that the relay pulls now
         self._urgent: set[str] = set()  # cameras to look at again now; "*" = all
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,16 +195,14 @@ class ViewerSessions:
             # the browser left while the camera was being opened, or the relay broke: no view without its end
             await asyncio.shield(self._spawn(self._finish(session, "connection_lost")))
             raise
-        if session.ended:
-            raise Problem(
-                session.code if session.code in STATUS else "conflict", _words(self._texts, session.code)
-            )
+        self._check_running(session)
         self._relay.renew([view_id])
         await self._review([session])  # the owner may have paused while the camera was being opened
-        if session.ended:
-            raise Problem(
-                session.code if session.code in STATUS else "conflict", _words(self._texts, session.code)
-            )
+        self._check_running(session)
+        pull = self._pulls.get(camera_id)
+        if pull is not None and session.state == "opening":
+            # others watch this camera already: no event will tell that it is live
+            self._set_state(session, STATE_OF[pull.state], self._clock.now(), pull.code)
         return session, answer
 
     async def admit(self, camera_id: str, ask: Ask) -> tuple[Camera, Allowed]:
@@ -313,11 +312,21 @@ class ViewerSessions:
                     self._spawn(self._finish(session, code, tell_relay=False))
             case SourceState():
                 state = STATE_OF[event.state]
+                if event.state == "offline":
+                    self._pulls.pop(event.camera_id, None)
+                else:
+                    self._pulls[event.camera_id] = event
                 for session in self._running.values():
                     if session.camera_id == event.camera_id:
                         self._set_state(session, state, event.since, event.code)
 
     # --- inside
+
+    def _check_running(self, session: ViewerSession) -> None:
+        """Refuse a view that ended while it was being opened, for the reason that ended it."""
+        if session.ended:
+            code = session.code if session.code in STATUS else "conflict"
+            raise Problem(code, _words(self._texts, session.code))
 
     async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
         camera = await self._catalog.get(camera_id)
@@ -467,7 +476,7 @@ class ViewerSessions:
         headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
         match error.status:
             case 406:
-                return Problem("codec_not_playable", {"camera_sends": camera.playback.codec or "?"})
+                return Problem("codec_not_playable", {"camera_sends": codec_words(camera.playback.codec)})
             case 422 | 400:
                 return Problem("bad_sdp", {"what": error.detail})
             case _ if error.code in {"relay_restarted", "relay_stopped", "relay_down"}:
@@ -487,9 +496,16 @@ def refusal(answer: Refused, camera: Camera) -> Problem:
         for name, value in answer.params.items()
     }
     if answer.code == "codec_not_playable":
-        params.setdefault("camera_sends", camera.playback.codec or "?")
+        params.setdefault("camera_sends", codec_words(camera.playback.codec))
         return Problem("codec_not_playable", params)
     return Problem(answer.code if answer.code in STATUS else "no_role", params)
+
+
+def codec_words(codec: str | None) -> str:
+    """Return a codec as people write it: H.264, H.265, MJPEG."""
+    if codec is None:
+        return "?"
+    return {"H264": "H.264", "H265": "H.265", "JPEG": "MJPEG"}.get(codec, codec)
 
 
 def _words(texts: Texts, code: str) -> dict[str, Any]:

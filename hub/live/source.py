@@ -34,7 +34,7 @@ class Sources:
         """Return what the relay pulls.
 
         Raises:
-            Problem: ``decision_pending``: no probe has found a stream yet.
+            Problem: ``no_stream``: no probe has found a stream yet.
         """
         main = await self._main(camera)
         enrolled, _ = parse_target(camera.address)
@@ -73,7 +73,7 @@ class Sources:
                 return found
         if enrolled.scheme.startswith("rtsp"):
             return enrolled
-        raise Problem("decision_pending")
+        raise Problem("no_stream")
 
     async def _report(self, camera: Camera) -> Mapping[str, Any]:
         if camera.assessment_id is None:
