@@ -181,9 +181,10 @@ class OnvifSession:
         elif not challenged.challenges and challenged.schemes:
             login.scheme = "wsse"
         else:
-            offered = ", ".join(challenged.schemes) or "no scheme"
+            offered = ", ".join(challenged.schemes)
+            what = f"offers {offered}, by which a password would travel readable; it was not sent"
             raise AuthenticationFailed(
-                f"{operation}: {peer} offers {offered}, by which a password would travel readable; it was not sent",
+                f"{operation}: {peer} {what if offered else f'refuses with HTTP {challenged.status} and names no login'}",
                 scheme=offered,
                 credential_sent=False,
                 peer=peer,

@@ -62,6 +62,8 @@ _IDENTITY: tuple[tuple[re.Pattern[str], str], ...] = (
         DOTS,
     ),
 )
+# Control characters, and those that hide or turn text around in a report
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _SECRET_KEY = re.compile(
     r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|credential|nonce|private_key|api_key)($|_)"
 )
@@ -95,9 +97,8 @@ class Redactor:
 
         Redaction comes before the cut, so that a secret at the edge is seen whole.
         """
-        raw = body[: limit * 8].decode("utf-8", "replace")
-        printable = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in raw)
-        kept = self.text(printable)[:limit]
+        raw = body[: limit * 4].decode("utf-8", "replace")
+        kept = self.text(_CONTROL.sub("\ufffd", raw))[:limit]
         return kept, hashlib.sha256(kept.encode()).hexdigest()
 
     def value(self, key: str, value: Any) -> Any:

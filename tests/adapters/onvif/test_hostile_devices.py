@@ -176,7 +176,7 @@ class TestMalicious:
                 await writer.drain()
                 await asyncio.sleep(0.05)
 
-        seen = probe_raw(handler, limit_s=1.5)
+        seen = probe_raw(handler, limit_s=1.0)
 
         assert seen.result.failure is not None
         assert seen.took_s < 3.0
