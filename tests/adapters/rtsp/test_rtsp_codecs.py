@@ -99,13 +99,16 @@ def test_h265_sps(width: int, height: int, pixels: str, chroma: str, depth: int)
 
 
 @pytest.mark.parametrize(("b_frames", "kinds"), [(0, {"I", "P"}), (2, {"I", "P", "B"})])
-def test_h265_slice_types_need_their_parameter_sets(b_frames: int, kinds: set[str]) -> None:
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (256, 256)])  # 64 coding blocks: a power of two
+def test_h265_slice_types_need_their_parameter_sets(
+    width: int, height: int, b_frames: int, kinds: set[str]
+) -> None:
     """Every slice of every picture is read through its PPS and SPS, second slices with an address too."""
     sps: dict[int, h265.Sps] = {}
     pps: dict[int, h265.Pps] = {}
     found: set[str] = set()
     slices = 0
-    for unit in encoded265(320, 240, b_frames):
+    for unit in encoded265(width, height, b_frames):
         for nal in unit:
             kind = h265.nal_type(nal)
             if kind == h265.SPS:
