@@ -143,7 +143,7 @@ class _Message(_Text):
 
 class _Reference(_Strict):
     doc: str
-    clause: str
+    clause: _Shown
     certainty: Literal["text", "secondary", "unconfirmed", "own"]
     valid_from: str = ""
     valid_to: str = ""
@@ -178,8 +178,8 @@ class _Rule(_Strict):
 
 
 class _Document(_Strict):
-    title: str
-    edition: str
+    title: _Shown
+    edition: _Shown
     valid_from: str = ""
     valid_to: str = ""
 
@@ -220,7 +220,7 @@ class Packs:
         """
         parsed = {name: _read(name, text, _RuleFile) for name, text in sorted(rule_files.items())}
         documents = {
-            key: Document(key, one.title, one.edition, one.valid_from, one.valid_to)
+            key: Document(key, one.title.text(), one.edition.text(), one.valid_from, one.valid_to)
             for file in parsed.values()
             for key, one in file.document.items()
         }
@@ -358,7 +358,7 @@ def _reference(told: _Reference, documents: Mapping[str, Document]) -> Reference
         raise ValueError(f"reference to the unknown document {told.doc!r}")
     return Reference(
         document,
-        told.clause,
+        told.clause.text(),
         told.certainty,
         told.valid_from or document.valid_from,
         told.valid_to or document.valid_to,

@@ -49,8 +49,8 @@ class Document:
     """A document that rules cite. Dates are ISO 8601, "" where open or not known."""
 
     key: str
-    title: str
-    edition: str
+    title: Text
+    edition: Text
     valid_from: str = ""
     valid_to: str = ""
 
@@ -60,7 +60,7 @@ class Reference:
     """One clause. `certainty`: text (read), secondary, unconfirmed (never printed as a citation), own (our number)."""
 
     document: Document
-    clause: str
+    clause: Text
     certainty: str
     valid_from: str = ""
     valid_to: str = ""
@@ -69,12 +69,15 @@ class Reference:
         """Tell whether the clause is in force on a day (ISO 8601)."""
         return (not self.valid_from or self.valid_from <= day) and (not self.valid_to or day < self.valid_to)
 
-    def as_json(self) -> dict[str, str]:
-        """Return plain JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON: names in English for scripts, in both languages for people."""
         return {
-            "doc": self.document.title,
-            "clause": self.clause,
-            "edition": self.document.edition,
+            "doc": self.document.title.en,
+            "clause": self.clause.en,
+            "edition": self.document.edition.en,
+            "doc_text": self.document.title.as_json(),
+            "clause_text": self.clause.as_json(),
+            "edition_text": self.document.edition.as_json(),
             "certainty": self.certainty,
             "valid_from": self.valid_from,
             "valid_to": self.valid_to,

@@ -122,7 +122,9 @@ def _lines(rule: Rule, lang: str) -> list[str]:
 
 def _clause(reference: Reference, lang: str) -> str:
     document = reference.document
-    where = f"{document.title} ({document.edition}), {reference.clause}"
+    names = (document.title, document.edition, reference.clause)
+    title, edition, clause = (name.in_language(lang) for name in names)
+    where = f"{title} ({edition}), {clause}"
     note = _CERTAINTY[lang].get(reference.certainty)
     return f"{where} [{note}]" if note else where
 

@@ -151,9 +151,9 @@ class View:
             if one["certainty"] == "unconfirmed":
                 continue
             if one["certainty"] == "own":
-                cited.append(f"{self.word('label.own_number')}: {one['clause']}")
+                cited.append(f"{self.word('label.own_number')}: {self.both(one['clause_text'])}")
                 continue
-            text = f"{one['doc']} ({one['edition']}), {one['clause']}"
+            text = f"{self.both(one['doc_text'])} ({self.both(one['edition_text'])}), {self.both(one['clause_text'])}"
             notes = [self.word("label.secondary")] if one["certainty"] == "secondary" else []
             if one["valid_to"] and one["valid_to"] <= as_of:
                 notes.append(self.word("label.ended", day=day(one["valid_to"])))
@@ -164,11 +164,14 @@ class View:
     def evidence(self) -> list[dict[str, str]]:
         """Return each fact that was looked at, once: value or reason, operation, peer, time in UTC, excerpt."""
         rows: dict[str, dict[str, str]] = {}
+        quoted: set[str] = set()  # an excerpt that several facts share is printed once
         for finding in self.report["findings"]:
             for fact in finding["facts"]:
                 if fact["name"] in rows:
                     continue
-                seen = "value" in fact
+                seen, digest = "value" in fact, str(fact.get("excerpt_sha256", ""))
+                excerpt = "" if digest in quoted else clean(fact.get("excerpt", ""))[:400]
+                quoted.add(digest)
                 rows[fact["name"]] = {
                     "name": fact["name"],
                     "seen": "yes" if seen else "",
@@ -179,8 +182,8 @@ class View:
                     "operation": clean(fact.get("operation", "")),
                     "peer": clean(fact.get("peer", "")),
                     "at": fact.get("collected_at", ""),
-                    "excerpt": clean(fact.get("excerpt", ""))[:400],
-                    "sha256": fact.get("excerpt_sha256", ""),
+                    "excerpt": excerpt,
+                    "sha256": digest,
                 }
         return [rows[name] for name in sorted(rows)]
 

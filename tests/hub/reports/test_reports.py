@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from standards.observation import Method as How
 from standards.observation import NotObserved, Observation, Observations, Observed, Provenance, freeze
 from standards.pack import packaged
 from standards.reason import Reason
+from standards.rule import GROUPS
+from standards.verdict import Decision, Severity, Verdict
 from standards.waiver import Waiver
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -243,3 +246,25 @@ def test_unconfirmed_clauses_are_not_cited() -> None:
 
     assert "values not confirmed" not in html
     assert "ONVIF Streaming Specification" in html
+
+
+def test_every_word_of_a_report_exists_in_both_languages() -> None:
+    """The two files have the same keys and placeholders, and a word for each decision, verdict, severity and reason."""
+
+    def flat(node: dict[str, Any], prefix: str = "") -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in node.items():
+            found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        return found
+
+    vi, en = (
+        flat(json.loads((resources.files("hub") / "locale" / language / "report.json").read_text("utf-8")))
+        for language in ("vi", "en")
+    )
+
+    assert vi.keys() == en.keys()
+    for key, text in vi.items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", en[key])), key
+    assert {f"unseen.{reason}" for reason in Reason} <= vi.keys()
+    assert {f"decision.{one}" for one in Decision} | {f"verdict.{one}" for one in Verdict} <= vi.keys()
+    assert {f"severity.{one}" for one in Severity} | {f"group.{one}" for one in GROUPS} <= vi.keys()
