@@ -10,7 +10,7 @@ import itertools
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -408,8 +408,3 @@ class RelayService:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def hosts_for(host: str) -> Sequence[str]:
-    """Return the UDP addresses to bind for a configured host: both families where every address is meant."""
-    return ("0.0.0.0", "::") if host in {"", "0.0.0.0", "::"} else (host,)  # noqa: S104  as configured
