@@ -6,6 +6,24 @@ export const PEOPLE: Person[] = ['owner', 'installer', 'hub'];
 const WEIGHT: Record<Severity, number> = { B: 0, J: 1, m: 2, i: 3 };
 const SETTLED: Verdict[] = ['PASS', 'NOT_APPLICABLE'];
 
+export interface Task {
+  text: Text;
+  findings: Finding[];
+}
+
+/** One thing to do for each different remedy: the same advice is not given three times. */
+export function tasks(findings: Finding[], person: Person): Task[] {
+  const byText = new Map<string, Task>();
+  for (const finding of findings) {
+    const text = said(finding.remedy?.[person]);
+    if (!text) continue;
+    const known = byText.get(text.vi);
+    if (known) known.findings.push(finding);
+    else byText.set(text.vi, { text, findings: [finding] });
+  }
+  return [...byText.values()];
+}
+
 export const isWaived = (finding: Finding): boolean =>
   finding.overlays.some((overlay) => overlay === 'waived' || (typeof overlay === 'object' && overlay !== null && (overlay as { kind?: string }).kind === 'waived'));
 
@@ -69,5 +87,6 @@ export function firstFixes(assessment: Assessment, limit: number): Finding[] {
   return assessment.findings
     .filter((finding) => !SETTLED.includes(finding.verdict) && !isWaived(finding) && (finding.severity === 'B' || finding.severity === 'J'))
     .sort((a, b) => VERDICT_ORDER.indexOf(a.verdict) - VERDICT_ORDER.indexOf(b.verdict) || bySeverity(a, b))
+    .filter((finding, index, all) => all.findIndex((other) => other.text.vi === finding.text.vi) === index)
     .slice(0, limit);
 }

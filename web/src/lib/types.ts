@@ -216,7 +216,7 @@ export interface View {
   ended_at: string | null;
   seconds: number | null;
   kind: 'live' | 'snapshot' | 'test';
-  by: { office: string | null; role: string; number: string | null; name?: string | null };
+  by: { office: string | null; role: string; number: string | number | null; name?: string | null };
   purpose: string;
   incident: string | null;
   ended_cause: string | null;

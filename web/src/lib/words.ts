@@ -59,7 +59,7 @@ export function pauseText(sharing: Sharing): string {
 }
 
 export function viewText(view: View): string {
-  const who = [view.by.office ?? tk('role', view.by.role), view.by.number ? t('view.number', { number: view.by.number.replaceAll('-', '\u2060-\u2060') }) : '']
+  const who = [view.by.office ?? tk('role', view.by.role), view.by.number ? t('view.number', { number: String(view.by.number).replaceAll('-', '\u2060-\u2060') }) : '']
     .filter(Boolean)
     .join(', ');
   return view.by.name ? `${who} (${view.by.name})` : who;
@@ -140,11 +140,20 @@ function shortNumber(value: number): string {
   return (rounded < 0 ? '\u2212' : '') + grouped + (fraction ? (vi ? ',' : '.') + fraction : '');
 }
 
-/** The name of a fact in words; facts of a stream name which one. An unknown fact keeps the server's words. */
+/** The name of a fact in words; facts of a stream stand under its heading. An unknown fact keeps the server's words. */
 export function factText(name: string, meaning: string): string {
   const stream = /^stream\.(main|sub)\.(.+)$/.exec(name);
   const key = stream ? `stream.${stream[2]}` : name;
   const words = tk('fact', key);
-  if (words === key) return meaning;
-  return stream ? tk('fact_of', stream[1] ?? 'main', { fact: words }) : words;
+  return words === key ? meaning : words;
+}
+
+const WORDS_OF_VALUES = new Set(['refused', 'answered', 'none', 'active', 'missing', 'withdrawn', 'expired', 'not_needed', 'authority', 'household', 'shop', 'school', 'copy', 'transcode', 'no', 'sdp', 'in_band', 'both', 'same', 'rewritten']);
+const UNITS: Record<string, string> = { '1/s': 'fps', d: 'days', frames: 'frames', s: 's', min: 'min' };
+
+/** The value of a fact: closed words and units in the language of the page, everything else as the camera said it. */
+export function factValue(value: unknown, unit: string | null): string {
+  if (Array.isArray(value) && value.length === 0) return tk('word', 'none');
+  if (typeof value === 'string' && WORDS_OF_VALUES.has(value)) return tk('word', value);
+  return valueText(value, unit && UNITS[unit] ? tk('unit', UNITS[unit]) : unit);
 }
