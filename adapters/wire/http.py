@@ -310,7 +310,10 @@ class HttpClient:
             self._on_request()
             try:
                 request = client.build_request(
-                    ask.method, ask.url, headers=list(ask.headers), content=ask.body
+                    ask.method,
+                    ask.url,
+                    headers=[(name.encode(), value.encode()) for name, value in ask.headers],
+                    content=ask.body,
                 )
                 response = await client.send(request, stream=True)
             except Exception as error:

@@ -83,7 +83,7 @@ def test_public_addresses_can_be_closed() -> None:
 )
 def test_rules_that_cannot_be_read(rule: str) -> None:
     """A rule that cannot be read is an error, not an open door."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         AllowRule.parse(rule)
 
 

@@ -436,6 +436,20 @@ class TestTls:
             asyncio.run(run())
 
 
+def test_headers_may_hold_any_text() -> None:
+    """A header value outside ASCII, such as a user name, goes out as UTF-8."""
+    seen: list[dict[str, str]] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append((await read_request(reader))[1])
+        writer.write(reply(b"ok"))
+        await writer.drain()
+
+    ask(handler, headers=[("Authorization", 'Digest username="quản trị"')])
+
+    assert seen[0]["authorization"].encode("latin-1").decode() == 'Digest username="quản trị"'
+
+
 def test_the_uri_for_digest_is_the_one_on_the_wire() -> None:
     """`request_uri` gives the request line's path and query, whatever the URL libraries normalise."""
     lines: list[str] = []
