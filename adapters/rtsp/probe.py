@@ -64,6 +64,9 @@ class RtspProbe:
         self._policies = replace(policies, jump=JumpPolicy.FOLLOW)
         secrets = (request.credential.password,) if request.credential is not None else ()
         self._book = FactBook(request.target.authority, context.clock, Redactor(secrets))
+        # The last seconds belong to TEARDOWN: no phase may use them up.
+        allowed = request.deadline.remaining_s()
+        self._deadline = request.deadline.sooner(max(allowed / 2, allowed - TEARDOWN_RESERVE_S))
         self._step = "address"
         self._login: DigestAuth | None = None
         self._quirks: set[str] = set()
@@ -121,7 +124,7 @@ class RtspProbe:
 
     async def _reach(self, client: RtspClient) -> None:
         """Ask OPTIONS three times on one connection (CON-01)."""
-        deadline = self._request.deadline
+        deadline = self._deadline
         slowest_s, answers = 0.0, 0
         failure: AdapterError | None = None
         last: Exchange | None = None
@@ -150,7 +153,7 @@ class RtspProbe:
             await client.connect(deadline)
 
     async def _describe(self, client: RtspClient) -> SessionDescription:
-        description = await client.describe(self._request.deadline)
+        description = await client.describe(self._deadline)
         if client.session.login is Login.ACCEPTED:
             self._progress("login", "ok", "the camera accepted the user name and password")
         else:
@@ -180,7 +183,7 @@ class RtspProbe:
 
     async def _picture(self, client: RtspClient, video: Media, lost: asyncio.Event) -> None:
         """Set up, play, wait for the first picture, measure."""
-        request, deadline = self._request, self._request.deadline
+        request, deadline = self._request, self._deadline
         measurement, opened = await self._play(client, video, lost, tcp=request.transport != "udp")
         try:
             await self._first_picture(client, measurement, opened, lost)
@@ -189,7 +192,7 @@ class RtspProbe:
             self._progress("picture", "ok", f"{measurement.codec}{size}")
             if picture is not None:
                 self._offers[0] = replace(self._offers[0], width=picture.width, height=picture.height)
-            spare_s = deadline.remaining_s() - TEARDOWN_RESERVE_S - RUN_RESERVE_S * self._still_to_do()
+            spare_s = deadline.remaining_s() - RUN_RESERVE_S * self._still_to_do()
             window_s = min(request.window_s, spare_s)
             if request.window_s > 0 and window_s >= MIN_WINDOW_S:
                 self._progress("measure", "running", f"{window_s:.0f} s")
@@ -208,7 +211,7 @@ class RtspProbe:
     async def _play(
         self, client: RtspClient, video: Media, lost: asyncio.Event, *, tcp: bool
     ) -> tuple[Measurement, OpenTrack]:
-        deadline = self._request.deadline
+        deadline = self._deadline
         clock = self._context.clock
         measurement: Measurement | None = None
 
@@ -240,7 +243,7 @@ class RtspProbe:
         """
         clock = self._context.clock
         known = depacketizer_for(opened.media.codec, 0, Tolerances()) is not None
-        limit_s = min(FIRST_PICTURE_S, max(0.5, self._request.deadline.remaining_s() - TEARDOWN_RESERVE_S))
+        limit_s = min(FIRST_PICTURE_S, max(0.5, self._deadline.remaining_s()))
         ends_s = clock.monotonic() + limit_s
         while not measurement.decodable and clock.monotonic() < ends_s:
             if not known and measurement.packets:
@@ -305,7 +308,7 @@ class RtspProbe:
                     next_report_s = now_s + policies.report_every_s
                 if now_s >= next_alive_s:
                     next_alive_s = now_s + alive_every_s
-                    await client.keep_alive(self._request.deadline)
+                    await client.keep_alive(self._deadline)
         finally:
             measurement.end_window(clock.monotonic())
         if lost.is_set() and client.failure is not None:
@@ -391,19 +394,17 @@ class RtspProbe:
         if self._failure is not None:
             return
         for _ in range(request.runs - 1):
-            if request.deadline.remaining_s() < TEARDOWN_RESERVE_S + 0.5:
+            if self._deadline.remaining_s() < 0.5:
                 break
             client = self._client(request.target, asyncio.Event())
             self._runs_made += 1
             try:
-                await client.connect(request.deadline)
-                await client.options(request.deadline)
-                video = _video(await client.describe(request.deadline))
+                await client.connect(self._deadline)
+                await client.options(self._deadline)
+                video = _video(await client.describe(self._deadline))
                 if video is not None:
-                    await client.setup(
-                        video, request.deadline, deliver=_ignore, tcp=request.transport != "udp"
-                    )
-                    await client.play(request.deadline)
+                    await client.setup(video, self._deadline, deliver=_ignore, tcp=request.transport != "udp")
+                    await client.play(self._deadline)
                     self._run_ok += await client.teardown()
             except AuthenticationFailed as error:
                 self._fail(error)
@@ -432,8 +433,8 @@ class RtspProbe:
         lost = asyncio.Event()
         client = self._client(target, lost)
         try:
-            await client.connect(request.deadline)
-            description = await client.describe(request.deadline)
+            await client.connect(self._deadline)
+            description = await client.describe(self._deadline)
             exchange = _last(client, "RTSP DESCRIBE")
             video = _video(description)
             if video is None:

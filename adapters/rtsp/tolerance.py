@@ -69,7 +69,6 @@ class Tolerance(StrEnum):
     RTP_UNREADABLE = "rtp_unreadable"
     RTCP_UNREADABLE = "rtcp_unreadable"  # 52
     TIMESTAMP_JUMP = "timestamp_jump"  # 50
-    TIMESTAMP_BACKWARD = "timestamp_backward"  # 63
     # depacketising
     MARKER_MISSING = "marker_missing"  # 48
     MARKER_PER_SLICE = "marker_per_slice"  # 48
