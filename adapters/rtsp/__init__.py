@@ -14,6 +14,6 @@ manifest = AdapterManifest(
     version="1",
     schemes=("rtsp",),
     default_ports={"rtsp": 554},
-    facts=("reach.", "rtsp.", "stream."),
+    facts=("reach.", "rtsp.", "stream.", "credential.accepted", "snapshot.anonymous", "target.interfaces"),
     load=_load,
 )

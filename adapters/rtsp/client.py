@@ -21,7 +21,7 @@ from adapters.errors import (
 from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.connection import Connection, our_fault, remote_error
 from adapters.rtsp.depacketize import depacketizer_for
-from adapters.rtsp.message import Request, Response
+from adapters.rtsp.message import Response
 from adapters.rtsp.policy import DEFAULT, Policies, TransportPolicy
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.sdp import Media, SessionDescription, parameter_sets
@@ -382,7 +382,7 @@ class RtspClient:
         connection = self._connection
         if connection is None:
             raise LocalProtocolError("not connected", peer=self.peer, operation=f"RTSP {method}")
-        sequence, request = self._built(method, uri, fields, anonymous=anonymous)
+        sequence, request = self.session.build(method, uri, *fields, anonymous=anonymous)
         self.context.courtesy.reads += 1
         started_s = self.now()
         response = await connection.exchange(
@@ -393,11 +393,6 @@ class RtspClient:
         )
         del self.exchanges[:-64]  # a session that plays for days keeps the last ones
         return response
-
-    def _built(
-        self, method: str, uri: str, fields: tuple[tuple[str, str], ...], *, anonymous: bool
-    ) -> tuple[int, Request]:
-        return self.session.build(method, uri, *fields, anonymous=anonymous)
 
     def _remember_challenge(self, response: Response) -> None:
         if self.session.login is Login.NONE:

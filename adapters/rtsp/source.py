@@ -7,12 +7,20 @@ from collections.abc import Callable
 import structlog
 
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, AuthenticationFailed, LocalProtocolError, TimedOut, Unreachable
+from adapters.errors import (
+    AdapterError,
+    AuthenticationFailed,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TimedOut,
+    Unreachable,
+)
 from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.client import RtspClient
 from adapters.rtsp.policy import DEFAULT, Policies
 from adapters.secret import Credential
 from adapters.target import Target
+from standards.reason import Reason
 
 log = structlog.get_logger()
 _TICK_S = 0.5
@@ -185,9 +193,6 @@ class RtspSource:
 
 def no_video(client: RtspClient) -> AdapterError:
     """Return the error for a description without a video track."""
-    from adapters.errors import RemoteProtocolError
-    from standards.reason import Reason
-
     return RemoteProtocolError(
         f"RTSP DESCRIBE of {client.peer}: the session description has no video track",
         reason=Reason.MALFORMED_MEDIA,
