@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from hub.store.errors import StoreError
 from hub.store.migrate import upgrade
 
 log = structlog.get_logger("store")
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5000
 READERS = 4
@@ -49,7 +50,7 @@ class Reading:
         self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
         """Run one statement (or one statement for many parameter sets)."""
-        return await self.connection.execute(statement, parameters)
+        return await _to_the_end(self.connection.execute(statement, parameters))
 
     async def one(self, statement: Executable) -> Row[Any] | None:
         """Return the first row, or None."""
@@ -166,8 +167,11 @@ class Store:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:
         """Open a reading transaction; it sees one state of the database."""
-        async with self._reader.connect() as connection:
+        connection = await _acquire(self._reader)
+        try:
             yield Reading(connection)
+        finally:
+            await _to_the_end(connection.close())
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Writing]:
@@ -177,15 +181,16 @@ class Store:
         is cancelled: what is committed is also published.
         """
         async with self._lock:
-            connection = await self._writer.connect()
+            connection = await _acquire(self._writer)
             try:
-                await connection.begin()
+                await _to_the_end(connection.begin().start())
                 if self.dialect == "postgresql":
-                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
+                    lock = text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+                    await _to_the_end(connection.execute(lock))
                 writing = Writing(connection, self._clock)
                 yield writing
             except BaseException:
-                await asyncio.shield(_abandon(connection))
+                await _to_the_end(_abandon(connection))
                 raise
             await _to_the_end(self._finish(connection, writing))
 
@@ -252,14 +257,34 @@ async def _abandon(connection: AsyncConnection) -> None:
         await connection.close()
 
 
-async def _to_the_end(work: Awaitable[None]) -> None:
-    """Run something to its end even where the caller is cancelled meanwhile; then let the cancellation through."""
+async def _acquire(engine: AsyncEngine) -> AsyncConnection:
+    """Take a connection; one that comes after the caller was cancelled goes straight back."""
+    task = asyncio.ensure_future(engine.connect().start())
+    try:
+        return await _to_the_end(task)
+    except asyncio.CancelledError:
+        if not task.cancelled() and task.exception() is None:
+            await _to_the_end(task.result().close())
+        raise
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Run a step to its end even where the caller is cancelled meanwhile; then let the cancellation through.
+
+    A database call that is cut off half-way leaves a connection of which nobody knows what state it is in (and, on
+    SQLite, a thread that nobody ends). Steps are short; waiting for one is cheaper than finding out.
+    """
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not task.done():
-            await asyncio.wait([task])
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                continue
+        if not task.cancelled():
+            task.exception()  # looked at: what failed is told by the cancellation
         raise
 
 

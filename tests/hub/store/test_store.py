@@ -262,3 +262,38 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened"):
         run(Store.open(f"sqlite:///{path}", TurnedClock()))
     assert path.read_bytes().startswith(b"this is not")
+
+
+def test_cancelled_work_leaves_the_store_usable(new_url: NewUrl) -> None:
+    """Readers and writers that are cancelled at any moment leave no connection behind and no lock held."""
+
+    async def go() -> None:
+        store = await Store.open(new_url(), TurnedClock())
+        await store.set_setting("a", 0)
+
+        async def read() -> None:
+            while True:
+                await store.setting("a")
+
+        async def write(number: int) -> None:
+            while True:
+                async with store.write() as tx:
+                    await tx.audit("test", ANNA, "hub", {"number": number})
+
+        for round_ in range(12):
+            tasks = [asyncio.create_task(read()) for _ in range(4)]
+            tasks += [asyncio.create_task(write(number)) for number in range(3)]
+            await asyncio.sleep(0.004 * round_)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+        async with asyncio.timeout(5):
+            await store.set_setting("a", 1)
+            assert await store.setting("a") == 1
+        async with store.read() as tx:
+            rows = await tx.all(select(tables.audit).order_by(tables.audit.c.seq))
+        assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
+        await store.aclose()
+
+    run(go())
