@@ -111,7 +111,9 @@ def number(value: float, language: str, decimals: int | None = None) -> str:
     if isinstance(value, int):
         text = f"{value:{grouped}}"
     else:
-        places = decimals if decimals is not None else (0 if abs(value) >= 1000 else 2)
+        places = (
+            decimals if decimals is not None else (0 if abs(value) >= 1000 else 2 if abs(value) >= 0.1 else 3)
+        )
         text = f"{value:{grouped}.{places}f}"
         if "." in text:
             text = text.rstrip("0").rstrip(".")

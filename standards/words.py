@@ -75,6 +75,13 @@ _FORMS = (
         re.compile(r"^(?P<peer>\S+) refused the connection: nothing listens on port (?P<port>\d+)\.?$"),
         "{peer} từ chối kết nối: không có dịch vụ nào ở cổng {port}",
     ),
+    (
+        re.compile(
+            r"^(?:not asked: )?(?:.+: )?(?P<peer>\S+) refused the supplied login \((?P<scheme>[\w-]+)\);"
+            r" nothing more is tried before (?P<until>[\d:]+) UTC\.?$"
+        ),
+        "{peer} từ chối tài khoản đã cho ({scheme}); không thử lại trước {until} UTC",
+    ),
     (re.compile(r"^(?P<peer>\S+) cannot be reached\.?$"), "không nối được tới {peer}"),
     (
         re.compile(r"^the address given is RTSP only; give onvif://host:port to check ONVIF\.?$"),

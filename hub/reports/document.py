@@ -124,23 +124,60 @@ def summary(assessment: Assessment) -> Both:
     return _joined(parts)
 
 
+# Who can make seen what was not, where the rule's own remedy does not say; other absences name no person's task.
+_ASKED_OF = {
+    Reason.REFUSED: "owner",
+    Reason.NO_CREDENTIAL: "owner",
+    Reason.NO_CONSENT: "owner",
+    Reason.NO_DECLARATION: "owner",
+    Reason.UNREACHABLE: "owner",
+    Reason.TIMED_OUT: "owner",
+    Reason.EMPTY_REPLY: "owner",
+    Reason.DEVICE_FAULT: "owner",
+    Reason.NO_PERMISSION: "installer",
+    Reason.NOT_THE_PROTOCOL: "installer",
+    Reason.MALFORMED_HTTP: "installer",
+    Reason.MALFORMED_XML: "installer",
+    Reason.MALFORMED_RTSP: "installer",
+    Reason.MALFORMED_MEDIA: "installer",
+    Reason.TLS_FAILED: "installer",
+    Reason.INTERNAL: "hub",
+}
+# An absence that follows from another one asks for nothing of its own.
+_FOLLOWS_FROM = {Reason.NO_CREDENTIAL: Reason.REFUSED}
+
+
 def to_do(assessment: Assessment) -> list[dict[str, Any]]:
     """Return who can do what, the most decisive first. One act that repairs several rules is one item."""
-    ordered = sorted(
-        (finding for finding in assessment.findings if finding.actionable), key=lambda one: one.order
-    )
-    tasks = []
-    for who in PEOPLE:
-        items: dict[str, dict[str, Any]] = {}
-        for finding in ordered:
-            text = {language: finding.remedy(who, language) for language in LANGUAGES}
-            if not all(text.values()):
-                continue
-            first = {"rules": [], "severity": str(finding.severity), "text": text}
-            items.setdefault(text["en"], first)["rules"].append(finding.rule.id)
-        if items:
-            tasks.append({"who": who, "items": list(items.values())})
-    return tasks
+    items: dict[str, dict[str, dict[str, Any]]] = {who: {} for who in PEOPLE}
+
+    def add(who: str, finding: Finding, text: Both) -> None:
+        first = {"rules": [], "severity": str(finding.severity), "text": text}
+        items[who].setdefault(text["en"], first)["rules"].append(finding.rule.id)
+
+    ordered = sorted(assessment.findings, key=lambda one: one.order)
+    reasons = {finding.reason for finding in ordered}
+    alive = all(finding.rule.id != "CON-01" for finding in assessment.because)
+    for finding in ordered:
+        if finding.actionable:
+            for who in PEOPLE:
+                text = {language: finding.remedy(who, language) for language in LANGUAGES}
+                if all(text.values()):
+                    add(who, finding, text)
+        elif finding.lowers and _asks(finding.reason, reasons, alive=alive):
+            assert finding.reason is not None
+            add(_ASKED_OF[finding.reason], finding, texts().both(f"report.unseen.{finding.reason}"))
+    return [{"who": who, "items": list(own.values())} for who, own in items.items() if own]
+
+
+def _asks(reason: Reason | None, reasons: set[Reason | None], *, alive: bool) -> bool:
+    """Tell whether an absence names a task of its own: not what follows from another, nor from a dead camera."""
+    if reason is None or reason not in _ASKED_OF:
+        return False
+    cause = _FOLLOWS_FROM.get(reason)
+    if cause is not None and cause in reasons:
+        return False
+    return alive or reason not in (Reason.UNREACHABLE, Reason.TIMED_OUT)
 
 
 def earns(assessment: Assessment) -> dict[str, Any] | None:

@@ -268,3 +268,31 @@ def test_every_word_of_a_report_exists_in_both_languages() -> None:
     assert {f"unseen.{reason}" for reason in Reason} <= vi.keys()
     assert {f"decision.{one}" for one in Decision} | {f"verdict.{one}" for one in Verdict} <= vi.keys()
     assert {f"severity.{one}" for one in Severity} | {f"group.{one}" for one in GROUPS} <= vi.keys()
+
+
+def test_a_refused_account_is_a_task_for_its_owner() -> None:
+    """What could not be seen for want of an account asks the owner for it, once; a dead camera only for its power."""
+    refused = report(
+        {
+            "device.model": NotObserved(Reason.REFUSED, "", told()),
+            **{
+                name: NotObserved(Reason.NO_CREDENTIAL, "", told())
+                for name in ("rtsp.runs_ok", "onvif.encodings")
+            },
+        }
+    )
+    owner = {
+        item["text"]["en"]: item["rules"]
+        for task in refused["to_do"]
+        if task["who"] == "owner"
+        for item in task["items"]
+    }
+    asked = [text for text in owner if "account" in text]
+
+    assert asked == ["Enter the camera's right account, then check again after the waiting time."]
+    dead = report(
+        {name: NotObserved(Reason.TIMED_OUT, "", told()) for rule in TECHNICAL.rules for name in rule.facts}
+    )
+    assert [item["rules"] for task in dead["to_do"] if task["who"] == "owner" for item in task["items"]] == [
+        ["CON-01"]
+    ]
