@@ -78,8 +78,20 @@ def test_report_can_be_kept_as_a_page(cameras: dict[str, dict[str, str]], tmp_pa
     page = tmp_path / "report.html"
 
     subprocess.run(
-        [*CAMHUB, "check", camera["onvif"], "--user", camera["user"], "--password-stdin"]
-        + ["--format", "html", "--lang", "vi", "--output", str(page)],  # noqa: RUF005
+        [
+            *CAMHUB,
+            "check",
+            camera["onvif"],
+            "--user",
+            camera["user"],
+            "--password-stdin",
+            "--format",
+            "html",
+            "--lang",
+            "vi",
+            "--output",
+            str(page),
+        ],
         input=camera["password"],
         text=True,
         capture_output=True,
@@ -91,4 +103,4 @@ def test_report_can_be_kept_as_a_page(cameras: dict[str, dict[str, str]], tmp_pa
     assert "<html" in text
     assert 'lang="vi"' in text
     assert camera["password"] not in text
-    assert "http://" not in text.replace("http://www.w3.org", "").replace(camera["onvif"], "")
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(["']?http""", text), "it loads something"
