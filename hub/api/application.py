@@ -20,7 +20,7 @@ from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_even
 from hub.api.reference import AreasController, AuditController, IncidentsController, StandardsController
 from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
 from hub.api.services import ServiceSet
-from hub.api.ui import Ui, ui_handler
+from hub.api.ui import Ui, ui_handler, ui_start
 from hub.api.users import UsersController
 
 BASE = "/api/v1"
@@ -75,7 +75,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
         security=[{"session": []}, {"token": []}],
     )
     return Litestar(
-        route_handlers=[api, healthz, readyz, metrics, problem_codes, ui_handler],
+        route_handlers=[api, healthz, readyz, metrics, problem_codes, ui_start, ui_handler],
         dependencies={"services": Provide(provide_services)},
         exception_handlers=services.errors.handlers(),
         request_max_body_size=MAX_BODY,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from hub.access.rights import CAMERAS_READ
 from hub.api.cameras import visible
@@ -29,14 +29,14 @@ class AssessmentsController(Controller):
         summary="A camera's assessments",
         operation_id="list_assessments",
     )
-    async def of_camera(self, camera_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def of_camera(self, camera_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Return the assessments of one camera, newest first."""
         await visible(camera_id, caller, services)
         found = await services.catalog.assessments(camera_id)
         return {"items": [assessment_line(one) for one in found], "next": None, "total": len(found)}
 
     @get("/assessments/{assessment_id:str}", summary="One assessment", operation_id="get_assessment")
-    async def one(self, assessment_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def one(self, assessment_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Return a whole assessment."""
         found, camera = await self._visible(assessment_id, caller, services)
         return assessment_json(found, knows=services.presenter.works_on(caller.principal, camera))
@@ -45,10 +45,10 @@ class AssessmentsController(Controller):
     async def report(
         self,
         request: Request[Any, Any, Any],
-        assessment_id: str,
+        assessment_id: FromPath[str],
         caller: Caller,
         services: Services,
-        form: Annotated[str, Parameter(query="format", max_length=20)] = "html",
+        form: Annotated[str, QueryParameter(name="format", max_length=20)] = "html",
     ) -> Response[bytes]:
         """Return the report as html, json or text."""
         found, camera = await self._visible(assessment_id, caller, services)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from adapters.target import parse_target
 from adapters.wire.gate import device_key
@@ -28,8 +28,8 @@ from hub.problems import FieldProblem, Problem
 from hub.store.errors import ServiceError
 
 AnyRequest = Request[Any, Any, Any]
-Limit = Annotated[int, Parameter(ge=1, le=200, description="entries per page")]
-Text = Annotated[str, Parameter(max_length=200)]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="entries per page")]
+Text = Annotated[str, QueryParameter(max_length=200)]
 
 
 async def visible(camera_id: str, caller: Caller, services: Services) -> Camera:
@@ -139,7 +139,7 @@ class CamerasController(Controller):
         custodian: Text = "",
         near: Text = "",
         bbox: Text = "",
-        cursor: Annotated[str, Parameter(max_length=500)] = "",
+        cursor: Annotated[str, QueryParameter(max_length=500)] = "",
         limit: Limit = 100,
     ) -> dict[str, Any]:
         """Return cameras by name; `q` ignores accents."""
@@ -167,7 +167,9 @@ class CamerasController(Controller):
         return await services.tabs.counts(caller.principal)
 
     @post("/", guards=[needs(CAMERAS_WRITE)], summary="Register without probing", operation_id="add_camera")
-    async def add(self, data: CameraCreate, caller: Caller, services: Services) -> Response[dict[str, Any]]:
+    async def add(
+        self, data: JSONBody[CameraCreate], caller: Caller, services: Services
+    ) -> Response[dict[str, Any]]:
         """Register a camera as PENDING; nothing is sent to it."""
         custodian: str | NewCustodian = NewCustodian(Kind.AUTHORITY, services.settings.name)
         if data.custodian is not None:
@@ -193,7 +195,9 @@ class CamerasController(Controller):
         )
 
     @get("/{camera_id:str}", summary="One camera", operation_id="get_camera")
-    async def one(self, camera_id: str, caller: Caller, services: Services) -> Response[dict[str, Any]]:
+    async def one(
+        self, camera_id: FromPath[str], caller: Caller, services: Services
+    ) -> Response[dict[str, Any]]:
         """Return one camera with its device, facts and last assessment."""
         camera = await visible(camera_id, caller, services)
         body = await whole(camera, caller, services)
@@ -201,7 +205,12 @@ class CamerasController(Controller):
 
     @patch("/{camera_id:str}", summary="Change a camera", operation_id="change_camera")
     async def change(
-        self, request: AnyRequest, camera_id: str, data: CameraPatch, caller: Caller, services: Services
+        self,
+        request: AnyRequest,
+        camera_id: FromPath[str],
+        data: JSONBody[CameraPatch],
+        caller: Caller,
+        services: Services,
     ) -> Response[dict[str, Any]]:
         """Change what is given; what is absent stays. Needs `If-Match` only to be sure."""
         camera = await visible(camera_id, caller, services)
@@ -249,7 +258,7 @@ class CamerasController(Controller):
         summary="Remove a camera",
         operation_id="remove_camera",
     )
-    async def remove(self, camera_id: str, caller: Caller, services: Services) -> None:
+    async def remove(self, camera_id: FromPath[str], caller: Caller, services: Services) -> None:
         """End its views, erase its credential; consents, receipts and audit stay."""
         await visible(camera_id, caller, services)
         await services.catalog.remove(camera_id, caller.principal.actor())
@@ -261,7 +270,9 @@ class CamerasController(Controller):
         summary="Probe again",
         operation_id="recheck_camera",
     )
-    async def recheck(self, camera_id: str, caller: Caller, services: Services) -> Response[dict[str, Any]]:
+    async def recheck(
+        self, camera_id: FromPath[str], caller: Caller, services: Services
+    ) -> Response[dict[str, Any]]:
         """Probe an enrolled camera again with its stored credential."""
         camera = await visible(camera_id, caller, services)
         if not may_change_entry(caller.principal, camera):
@@ -272,7 +283,11 @@ class CamerasController(Controller):
 
     @post("/{camera_id:str}/pause", status_code=200, summary="Pause sharing", operation_id="pause_camera")
     async def pause(
-        self, camera_id: str, caller: Caller, services: Services, data: PauseBody | None = None
+        self,
+        camera_id: FromPath[str],
+        caller: Caller,
+        services: Services,
+        data: JSONBody[PauseBody | None] = None,
     ) -> dict[str, Any]:
         """Stop all views now, until resumed or until a time."""
         camera = await self._mine(camera_id, caller, services)
@@ -282,7 +297,7 @@ class CamerasController(Controller):
         return {"sharing": shown(after, caller, services)["sharing"], "ended_views": ended}
 
     @post("/{camera_id:str}/resume", status_code=200, summary="Resume sharing", operation_id="resume_camera")
-    async def resume(self, camera_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def resume(self, camera_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """End a pause."""
         camera = await self._mine(camera_id, caller, services)
         after = await services.catalog.resume(camera.id, caller.principal.actor())
@@ -291,10 +306,10 @@ class CamerasController(Controller):
     @get("/{camera_id:str}/views", summary="Who watched", operation_id="list_views")
     async def views(
         self,
-        camera_id: str,
+        camera_id: FromPath[str],
         caller: Caller,
         services: Services,
-        cursor: Annotated[str, Parameter(max_length=500)] = "",
+        cursor: Annotated[str, QueryParameter(max_length=500)] = "",
         limit: Limit = 100,
     ) -> dict[str, Any]:
         """Return the receipts of one camera, newest first. Names are shown to inspectors and administrators."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from hub.access.rights import CONSENTS_WRITE, may_read_views, may_record_consent
 from hub.api.cameras import visible
@@ -30,7 +30,7 @@ class ConsentsController(Controller):
         self,
         caller: Caller,
         services: Services,
-        camera: Annotated[str, Parameter(min_length=1, max_length=64)],
+        camera: Annotated[str, QueryParameter(min_length=1, max_length=64)],
     ) -> dict[str, Any]:
         """Return all versions of a camera's consent, newest first."""
         found = await visible(camera, caller, services)
@@ -50,7 +50,9 @@ class ConsentsController(Controller):
         return {"version": text.version, "hash": text.hash, "text": text.said(language), "lang": language}
 
     @post("/", summary="Record a consent", operation_id="give_consent")
-    async def give(self, data: ConsentCreate, caller: Caller, services: Services) -> Response[dict[str, Any]]:
+    async def give(
+        self, data: JSONBody[ConsentCreate], caller: Caller, services: Services
+    ) -> Response[dict[str, Any]]:
         """Record what the owner signed; a version before it is superseded."""
         camera = await visible(data.camera_id, caller, services)
         if not may_record_consent(caller.principal, camera):
@@ -61,7 +63,7 @@ class ConsentsController(Controller):
         return Response(consent_out(consent, services.clock.now()), status_code=201)
 
     @post("/{consent_id:str}/withdraw", status_code=200, summary="Withdraw", operation_id="withdraw_consent")
-    async def withdraw(self, consent_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def withdraw(self, consent_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """End a consent now; running views are cut before the reply."""
         unknown = Problem("not_found", {"what": {"vi": "bản đồng ý", "en": "consent"}})
         try:

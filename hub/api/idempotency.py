@@ -123,7 +123,7 @@ class Idempotency(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Serve one request."""
         key = ""
-        if scope["type"] is ScopeType.HTTP and scope["method"] == "POST":
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "POST":
             key = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"idempotency-key"), "")
         if not key or scope["route_handler"].opt.get("no_idempotency"):
             await next_app(scope, receive, send)
@@ -159,6 +159,8 @@ class Idempotency(ASGIMiddleware):
                 return {"type": "http.request", "body": body, "more_body": False}
             return {"type": "http.disconnect"}
 
+        messages: list[Any] = []
+
         async def sending(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -166,7 +168,7 @@ class Idempotency(ASGIMiddleware):
                 headers.extend((n.lower(), v) for n, v in message["headers"] if n.lower() in KEPT_HEADERS)
             elif message["type"] == "http.response.body":
                 chunks.append(bytes(message.get("body", b"")))
-            await send(message)
+            messages.append(message)
 
         reply: StoredReply | None = None
         try:
@@ -175,6 +177,8 @@ class Idempotency(ASGIMiddleware):
                 reply = StoredReply(status, tuple(headers), b"".join(chunks))
         finally:
             await keep(reply)
+        for message in messages:  # kept before it is sent: a repeat that is quick finds the reply
+            await send(message)
 
 
 async def _whole_body(receive: Receive) -> bytes:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from hub.access.rights import CAMERAS_READ
@@ -15,8 +15,8 @@ from hub.problems import Problem
 from standards.observation import rfc3339
 
 AnyRequest = Request[Any, Any, Any]
-Purpose = Annotated[str, Parameter(max_length=32)]
-IncidentNumber = Annotated[str, Parameter(max_length=64)]
+Purpose = Annotated[str, QueryParameter(max_length=32)]
+IncidentNumber = Annotated[str, QueryParameter(max_length=64)]
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 MAX_SDP = 65_536
@@ -58,7 +58,7 @@ class LiveController(Controller):
         self,
         *,
         request: AnyRequest,
-        camera_id: str,
+        camera_id: FromPath[str],
         caller: Caller,
         services: Services,
         purpose: Purpose = "public_safety",
@@ -90,19 +90,21 @@ class LiveController(Controller):
         )
 
     @get("/sessions/{session_id:str}", summary="A view", operation_id="get_session")
-    async def session(self, session_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def session(self, session_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Return one's own viewer session."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         return services.viewers.session_json(session)
 
     @patch("/sessions/{session_id:str}", status_code=204, summary="Trickle ICE", operation_id="trickle")
-    async def trickle(self, request: AnyRequest, session_id: str, caller: Caller, services: Services) -> None:
+    async def trickle(
+        self, request: AnyRequest, session_id: FromPath[str], caller: Caller, services: Services
+    ) -> None:
         """Take further ICE candidates (RFC 8840)."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         await services.viewers.trickle(session, await _text(request, FRAGMENT))
 
     @delete("/sessions/{session_id:str}", status_code=200, summary="Stop", operation_id="stop_session")
-    async def stop(self, session_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def stop(self, session_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """End a view; repeated, it stays ended."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         await services.viewers.leave(session)
@@ -114,7 +116,7 @@ class LiveController(Controller):
         operation_id="follow_session",
         media_type="text/event-stream",
     )
-    async def events(self, session_id: str, caller: Caller, services: Services) -> Stream:
+    async def events(self, session_id: FromPath[str], caller: Caller, services: Services) -> Stream:
         """Send `state` at once and at each change."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         feed, now = services.viewers.subscribe(session)
@@ -122,7 +124,7 @@ class LiveController(Controller):
 
     @put("/sessions/{session_id:str}/layer", summary="Choose a layer", operation_id="choose_layer")
     async def layer(
-        self, session_id: str, data: LayerBody, caller: Caller, services: Services
+        self, session_id: FromPath[str], data: JSONBody[LayerBody], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Refuse: layers do not exist yet, only `main` is played."""
         session = services.viewers.get(session_id, caller.principal.user_id)
@@ -133,7 +135,7 @@ class LiveController(Controller):
     @get("/cameras/{camera_id:str}/snapshot.jpg", summary="A still", operation_id="get_snapshot")
     async def snapshot(
         self,
-        camera_id: str,
+        camera_id: FromPath[str],
         caller: Caller,
         services: Services,
         purpose: Purpose = "public_safety",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Request, Response, get, patch, post
+from litestar.params import JSONBody
 
 from adapters.secret import Secret
 from hub.access.accounts import User
@@ -48,7 +49,7 @@ class LoginController(Controller):
 
     @post("/", status_code=200, opt={"no_idempotency": True}, summary="Sign in", operation_id="login")
     async def login(
-        self, request: AnyRequest, data: LoginBody, services: Services
+        self, request: AnyRequest, data: JSONBody[LoginBody], services: Services
     ) -> Response[dict[str, Any]]:
         """Sign in with a name and a password; sets the session cookie and the CSRF cookie."""
         check_origin(request)
@@ -93,7 +94,7 @@ class MeController(Controller):
         return user_json(user, caller.principal, services)
 
     @patch("/me", opt=BEFORE_CHANGE, summary="Change oneself", operation_id="change_me")
-    async def change(self, data: MePatch, caller: Caller, services: Services) -> dict[str, Any]:
+    async def change(self, data: JSONBody[MePatch], caller: Caller, services: Services) -> dict[str, Any]:
         """Change one's password (with the current one), language or shown name."""
         me = caller.principal
         if data.new_password is not None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 
 from hub.access.principal import Principal
@@ -41,7 +42,7 @@ class OnboardingsController(Controller):
 
     @post("/", summary="Offer a camera", operation_id="start_onboarding")
     async def start(
-        self, request: AnyRequest, data: OnboardingCreate, caller: Caller, services: Services
+        self, request: AnyRequest, data: JSONBody[OnboardingCreate], caller: Caller, services: Services
     ) -> Response[dict[str, Any]]:
         """Record the permission, then probe, assess and admit; the reply comes at once."""
         if data.permission is None:
@@ -70,7 +71,7 @@ class OnboardingsController(Controller):
 
     @get("/{onboarding_id:str}", summary="One onboarding", operation_id="get_onboarding")
     async def one(
-        self, request: AnyRequest, onboarding_id: str, caller: Caller, services: Services
+        self, request: AnyRequest, onboarding_id: FromPath[str], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Return how far it is."""
         entry = await services.onboarding.get(onboarding_id)
@@ -84,7 +85,7 @@ class OnboardingsController(Controller):
         media_type="text/event-stream",
     )
     async def events(
-        self, request: AnyRequest, onboarding_id: str, caller: Caller, services: Services
+        self, request: AnyRequest, onboarding_id: FromPath[str], caller: Caller, services: Services
     ) -> Stream:
         """Send `step`, `courtesy`, and at the end `done` with the whole onboarding."""
         entry, feed = await services.onboarding.subscribe(onboarding_id)
@@ -110,7 +111,7 @@ class OnboardingsController(Controller):
 
     @delete("/{onboarding_id:str}", status_code=200, summary="Cancel", operation_id="cancel_onboarding")
     async def cancel(
-        self, request: AnyRequest, onboarding_id: str, caller: Caller, services: Services
+        self, request: AnyRequest, onboarding_id: FromPath[str], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Cancel; one that has ended stays as it is."""
         _mine(await services.onboarding.get(onboarding_id), caller.principal)
@@ -121,10 +122,10 @@ class OnboardingsController(Controller):
     async def retry(
         self,
         request: AnyRequest,
-        onboarding_id: str,
+        onboarding_id: FromPath[str],
         caller: Caller,
         services: Services,
-        data: RetryBody | None = None,
+        data: JSONBody[RetryBody | None] = None,
     ) -> dict[str, Any]:
         """Run a failed or cancelled one again; another user name or password ends the cool-down."""
         _mine(await services.onboarding.get(onboarding_id), caller.principal)
@@ -134,7 +135,7 @@ class OnboardingsController(Controller):
 
     @post("/{onboarding_id:str}/keep", status_code=200, summary="Keep", operation_id="keep_onboarding")
     async def keep(
-        self, request: AnyRequest, onboarding_id: str, caller: Caller, services: Services
+        self, request: AnyRequest, onboarding_id: FromPath[str], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Write a failed one into the catalog as PENDING."""
         _mine(await services.onboarding.get(onboarding_id), caller.principal)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from hub.access.rights import AUDIT_READ, CAMERAS_READ, CAMERAS_WRITE
 from hub.api.cameras import Limit
@@ -33,7 +33,7 @@ class StandardsController(Controller):
         return [_line(services.packs.profile(name)) for name in services.packs.standards()]
 
     @get("/{standard_id:str}", summary="One standard", operation_id="get_standard")
-    async def one(self, standard_id: str, services: Services) -> dict[str, Any]:
+    async def one(self, standard_id: FromPath[str], services: Services) -> dict[str, Any]:
         """Return a standard with its rules."""
         try:
             profile = services.packs.profile(standard_id)
@@ -68,7 +68,7 @@ class AreasController(Controller):
 
     @get("/", summary="Find areas", operation_id="list_areas")
     async def all(
-        self, services: Services, q: Annotated[str, Parameter(max_length=200)] = "", limit: Limit = 100
+        self, services: Services, q: Annotated[str, QueryParameter(max_length=200)] = "", limit: Limit = 100
     ) -> dict[str, Any]:
         """Return areas by name (accents aside) or code."""
         found = await services.areas.find(q, limit)
@@ -108,10 +108,10 @@ class AuditController(Controller):
         self,
         *,
         services: Services,
-        cursor: Annotated[str, Parameter(max_length=40)] = "",
+        cursor: Annotated[str, QueryParameter(max_length=40)] = "",
         limit: Limit = 100,
-        camera: Annotated[str, Parameter(max_length=64)] = "",
-        kind: Annotated[str, Parameter(max_length=64)] = "",
+        camera: Annotated[str, QueryParameter(max_length=64)] = "",
+        kind: Annotated[str, QueryParameter(max_length=64)] = "",
     ) -> dict[str, Any]:
         """Return records, newest first, and whether the chain is whole."""
         page = await services.audit.page(cursor=cursor, limit=limit, kind=kind, camera=camera)
@@ -161,7 +161,7 @@ class IncidentsController(Controller):
 
     @post("/", guards=[needs(CAMERAS_WRITE)], summary="Open an incident", operation_id="open_incident")
     async def open(
-        self, data: IncidentCreate, caller: Caller, services: Services
+        self, data: JSONBody[IncidentCreate], caller: Caller, services: Services
     ) -> Response[dict[str, Any]]:
         """Open an incident that covers an area, some cameras, or both; it closes by itself."""
         incident = await services.incidents.open(
@@ -181,6 +181,6 @@ class IncidentsController(Controller):
         summary="Close an incident",
         operation_id="close_incident",
     )
-    async def close(self, incident_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    async def close(self, incident_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Close it now; views that stand on it end."""
         return incident_json(await services.incidents.close(incident_id, caller.principal.actor()))

@@ -3,14 +3,15 @@
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.handlers.base import BaseRouteHandler
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from litestar.types import Guard, Receive, Scope, Send
 
 from hub.access.accounts import LoginSession, SignedIn
@@ -52,7 +53,7 @@ class SignedInCaller:
 
 
 # in handlers: handed over as it is
-Caller = Annotated[SignedInCaller, Dependency(skip_validation=True)]
+Caller = NamedDependency[SkipValidation[SignedInCaller]]
 
 
 def services_of(connection: Connection) -> Services:

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from adapters.clock import Clock
 from adapters.wire.gate import DeviceBook
@@ -63,4 +63,4 @@ class ServiceSet:
 
 
 # in handlers: handed over as it is, not taken apart and checked like a request's data
-Services = Annotated[ServiceSet, Dependency(skip_validation=True)]
+Services = NamedDependency[SkipValidation[ServiceSet]]

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from hub.api.language import language_of
 from hub.problems import STATUS, Problem
@@ -126,10 +127,17 @@ def problems_page(texts: Texts, language: str) -> Response[bytes]:
     return _page(title, "".join(parts), language)
 
 
-@get(["/", "/{path:path}"], include_in_schema=False, name="ui")
-async def ui_handler(request: Request[Any, Any, Any], path: str = "") -> Response[bytes]:
+@get("/", include_in_schema=False, name="ui")
+async def ui_start(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Serve the first page."""
+    ui: Ui = request.app.state.ui
+    return await ui.serve("", language_of(request))
+
+
+@get("/{path:path}", include_in_schema=False, name="ui-files")
+async def ui_handler(request: Request[Any, Any, Any], path: FromPath[str]) -> Response[bytes]:
     """Serve the user interface for everything that is not an API address."""
     if path.strip("/").split("/", 1)[0] in RESERVED:
-        raise Problem("not_found", {"what": "address"})
+        raise Problem("not_found", {"what": {"vi": "địa chỉ", "en": "address"}})
     ui: Ui = request.app.state.ui
     return await ui.serve(path, language_of(request))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Response, get, patch, post
+from litestar.params import FromPath, JSONBody
 
 from adapters.secret import Secret
 from hub.access.accounts import NewUser, User
@@ -45,7 +46,9 @@ class UsersController(Controller):
 
     # the reply may hold a one-time password, so it is not kept for repeats: a name is taken only once anyway
     @post("/", opt={"no_idempotency": True}, summary="Add a person", operation_id="add_user")
-    async def add(self, data: UserCreate, caller: Caller, services: Services) -> Response[dict[str, Any]]:
+    async def add(
+        self, data: JSONBody[UserCreate], caller: Caller, services: Services
+    ) -> Response[dict[str, Any]]:
         """Add a person; without a password a one-time password is answered, once."""
         password = Secret(data.password.get_secret_value()) if data.password is not None else None
         user, one_time = await services.accounts.add(
@@ -69,7 +72,7 @@ class UsersController(Controller):
 
     @patch("/{user_id:str}", summary="Change a person", operation_id="change_user")
     async def change(
-        self, user_id: str, data: UserPatch, caller: Caller, services: Services
+        self, user_id: FromPath[str], data: JSONBody[UserPatch], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Change role, areas, name, or disable; running sign-ins and views follow at once."""
         user = await services.accounts.change(
