@@ -6,14 +6,14 @@ The first of these that holds is the answer:
 2. `wrong_area`: the camera lies in none of the person's areas (their own cameras aside).
 3. `paused`: the owner has paused. Nobody looks: not the administrator, not the owner. Pause means that no picture
    leaves, so it has no exception to explain.
-4. `decision_pending`, `decision_rejected`: nobody looks but who speaks for the custodian (the owner; for an
+4. `purpose_not_covered`: a purpose outside the closed list.
+5. `decision_pending`, `decision_rejected`: nobody looks but who speaks for the custodian (the owner; for an
    authority's camera its administrators and operators as installers), as a logged test (purpose `test`) of at
    most 60 s.
-5. The owner's own view of an admitted camera needs no consent: it is theirs. It is logged like any other.
-6. A donated camera: an active consent (`no_consent`), whose mode admits looking now (`not_at_this_level`,
+6. The owner's own view of an admitted camera needs no consent: it is theirs. It is logged like any other.
+7. A donated camera: an active consent (`no_consent`), whose mode admits looking now (`not_at_this_level`,
    `outside_hours`), which names the person's role and level as recipient (`no_role` with `needs: recipient`), and
    covers the purpose (`purpose_not_covered`). Mode `scheduled` is not opened outside its hours by an incident.
-7. `purpose_not_covered`: for an authority's camera, a purpose outside the closed list.
 8. `codec_not_playable`: nothing here can carry the camera's coding to a browser.
 """
 
