@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -108,6 +108,9 @@ class RelayEngine:
     async def view(self, viewer_id: str, spec: SourceSpec, offer_sdp: str, *, audio: bool = False) -> str:
         """Answer an offer; frames flow once the browser has connected, for as long as `renew` names the viewer.
 
+        `audio`: this viewer may hear the camera (consent says so). Sound is asked of the camera only when the viewer that
+        opens it may hear; one that joins a pull without sound gets the picture alone.
+
         Raises:
             RelayRefused: says why, with the HTTP status.
         """
@@ -128,10 +131,10 @@ class RelayEngine:
             )
         self._answering += 1
         try:
-            camera, source = await self._offered(spec)
+            camera, source = await self._offered(spec, audio=audio)
         finally:
             self._answering -= 1
-        agreed = negotiate(offer, source)
+        agreed = negotiate(offer, source if audio else replace(source, audio_codec=""))
         viewer = Viewer(
             viewer_id,
             spec.camera_id,
@@ -160,7 +163,7 @@ class RelayEngine:
             LocalTransport(viewer.peer.ufrag, viewer.peer.pwd, certificate.sha256, port.candidates()),
             session=secrets.randbelow(1 << 62),
             ssrc=viewer.ssrc,
-            audio_ssrc=viewer.ssrc ^ 1,
+            audio_ssrc=viewer.audio_ssrc,
             cname=viewer.cname,
         )
 
@@ -219,13 +222,13 @@ class RelayEngine:
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _offered(self, spec: SourceSpec) -> tuple[_Camera, Offered]:
+    async def _offered(self, spec: SourceSpec, *, audio: bool) -> tuple[_Camera, Offered]:
         """Return the camera, pulled, and what it sends.
 
         Raises:
             RelayRefused: it cannot be had; says why.
         """
-        camera = await self._camera(spec)
+        camera = await self._camera(spec, audio=audio)
         camera.waiting += 1
         try:
             async with asyncio.timeout(self._limits.source_within_s):
@@ -240,7 +243,7 @@ class RelayEngine:
         finally:
             camera.waiting -= 1
 
-    async def _camera(self, spec: SourceSpec) -> _Camera:
+    async def _camera(self, spec: SourceSpec, *, audio: bool) -> _Camera:
         while (leaving := self._releasing.get(spec.camera_id)) is not None:
             await asyncio.wait(
                 {leaving}
@@ -251,7 +254,7 @@ class RelayEngine:
             for viewer_id in list(camera.viewers):
                 self.stop(viewer_id, "source_changed")
             self._release(camera)
-            return await self._camera(spec)
+            return await self._camera(spec, audio=audio)
         if camera is not None:
             return camera
         if len(self._cameras) >= self._limits.max_cameras:
@@ -266,7 +269,9 @@ class RelayEngine:
             spec,
             self._opened,
             self._clock,
+            audio=audio,
             on_picture=fanout.picture,
+            on_sound=fanout.sound,
             on_reopened=fanout.reopened,
             on_state=self._on_event,
             on_end=lambda refusal: self._pull_ended(spec.camera_id, pull, refusal),
@@ -277,9 +282,9 @@ class RelayEngine:
         pull.start()
         return camera
 
-    async def _opened(self, spec: SourceSpec, deadline: Deadline) -> MediaSource:
+    async def _opened(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
         self.pulls_opened += 1
-        return await self._open_source(spec, deadline)
+        return await self._open_source(spec, deadline, audio)
 
     def _pull_ended(self, camera_id: str, pull: Pull, refusal: RelayRefused) -> None:
         camera = self._cameras.get(camera_id)
@@ -363,6 +368,6 @@ class RelayEngine:
     def _report(self, viewer: Viewer, now_s: float) -> None:
         camera = self._cameras.get(viewer.camera_id)
         if camera is not None:
-            tick = camera.fanout.tick(self._clock.monotonic())
-            viewer.report(self._clock.now().timestamp(), tick)
+            picture, sound = camera.fanout.ticks(self._clock.monotonic())
+            viewer.report(self._clock.now().timestamp(), picture, sound)
         viewer.next_report_s = now_s + self._limits.report_every_s

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.source import Picture
+from hub.relay.source import Picture, Sound
 from hub.relay.timeline import Timeline
 from hub.relay.transport import Burst, PacketSender, SendFailed
 from hub.relay.viewer import Viewer
@@ -35,6 +35,7 @@ class Fanout:
         self.ring = PacketRing()
         self.viewers: dict[str, Viewer] = {}
         self._timeline = Timeline()
+        self._sound_line = Timeline(8000)
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -44,6 +45,7 @@ class Fanout:
     def reopened(self) -> None:
         """Expect a new clock: the camera was opened anew."""
         self._timeline.reopened()
+        self._sound_line.reopened()
 
     def picture(self, picture: Picture) -> None:
         """Take one picture from the source."""
@@ -56,6 +58,17 @@ class Fanout:
                     viewer.begin()
         self._wake.set()
 
+    def sound(self, sound: Sound) -> None:
+        """Take one packet of sound from the source and send it to those who may hear it; it is not kept."""
+        tick = self._sound_line.map(sound.timestamp, 8000, sound.arrived_s)
+        now = self._loop.time()
+        for viewer in list(self.viewers.values()):
+            if viewer.hears and viewer.lease_until_s >= now:
+                try:
+                    viewer.send_sound(sound.payload, tick)
+                except SendFailed:
+                    self._on_ended(viewer, "send_failed")
+
     def attach(self, viewer: Viewer) -> None:
         """Let a connected viewer receive."""
         viewer.attach(self.ring)
@@ -63,9 +76,9 @@ class Fanout:
             self._waiting = True
         self._wake.set()
 
-    def tick(self, now_s: float) -> int:
-        """Return the tick of this moment (monotonic seconds), for sender reports."""
-        return self._timeline.at(now_s)
+    def ticks(self, now_s: float) -> tuple[int, int]:
+        """Return the ticks of this moment (monotonic seconds) of picture and sound, for sender reports."""
+        return self._timeline.at(now_s), self._sound_line.at(now_s)
 
     async def aclose(self) -> None:
         """Stop sending. Idempotent."""

@@ -298,11 +298,12 @@ def write_answer(
         elif line is agreed.audio:
             lines += _accepted(line, agreed, local, audio_ssrc, cname)
         else:
-            lines.append(f"m={line.kind} 0 {line.protocol} {line.formats[0]}")
-            lines.append("c=IN IP4 0.0.0.0")
+            lines += [f"m={line.kind} 0 {line.protocol} {line.formats[0]}", "c=IN IP4 0.0.0.0"]
             if line.mid:
                 lines.append(f"a=mid:{line.mid}")
-            lines.append("a=inactive")
+            # Meaningless on a refused line (RFC 8829 5.3.1), but some peers insist on them.
+            lines += ["a=inactive", "a=rtcp-mux", *_transport(agreed, local)]
+            lines += [_rtpmap(codec) for codec in line.codecs if str(codec.payloadType) == line.formats[0]]
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -320,19 +321,13 @@ def _accepted(line: MediaLine, agreed: Agreed, local: LocalTransport, ssrc: int,
         f"a=candidate:{place + 1} 1 udp {_priority(place)} {host} {number} typ host"
         for place, (host, number) in enumerate(local.candidates)
     ]
-    out += [
-        "a=end-of-candidates",
-        f"a=ice-ufrag:{local.ufrag}",
-        f"a=ice-pwd:{local.pwd}",
-        f"a=fingerprint:sha-256 {local.fingerprint}",
-        f"a=setup:{'passive' if agreed.our_role == 'server' else 'active'}",
-    ]
+    out += ["a=end-of-candidates", *_transport(agreed, local)]
     if line.mid:
         out.append(f"a=mid:{line.mid}")
     out += ["a=sendonly", "a=rtcp-mux", "a=rtcp-rsize"]
     if video:
         codec = next(item for item in line.codecs if item.payloadType == payload)
-        out.append(f"a=rtpmap:{payload} {str(codec.mimeType).partition('/')[2]}/{codec.clockRate}")
+        out.append(_rtpmap(codec))
         out += [f"a=rtcp-fb:{payload} {item}" for item in agreed.feedback]
         if agreed.format_parameters:
             out.append(f"a=fmtp:{payload} {agreed.format_parameters}")
@@ -346,6 +341,21 @@ def _accepted(line: MediaLine, agreed: Agreed, local: LocalTransport, ssrc: int,
         f"a=ssrc:{ssrc} cname:{cname}",
         f"a=ssrc:{ssrc} msid:{cname} {track}",
     ]
+
+
+def _transport(agreed: Agreed, local: LocalTransport) -> list[str]:
+    return [
+        f"a=ice-ufrag:{local.ufrag}",
+        f"a=ice-pwd:{local.pwd}",
+        f"a=fingerprint:sha-256 {local.fingerprint}",
+        f"a=setup:{'passive' if agreed.our_role == 'server' else 'active'}",
+    ]
+
+
+def _rtpmap(codec: Any) -> str:
+    name = str(codec.mimeType).partition("/")[2]
+    channels = f"/{codec.channels}" if (codec.channels or 1) > 1 else ""
+    return f"a=rtpmap:{codec.payloadType} {name}/{codec.clockRate}{channels}"
 
 
 def _rtpmap_name(line: MediaLine, payload: int) -> str:

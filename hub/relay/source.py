@@ -29,12 +29,12 @@ from adapters.errors import (
 from adapters.port import AccessUnit, MediaSource, Track
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState, State
-from hub.relay.packetise import H264Packetiser
+from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
 
-OpenSource = Callable[[SourceSpec, Deadline], Awaitable[MediaSource]]
+OpenSource = Callable[[SourceSpec, Deadline, bool], Awaitable[MediaSource]]  # the last: with audio
 
 OPEN_WITHIN_S: Final = 10.0
 STALLED_AFTER_S: Final = 3.0
@@ -69,6 +69,15 @@ class Picture:
     key_frame: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One packet of G.711, as the camera cut it."""
+
+    payload: bytes
+    timestamp: int  # 8 kHz, of the camera, unwrapped
+    arrived_s: float
+
+
 class Unplayable(Exception):
     """The stream runs but no browser can play it as it is."""
 
@@ -76,6 +85,7 @@ class Unplayable(Exception):
 class Pull:
     """Keeps one camera's stream open until `aclose`.
 
+    `audio` asks the camera for its sound too; only G.711 is passed on (`on_sound`), and only where a viewer may hear it.
     `on_picture` gets each picture, `on_reopened` a call before the first picture of a new connection, `on_state` each
     change, `on_end` the refusal once the pull has ended for good by itself.
     """
@@ -86,7 +96,9 @@ class Pull:
         open_source: OpenSource,
         clock: Clock,
         *,
+        audio: bool,
         on_picture: Callable[[Picture], None],
+        on_sound: Callable[[Sound], None],
         on_reopened: Callable[[], None],
         on_state: Callable[[SourceState], None],
         on_end: Callable[[RelayRefused], None],
@@ -94,12 +106,15 @@ class Pull:
         self.spec = spec
         self._open = open_source
         self._clock = clock
+        self._audio = audio
         self._on_picture = on_picture
+        self._on_sound = on_sound
         self._on_reopened = on_reopened
         self._on_state = on_state
         self._on_end = on_end
         self._packetiser = H264Packetiser()
         self._video: Track | None = None
+        self._sound: Track | None = None
         self._opened_s = 0.0
         self._units = 0  # access units read in this connection
         self._pictures = 0  # of them handed on
@@ -194,9 +209,10 @@ class Pull:
         self._failure = None
         if self._state != "offline":
             self._set("opening")
-        source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S))
+        source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S), self._audio)
         try:
             self._video = _video_track(source)
+            self._sound = _sound_track(source) if self._audio else None
             self._packetiser.learn(self._video.parameter_sets)
             self._opened_s = self._clock.monotonic()
             self._offer_when_sure()
@@ -229,7 +245,12 @@ class Pull:
         self._offer_when_sure()
 
     def _take(self, unit: AccessUnit) -> None:
-        video = self._video
+        video, sound = self._video, self._sound
+        if sound is not None and unit.track == sound.index and self._pictures:
+            payload = b"".join(unit.nals)
+            if 0 < len(payload) <= PAYLOAD_MAX:
+                self._on_sound(Sound(payload, unit.timestamp, unit.arrived_s))
+            return
         if video is None or unit.track != video.index or self._failure is not None:
             return
         try:
@@ -271,7 +292,8 @@ class Pull:
             return
         watched = self._units and self._clock.monotonic() - self._opened_s > _WATCHED_S
         if not sps.may_reorder or self._units >= _WATCHED_PICTURES or watched:
-            self._offered.set_result(Offered("H264", sps))
+            heard = self._sound.codec if self._sound is not None else ""
+            self._offered.set_result(Offered("H264", sps, heard))
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
@@ -325,6 +347,20 @@ def _video_track(source: MediaSource) -> Track:
             "or enrol its H.264 sub-stream"
         )
     return video
+
+
+def _sound_track(source: MediaSource) -> Track | None:
+    """Return the sound that browsers take as it is (G.711, RFC 7874 3), if the camera sends it."""
+    return next(
+        (
+            track
+            for track in source.tracks
+            if track.kind == "audio"
+            and track.codec in {"PCMU", "PCMA"}
+            and (track.clock_rate_hz, track.channels) == (8000, 1)
+        ),
+        None,
+    )
 
 
 def _sentence(error: AdapterError) -> str:

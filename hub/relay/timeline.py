@@ -1,13 +1,13 @@
 """A camera's timestamps made into one line that never goes back, whatever the camera's clock does."""
 
-_CLOCK_RATE_HZ = 90_000
 _LEAP_S = 5.0  # a step larger than this against arrival is a new clock, not a pause
 
 
 class Timeline:
-    """Maps a camera's unwrapped timestamps to 90 kHz ticks that always rise."""
+    """Maps a track's unwrapped timestamps to ticks of `rate_hz` that always rise."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = 90_000) -> None:
+        self._rate_hz = rate_hz
         self._offset: int | None = None
         self._last = 0
         self._arrived_s = 0.0
@@ -20,13 +20,13 @@ class Timeline:
         """Return the tick of a picture; `arrived_s` is monotonic seconds."""
         ticks = (
             timestamp
-            if clock_rate_hz == _CLOCK_RATE_HZ
-            else timestamp * _CLOCK_RATE_HZ // max(1, clock_rate_hz)
+            if clock_rate_hz == self._rate_hz
+            else timestamp * self._rate_hz // max(1, clock_rate_hz)
         )
-        elapsed = max(0, int((arrived_s - self._arrived_s) * _CLOCK_RATE_HZ))
+        elapsed = max(0, int((arrived_s - self._arrived_s) * self._rate_hz))
         expected = self._last + elapsed if self._arrived_s else 0
         mapped = ticks + self._offset if self._offset is not None else expected
-        if self._offset is None or abs(mapped - expected) > _LEAP_S * _CLOCK_RATE_HZ:
+        if self._offset is None or abs(mapped - expected) > _LEAP_S * self._rate_hz:
             mapped = max(expected, self._last + 1)
             self._offset = mapped - ticks
         # Pictures that share a stamp would be taken for one by a jitter buffer; the stamp moves by one tick.
@@ -36,4 +36,4 @@ class Timeline:
 
     def at(self, now_s: float) -> int:
         """Return the tick that a picture arriving now would have."""
-        return self._last + max(0, int((now_s - self._arrived_s) * _CLOCK_RATE_HZ)) if self._arrived_s else 0
+        return self._last + max(0, int((now_s - self._arrived_s) * self._rate_hz)) if self._arrived_s else 0

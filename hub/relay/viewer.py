@@ -62,6 +62,7 @@ class Viewer:
         self.cname = secrets.token_urlsafe(9)
         self.connected = False
         self.ended = False
+        self.audio_ssrc = self.ssrc ^ 0x5A5A5A5A
         self.ring: PacketRing | None = None  # of the camera, once attached
         self.next_index: int | None = None  # the next packet to send; None waits for a key frame
         self.next_report_s = 0.0
@@ -73,6 +74,9 @@ class Viewer:
         self._sequence = secrets.randbelow(1 << 15)
         self._offset = secrets.randbelow(1 << 31)
         self._payload_type = agreed.payload_type
+        self._sounds = self._sound_octets = 0
+        self._sound_first = secrets.randbelow(1 << 15)
+        self._sound_offset = secrets.randbelow(1 << 31)
         self._lines: list[Line] = []
         self._sent_tick = 0  # newest tick sent, on the camera's line
         self._resend_tokens = _RESENDS_AT_ONCE
@@ -191,8 +195,46 @@ class Viewer:
         self.octets += size
         return count == len(packets)
 
-    def report(self, unix_s: float, tick: int) -> None:
-        """Send a sender report: `tick` of the camera's line is now."""
+    @property
+    def hears(self) -> bool:
+        """Tell whether sound was agreed with this viewer, and it plays."""
+        return self.agreed.audio is not None and self.connected and self.packets > 0
+
+    def send_sound(self, payload: bytes, tick: int) -> None:
+        """Send one packet of sound.
+
+        Raises:
+            SendFailed: the keys do not serve any more.
+        """
+        sock = self.peer.sock
+        if sock is None:
+            return
+        packet = Packet(payload, 0 if self._sounds else 0x80, tick, 0)  # RFC 3551 4.1: a talkspurt begins
+        _count, size = self._sender.send(
+            sock,
+            self.peer.address,
+            self._dtls.srtp,
+            self._sender.prepare((packet,), self._dtls.tag),
+            payload_type=self.agreed.audio_payload_type,
+            sequence=self._sound_first + self._sounds,
+            ssrc=self.audio_ssrc,
+            offset=self._sound_offset,
+        )
+        self._sounds += 1
+        self._sound_octets += size
+
+    def report(self, unix_s: float, tick: int, sound_tick: int) -> None:
+        """Send sender reports: the ticks of the camera's lines are those of now, so that lips and voice agree."""
+        if self.hears and self._sounds:
+            packet = rtcp.sender_report(
+                self.audio_ssrc,
+                unix_s=unix_s,
+                timestamp=sound_tick + self._sound_offset,
+                packets=self._sounds,
+                octets=self._sound_octets,
+                cname=self.cname,
+            )
+            self._send_datagram(self._dtls.protect_rtcp(packet))
         if self.connected and self.packets:
             packet = rtcp.sender_report(
                 self.ssrc,

@@ -7,6 +7,7 @@ nobody vouches for the viewers: frames stop at once and the process ends.
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import signal
@@ -100,6 +101,9 @@ class Worker:
         self.send(m.Ready(port, start.hosts))
         with contextlib.suppress(AdapterError):
             self._registry.adapter("rtsp")  # loaded now, so that the first viewer does not wait for it
+        # What was imported lives as long as the process: the collector need not walk it while frames wait.
+        gc.collect()
+        gc.freeze()
         try:
             while (message := await m.read_from_hub(reader)) is not None:
                 self._take(engine, message)
@@ -195,7 +199,7 @@ class Worker:
     def _event(self, event: RelayEvent) -> None:
         self.send(event)
 
-    async def _open(self, spec: SourceSpec, deadline: Deadline) -> MediaSource:
+    async def _open(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
         """Open a camera's stream through its adapter, past the guarded dialer and the credential gate."""
         target, _none = parse_target(spec.url)
         dialer = Dialer(self._policy, lambda: self._listeners)
@@ -206,6 +210,7 @@ class Worker:
             context,
             deadline,
             transport=spec.transport,
+            audio=audio,
         )
 
 

@@ -46,10 +46,12 @@ class Harness:
         self.camera = camera
         self.vouched: set[str] = set()
 
-    async def view(self, offer: str, viewer_id: str = "", **fields: Any) -> tuple[str, str]:
+    async def view(
+        self, offer: str, viewer_id: str = "", *, audio: bool = False, **fields: Any
+    ) -> tuple[str, str]:
         """Answer an offer and keep its lease; return (viewer id, answer)."""
         viewer_id = viewer_id or secrets.token_hex(4)
-        answer = await self.engine.view(viewer_id, spec(**fields), offer)
+        answer = await self.engine.view(viewer_id, spec(**fields), offer, audio=audio)
         self.vouched.add(viewer_id)
         return viewer_id, answer
 

@@ -84,11 +84,14 @@ class SyntheticCamera:
         codec: str = "H264",
         sets_in_sdp: bool = True,
         start_at: int = 0,
+        sound: str = "",
     ) -> None:
         self.units = group_of_pictures(width, height, fps, pictures, profile, b_frames, bitrate_kbps)
         self.fps = fps
         self.codec = codec
         self.start_at = start_at
+        self.sound = sound
+        self.asked_for_sound: list[bool] = []
         self.sets = tuple(nal for nal in self.units[0] if nal[0] & 31 in {7, 8}) if sets_in_sdp else ()
         self.opened = 0
         self.open_now = 0
@@ -98,15 +101,18 @@ class SyntheticCamera:
         self.edit: Callable[[int, list[bytes]], list[bytes]] = lambda _number, nals: nals
         self.sources: list[SyntheticSource] = []
 
-    async def open(self, _spec: SourceSpec, _deadline: Deadline) -> "SyntheticSource":
+    async def open(
+        self, _spec: SourceSpec | None, _deadline: Deadline, audio: bool = False
+    ) -> "SyntheticSource":
         """Open a stream as an adapter does."""
+        self.asked_for_sound.append(audio)
         self.opened += 1
         await asyncio.sleep(0.01)
         if self.refuses is not None:
             raise self.refuses
         if self.dead:
             raise Unreachable("camera:554 refused the connection", peer="camera:554", operation="connect")
-        source = SyntheticSource(self)
+        source = SyntheticSource(self, sound=audio and bool(self.sound))
         self.sources.append(source)
         return source
 
@@ -118,9 +124,11 @@ class SyntheticCamera:
 class SyntheticSource:
     """One open stream."""
 
-    def __init__(self, camera: SyntheticCamera) -> None:
+    def __init__(self, camera: SyntheticCamera, *, sound: bool) -> None:
         self.camera = camera
         self.tracks = (Track(0, "video", camera.codec, CLOCK_RATE_HZ, camera.sets),)
+        if sound:
+            self.tracks += (Track(1, "audio", camera.sound, 8000),)
         self.closed = False
         camera.open_now += 1
 
@@ -138,6 +146,8 @@ class SyntheticSource:
                 nals = camera.edit(number, list(camera.units[place]))
                 key = any(nal[0] & 31 == 5 for nal in nals)
                 sink(AccessUnit(0, base + number * CLOCK_RATE_HZ // camera.fps, loop.time(), nals, key))
+                if len(self.tracks) > 1:  # a square wave of 40 ms, in A-law or mu-law alike loud
+                    sink(AccessUnit(1, number * 320, loop.time(), [(b"\x2a" * 8 + b"\xaa" * 8) * 20], True))
             number += 1
 
     async def aclose(self) -> None:

@@ -14,10 +14,12 @@ class Watching:
     def __init__(self) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.frames = 0
+        self.sounds: list[av.AudioFrame] = []
         self.last: av.VideoFrame | None = None
         self.first_s = 0.0
         self.stamps: list[int] = []
         self._reader: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
 
     async def offer(self, *, audio: bool = False) -> str:
         """Return the offer of a viewer that only receives."""
@@ -37,6 +39,8 @@ class Watching:
         def _track(track):
             if track.kind == "video":
                 self._reader = asyncio.create_task(self._read(track, began))
+            else:
+                self._listener = asyncio.create_task(self._listen(track))
 
         await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
 
@@ -52,9 +56,17 @@ class Watching:
             self.frames += 1
             self.stamps.append(self.last.pts)
 
+    async def _listen(self, track) -> None:
+        while True:
+            try:
+                self.sounds.append(await track.recv())
+            except MediaStreamError:
+                return
+
     async def close(self) -> None:
         """Leave."""
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        for task in (self._reader, self._listener):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.connection.close()

@@ -29,11 +29,11 @@ class Stage:
     def __init__(self, thread: RelayThread, relay: Any, browser: Any, address: str) -> None:
         self.thread, self.relay, self._browser, self._address = thread, relay, browser, address
 
-    def press_play(self, viewer: str) -> Any:
-        """Open a tab and press play; return the tab once the answer is there."""
+    def press_play(self, viewer: str, *, audio: bool = False) -> Any:
+        """Open a tab and press play; return the tab once the answer is there. `audio`: the page offers to hear too."""
         tab = self._browser.new_page()
         tab.goto(self._address)
-        self.reply = tab.evaluate(f"play('{viewer}')")
+        self.reply = tab.evaluate(f"play('{viewer}', {str(audio).lower()})")
         return tab
 
     @staticmethod
@@ -57,7 +57,7 @@ def stage(camera: SyntheticCamera):
 
         async def answer(viewer: str, text: str) -> tuple[int, str]:
             try:
-                return 201, (await relay.view(text, viewer))[1]
+                return 201, (await relay.view(text, viewer, audio=viewer.startswith("hears")))[1]
             except RelayRefused as refused:
                 return refused.status, refused.detail
 
@@ -153,3 +153,14 @@ def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason() -> No
         scene.press_play("one")
         assert scene.reply["status"] == 406
         assert "H.265" in scene.reply["text"]
+
+
+def test_chromium_hears_only_where_it_is_allowed() -> None:
+    """G.711 reaches a viewer that may hear; the same page without the right gets a refused audio line and plays on."""
+    with stage(SyntheticCamera(sound="PCMA")) as scene:
+        hears = scene.press_play("hears", audio=True)
+        scene.wait(hears, lambda seen: seen["decoded"] > 5 and seen["heard"] > 20)
+        deaf = scene.press_play("deaf", audio=True)
+        assert "m=audio 0 " in scene.reply["text"]
+        seen = scene.wait(deaf, lambda seen: seen["decoded"] > 10)
+        assert seen["heard"] == 0

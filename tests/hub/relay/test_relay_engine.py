@@ -354,8 +354,8 @@ def test_garbage_from_one_camera_touches_no_other() -> None:
         raise Broken
 
     async def main() -> None:
-        async def opened(description, deadline):
-            return await (bad if description.camera_id == "bad" else good).open(description, deadline)
+        async def opened(description, deadline, audio):
+            return await (bad if description.camera_id == "bad" else good).open(description, deadline, audio)
 
         async with engine_with(good, open_source=opened) as relay:
             _id, viewer = await playing(relay, camera_id="good")
@@ -433,5 +433,75 @@ def test_a_viewer_that_fell_behind_skips_to_the_newest_key_frame(camera: Synthet
             assert viewer.stamps[-1] - stamp < 2 * 90_000
             assert viewer.stamps == sorted(set(viewer.stamps))
             await viewer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", ["PCMA", "PCMU"])
+def test_sound_is_heard_where_it_is_allowed_and_nowhere_else(codec: str) -> None:
+    """G.711 goes through as it is; a viewer that may not hear gets a refused audio line and no packet of it."""
+    camera = SyntheticCamera(sound=codec)
+
+    async def listening(relay, *, allowed: bool) -> Watching:
+        viewer = Watching()
+
+        async def answered(text: str) -> str:
+            return (await relay.view(text, audio=allowed))[1]
+
+        await viewer.play(answered, audio=True)
+        await until(lambda: viewer.frames > 0, 5, "the first picture")
+        return viewer
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            hears = await listening(relay, allowed=True)
+            deaf = await listening(relay, allowed=False)
+            await asyncio.sleep(1.5)
+            assert "m=audio 0 " in deaf.connection.remoteDescription.sdp
+            assert not deaf.sounds
+            assert deaf.frames > 20
+            assert len(hears.sounds) > 20
+            samples = memoryview(bytes(hears.sounds[-1].planes[0])).cast("h")
+            assert max(samples) > 1000
+            assert min(samples) < -1000
+            assert camera.asked_for_sound == [True]
+            await hears.close()
+            await deaf.close()
+
+    run(main())
+
+
+def test_a_camera_is_not_asked_for_sound_that_nobody_may_hear() -> None:
+    """Without consent the audio track is never set up, whatever the browser offers."""
+    camera = SyntheticCamera(sound="PCMA")
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _id, viewer = await playing(relay)
+            assert camera.asked_for_sound == [False]
+            await viewer.close()
+
+    run(main())
+
+
+def test_viewers_that_come_and_go_leave_nothing_behind(camera: SyntheticCamera) -> None:
+    """Tasks, addresses and viewers of forty finished views are gone."""
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _id, stays = await playing(relay)
+            await asyncio.sleep(0.2)
+            tasks = len(asyncio.all_tasks())
+            for _ in range(8):
+                viewers = [await playing(relay) for _ in range(5)]
+                for viewer_id, viewer in viewers:
+                    relay.engine.stop(viewer_id, "ended")
+                    await viewer.close()
+            await until(lambda: len(asyncio.all_tasks()) <= tasks, 3, f"tasks back to {tasks}")
+            port = relay.engine._port
+            assert len(port._by_ufrag) == 1
+            assert len(port._by_address) == len(next(iter(port._by_ufrag.values())).addresses)
+            assert camera.opened == 1
+            await stays.close()
 
     run(main())
