@@ -1,5 +1,7 @@
 """What went wrong with a camera, as one sentence for people: which step, what was seen, what to do."""
 
+import re
+
 from adapters.errors import (
     AddressRefused,
     AuthenticationFailed,
@@ -19,6 +21,7 @@ from hub.texts import Both, Texts
 from standards.observation import rfc3339
 from standards.reason import Reason
 
+_ESCAPED = re.compile(r"(\\x[0-9a-f]{2})+")  # how the adapters write bytes that are no text
 EXCERPT = 80  # characters of a reply shown to people
 
 # a part of the adapter's English sentence -> key of ours under step.saw
@@ -109,7 +112,8 @@ def _broken(error: RemoteProtocolError, *, at: Both, peer: str, typed: str, text
     protocol = "RTSP" if typed.lower().startswith("rtsp") or "rtsp" in error.operation.lower() else "ONVIF"
     excerpt = _plain(error.excerpt)
     told = f"{error} {error.excerpt}".lower()
-    if any(mark in told for mark in ("<html", "<!doctype", "text/html")):
+    web = any(mark in told for mark in ("<html", "<!doctype", "text/html"))
+    if web or (protocol == "RTSP" and error.excerpt.startswith("HTTP/")):
         return Problem("html_answer", {"step": at, "peer": peer, "protocol": protocol}, field="address")
     seen: Both | str = f"“{excerpt}”" if excerpt else texts.both("step.saw.empty_reply")
     if error.reason in {Reason.NOT_THE_PROTOCOL, Reason.EMPTY_REPLY}:
@@ -131,5 +135,6 @@ def _tail(message: str) -> str:
 
 
 def _plain(text: str) -> str:
+    text = _ESCAPED.sub(" ", text)
     shown = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(shown.split())[:EXCERPT]
