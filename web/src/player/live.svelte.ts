@@ -73,6 +73,7 @@ export class Live {
   #hubHeard = false;
   #attempt = 0;
   #faultAt = 0;
+  #connecting = false;
   #sameness = new Sameness();
   #looked = 0;
   #incident = '';
@@ -123,13 +124,15 @@ export class Live {
 
   /** The camera or the hub is said to be back: go on where a fault, not a person, ended the picture. */
   nudge(): void {
-    if (['fault', 'lost', 'reconnecting'].includes(this.phase.name) && !(this.#session && this.#hubHeard)) this.again();
+    if (!['fault', 'lost', 'reconnecting'].includes(this.phase.name)) return;
+    if (!this.#connecting && !(this.#session && this.#hubHeard)) this.again();
   }
 
   async #connect(): Promise<void> {
     this.#disconnect();
     const abort = new AbortController();
     this.#abort = abort;
+    this.#connecting = true;
     const resuming = this.kept;
     if (!resuming) this.phase = { name: 'asking' };
     const query = new URLSearchParams({ purpose: this.purpose, layer: 'main' });
@@ -160,6 +163,8 @@ export class Live {
       if (abort.signal.aborted) return;
       if (error instanceof Refused) this.#refused(error.refusal);
       else this.#retry();
+    } finally {
+      if (this.#abort === abort || this.#abort === null) this.#connecting = false;
     }
   }
 
@@ -251,7 +256,9 @@ export class Live {
     } else if (name === 'hesitating') {
       if (motion(silent) === 'stopped') this.#stopped();
     } else if (name === 'stopped') {
-      if (!this.#hubHeard || silent > STALE_S) this.#retry();
+      // a hub that itself waits for the camera is not asked twice: the same session goes on when frames come
+      const waiting = this.#hubSays === 'frozen' || this.#hubSays === 'offline';
+      if (!this.#hubHeard || (silent > STALE_S && !waiting)) this.#retry();
     } else if (name === 'reconnecting') {
       if (silent > CONNECT_S && this.#hubSays !== 'offline') this.#retry();
     } else if (name === 'opening' && !this.#everConnected && silent > CONNECT_S) {

@@ -59,7 +59,7 @@ export async function open(options: WhepOptions): Promise<WhepSession> {
         'x-csrftoken': options.csrf,
       },
       body: connection.localDescription?.sdp ?? '',
-      signal: options.signal,
+      // never aborted: an answer that nobody waits for any more still names the session that has to be ended
     });
     if (response.status !== 201) throw new Refused(await refusalOf(response));
     const location = new URL(response.headers.get('location') ?? '', document.baseURI).pathname;
