@@ -22,6 +22,7 @@ PROBATION = timedelta(days=30)
 
 # A case's outcome: verdict, reason, fact, detail.
 _Judged = tuple[Verdict, Reason | None, str, str]
+_PASSED: _Judged = (Verdict.PASS, None, "", "")
 
 
 def assess(
@@ -86,8 +87,8 @@ def _finding(
     attestations: tuple[Attestation, ...],
     as_of: datetime,
 ) -> Finding:
-    own = [attestation for attestation in attestations if attestation.rule == rule.id]
-    attested = any(attestation.active(as_of) for attestation in own)
+    own = [attestation for attestation in attestations if attestation.rule == rule.id] if attestations else []
+    attested = bool(own) and any(attestation.active(as_of) for attestation in own)
     if rule.over_time and on_probation:
         judged: _Judged = (Verdict.NOT_CHECKED, Reason.PROBATION, "", "")
     elif own and not attested:
@@ -97,7 +98,7 @@ def _finding(
             judged = judge(rule, observations)
         except Exception as error:  # noqa: BLE001  a rule that breaks costs that rule, not the assessment
             judged = (Verdict.ERROR, Reason.INTERNAL, "", f"rule {rule.id} broke: {type(error).__name__}")
-    overlays = []
+    overlays: list[Overlay] = []
     waived = waiver is not None and rule.waivable and judged[0] is not Verdict.PASS
     if waived:
         overlays.append(Overlay.WAIVED)
@@ -127,6 +128,9 @@ def judge(rule: Rule, observations: Mapping[str, Observation]) -> _Judged:
             return _undecided(applies)
         if applies.state is State.FALSE:
             return (Verdict.NOT_APPLICABLE, None, "", why_not_applicable(rule))
+    if len(rule.cases) == 1:
+        only = _case(rule.cases[0], scope)
+        return only or (Verdict.NOT_APPLICABLE, None, "", why_not_applicable(rule))
     judged = [outcome for outcome in (_case(case, scope) for case in rule.cases) if outcome is not None]
     if not judged:
         return (Verdict.NOT_APPLICABLE, None, "", why_not_applicable(rule))
@@ -150,7 +154,7 @@ def _case(case: Case, scope: Scope) -> _Judged | None:
     if sound.state is State.FALSE:
         return (verdict_of(case.unsound), case.unsound, "", sound.detail)
     if expected.state is State.TRUE:
-        return (Verdict.PASS, None, "", "")
+        return _PASSED
     return (Verdict.FAIL, expected.reason, expected.fact, expected.detail)
 
 

@@ -7,14 +7,14 @@ Order of information: taking an observation away can turn true or false into not
 what makes the law of the house hold; `tests/standards` states it for every operator.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from math import isfinite
 
-from standards.observation import Observation, Observed, Value
+from standards.observation import NotObserved, Observation, Observed, Value
 from standards.reason import ERROR_REASONS, INCONCLUSIVE_REASONS, Reason
 
 _LONGEST_MATCHED = 1000  # characters of a device's string that a pattern is tried on
@@ -109,19 +109,21 @@ class Scope:
 
 def evaluate(condition: Condition, scope: Scope) -> Outcome:
     """Evaluate a condition. Never raises for what a device sent: a value of the wrong kind is not-known."""
-    if condition.op in (Op.ALL, Op.ANY):
+    if condition.of:
         return _joined(condition, scope) if not condition.fact else _ranged(condition, scope)
     if condition.fact:
-        outcome = _observed(condition.fact, scope)
-        if isinstance(outcome, Outcome):
-            return outcome
-        left = outcome.value
+        seen = scope.observations.get(condition.fact)
+        if type(seen) is not Observed:
+            return _absent(condition.fact, seen)
+        left = seen.value
     else:
         left = _field(scope.element, condition.item)
-    right, missing = _right(condition, scope)
-    if missing is not None:
-        return missing
-    if _not_finite(left) or _not_finite(right):
+    right = condition.value
+    if condition.param or condition.than:
+        right, missing = _right(condition, scope)
+        if missing is not None:
+            return missing
+    if (type(left) is float and not isfinite(left)) or (type(right) is float and not isfinite(right)):
         return Outcome(
             State.UNKNOWN, Reason.OUT_OF_RANGE, condition.fact, "the observed number is not finite"
         )
@@ -156,10 +158,10 @@ def _joined(condition: Condition, scope: Scope) -> Outcome:
 
 
 def _ranged(condition: Condition, scope: Scope) -> Outcome:
-    outcome = _observed(condition.fact, scope)
-    if isinstance(outcome, Outcome):
-        return outcome
-    elements = outcome.value
+    seen = scope.observations.get(condition.fact)
+    if not isinstance(seen, Observed):
+        return _absent(condition.fact, seen)
+    elements = seen.value
     if not isinstance(elements, tuple):
         return Outcome(State.UNKNOWN, Reason.INTERNAL, condition.fact, "the fact is not a list")
     if len(elements) > _MOST_ELEMENTS:
@@ -194,39 +196,29 @@ def most_telling(unknown: list[Outcome]) -> Outcome:
     return min(unknown, key=rank)
 
 
-def _observed(fact: str, scope: Scope) -> Observed | Outcome:
-    """Return what was observed of a fact, or the outcome that its absence leads to."""
-    observation = scope.observations.get(fact)
-    if isinstance(observation, Observed):
-        return observation
-    if observation is None:
+def _absent(fact: str, observation: Observation | None) -> Outcome:
+    """Return the outcome that a fact's absence leads to."""
+    if not isinstance(observation, NotObserved):
         return Outcome(State.UNKNOWN, Reason.NOT_ASKED, fact)
-    if observation.reason is Reason.DENIED_BY_DEVICE:
-        return Outcome(State.FALSE, observation.reason, fact, observation.detail)
-    return Outcome(State.UNKNOWN, observation.reason, fact, observation.detail)
+    state = State.FALSE if observation.reason is Reason.DENIED_BY_DEVICE else State.UNKNOWN
+    return Outcome(state, observation.reason, fact, observation.detail)
 
 
 def _right(condition: Condition, scope: Scope) -> tuple[Value, Outcome | None]:
     if condition.than:
-        outcome = _observed(condition.than, scope)
-        if isinstance(outcome, Outcome):
-            return None, outcome
-        return outcome.value, None
+        seen = scope.observations.get(condition.than)
+        if not isinstance(seen, Observed):
+            return None, _absent(condition.than, seen)
+        return seen.value, None
     if isinstance(condition.param, tuple):
         return tuple(scope.params[name] for name in condition.param), None
-    if condition.param:
-        return scope.params[condition.param], None
-    return condition.value, None
+    return scope.params[condition.param], None
 
 
 def _field(element: Value, item: str | None) -> Value:
     if not item:
         return element
     return element.get(item) if isinstance(element, Mapping) else None
-
-
-def _not_finite(value: Value) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _number(value: Value) -> int | float:
