@@ -29,6 +29,7 @@ async def playing(relay, **fields) -> tuple[str, Watching]:
     return viewer_id, viewer
 
 
+@pytest.mark.slow
 def test_a_viewer_sees_every_picture_of_a_camera_that_nobody_watched_before(camera: SyntheticCamera) -> None:
     """The first picture comes well within a second, then 25 a second, none missing, and goodbye ends the view."""
 
@@ -49,6 +50,7 @@ def test_a_viewer_sees_every_picture_of_a_camera_that_nobody_watched_before(came
     run(main())
 
 
+@pytest.mark.slow
 def test_viewers_share_one_pull_and_a_late_one_starts_at_once(camera: SyntheticCamera) -> None:
     """A viewer that comes in the middle of a group of pictures needs not wait for the next key frame."""
 
@@ -86,6 +88,7 @@ def test_a_camera_is_left_alone_ten_seconds_after_its_last_viewer(camera: Synthe
     run(main())
 
 
+@pytest.mark.slow
 def test_a_camera_that_dies_is_told_and_its_picture_returns_by_itself(camera: SyntheticCamera) -> None:
     """Offline within a second of a closed connection, live again without a new offer; numbers and time go on."""
 
@@ -188,6 +191,7 @@ def test_a_stream_that_browsers_cannot_play_is_refused_by_name(fields: dict, say
     run(main())
 
 
+@pytest.mark.slow
 def test_pictures_before_the_first_key_frame_are_not_sent() -> None:
     """A camera that begins in mid-group shows from its key frame on, and the viewer decodes without an error."""
 
@@ -200,6 +204,7 @@ def test_pictures_before_the_first_key_frame_are_not_sent() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_a_lease_that_is_not_renewed_stops_the_frames_within_two_seconds(camera: SyntheticCamera) -> None:
     """Silence of the hub is a refusal."""
 
@@ -217,6 +222,7 @@ def test_a_lease_that_is_not_renewed_stops_the_frames_within_two_seconds(camera:
     run(main())
 
 
+@pytest.mark.slow
 def test_stop_ends_one_viewer_at_once_and_leaves_the_other(camera: SyntheticCamera) -> None:
     """No packet of picture leaves after stop has returned."""
 
@@ -267,6 +273,7 @@ def test_one_viewer_too_many_is_told_to_come_back(camera: SyntheticCamera) -> No
     run(main())
 
 
+@pytest.mark.slow
 def test_a_viewer_that_stops_reading_slows_nobody(camera: SyntheticCamera) -> None:
     """One that takes no packet off its socket any more keeps its lease, and the other misses no picture."""
 
@@ -291,6 +298,7 @@ def test_a_viewer_that_stops_reading_slows_nobody(camera: SyntheticCamera) -> No
     run(main())
 
 
+@pytest.mark.slow
 def test_lost_packets_are_sent_again_from_the_shared_ring(camera: SyntheticCamera) -> None:
     """A peer that misses every seventh packet asks for them and shows every picture all the same."""
 
@@ -320,6 +328,7 @@ def test_lost_packets_are_sent_again_from_the_shared_ring(camera: SyntheticCamer
     run(main())
 
 
+@pytest.mark.slow
 def test_a_picture_that_the_viewer_lost_is_given_again_from_the_key_frame_at_hand(
     camera: SyntheticCamera,
 ) -> None:
@@ -343,6 +352,7 @@ def test_a_picture_that_the_viewer_lost_is_given_again_from_the_key_frame_at_han
     run(main())
 
 
+@pytest.mark.slow
 def test_garbage_from_one_camera_touches_no_other() -> None:
     """A parser that raises for one camera costs that camera's pull; the other's viewer misses nothing."""
     good, bad = SyntheticCamera(), SyntheticCamera()
@@ -413,6 +423,7 @@ def test_trickled_candidates_are_taken_and_an_ice_restart_is_refused_by_name(cam
     run(main())
 
 
+@pytest.mark.slow
 def test_a_viewer_that_fell_behind_skips_to_the_newest_key_frame(camera: SyntheticCamera) -> None:
     """When the process could not send for seconds, a viewer is not shown the past: numbers go on, old pictures do not."""
 
@@ -437,6 +448,7 @@ def test_a_viewer_that_fell_behind_skips_to_the_newest_key_frame(camera: Synthet
     run(main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["PCMA", "PCMU"])
 def test_sound_is_heard_where_it_is_allowed_and_nowhere_else(codec: str) -> None:
     """G.711 goes through as it is; a viewer that may not hear gets a refused audio line and no packet of it."""
@@ -484,6 +496,7 @@ def test_a_camera_is_not_asked_for_sound_that_nobody_may_hear() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_viewers_that_come_and_go_leave_nothing_behind(camera: SyntheticCamera) -> None:
     """Tasks, addresses and viewers of forty finished views are gone."""
 

@@ -268,6 +268,7 @@ def test_public_addresses_are_told_in_place_of_the_bound_ones() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_a_certificate_that_is_not_the_one_in_the_offer_gets_no_picture(camera: SyntheticCamera) -> None:
     """A wrong fingerprint ends the viewer with dtls_failed and sends nothing."""
 

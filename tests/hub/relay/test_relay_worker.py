@@ -68,6 +68,7 @@ def ended(relay: RelayService) -> list[ViewerEnded]:
     return [event for event in relay.events if isinstance(event, ViewerEnded)]
 
 
+@pytest.mark.slow
 def test_the_hub_views_renews_and_stops_through_the_worker() -> None:
     """Answer, frames, events and a stop that has taken effect when it returns."""
 
@@ -97,6 +98,7 @@ def test_the_hub_views_renews_and_stops_through_the_worker() -> None:
     run(main())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
     """kill -9 of the worker: relay_restarted for each viewer, and a new view plays within 3 s on the same port."""
 
@@ -269,6 +271,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_hub_that_is_killed_or_hangs_stops_the_frames(sign: signal.Signals) -> None:
     """kill -9 of the hub process: frames stop at once and the worker ends. A hub that hangs: within 2 s."""
