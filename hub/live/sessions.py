@@ -32,7 +32,7 @@ from hub.texts import Both, Texts
 from standards.observation import rfc3339
 
 TICK_S = 0.5
-PEOPLE_EVERY_S = 2.0  # how often rights are read again where no event told of a change
+PEOPLE_EVERY_S = 1.0  # how often rights are read again where no event told of a change
 REMEMBER = 1000  # ended sessions that still answer GET
 STATE_OF = {"opening": "opening", "live": "live", "stalled": "frozen", "offline": "offline"}
 
@@ -386,7 +386,7 @@ class ViewerSessions:
         await asyncio.gather(*(self._finish(session, code) for session, code in ending))
 
     async def _refresh_people(self, sessions: list[ViewerSession]) -> None:
-        """Read rights again: at most every two seconds, or at once after an event about a person."""
+        """Read rights again: at most each second, or at once after an event about a person."""
         now = self._clock.monotonic()
         if now - self._people_read_s < PEOPLE_EVERY_S:
             return
