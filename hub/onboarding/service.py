@@ -6,16 +6,12 @@ was seen and what to do; `keep_unreachable` or `keep` writes such a camera as PE
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
 from adapters.clock import Clock
-from adapters.errors import AdapterError, BadTarget
-from adapters.port import Courtesy, Permission, Progress
+from adapters.errors import BadTarget
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
 from adapters.wire.gate import DeviceBook, device_key
@@ -23,20 +19,19 @@ from hub.access.principal import Principal
 from hub.catalog.areas import AreaTable
 from hub.catalog.consent import checked
 from hub.catalog.service import CatalogService
-from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
-from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.catalog.types import Camera, Kind
+from hub.compliance.checker import Checker
 from hub.coordination.port import RateLimiter
-from hub.feeds import Feed, Feeds
-from hub.health.service import asked
-from hub.live.source import target_json
+from hub.feeds import Feed
 from hub.observe import Metrics
 from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
-from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
+from hub.onboarding.declared import consent_gate, declared_facts, new_assessment
 from hub.onboarding.intake import Intake
-from hub.onboarding.steps import FROM_PROBE, Steps
+from hub.onboarding.run import Parts, Run, new_camera, said_step
+from hub.onboarding.steps import Steps
 from hub.onboarding.trouble import problem_of
 from hub.problems import Problem
-from hub.reports.document import Method, document
+from hub.reports.document import document
 from hub.store.chain import HUB, Actor
 from hub.store.errors import ServiceError
 from hub.store.store import Store, new_id
@@ -47,19 +42,6 @@ from standards.observation import Observations, rfc3339
 KEPT = ("sources", "still", "method", "failure")
 RETRIES = 3  # with another password, per device in the time of one cool-down: more would lock the camera
 RETRY_WINDOW_S = 1800.0
-
-
-class _Run:
-    """One onboarding while it runs."""
-
-    def __init__(self, entry: Onboarding, steps: Steps, actor: Actor) -> None:
-        self.entry = entry
-        self.steps = steps
-        self.actor = actor
-        self.feeds = Feeds()
-        self.courtesy = Courtesy()
-        self.task: asyncio.Task[None] | None = None
-        self.cancelled = False
 
 
 class OnboardingService:
@@ -84,6 +66,19 @@ class OnboardingService:
         limit_s: float,
         default_area: str = "",
     ) -> None:
+        self._parts = Parts(
+            store=store,
+            book=book,
+            catalog=catalog,
+            checker=checker,
+            devices=devices,
+            clock=clock,
+            texts=texts,
+            metrics=metrics,
+            room=asyncio.Semaphore(at_once),
+            window_s=window_s,
+            limit_s=limit_s,
+        )
         self._store = store
         self._book = book
         self._catalog = catalog
@@ -95,13 +90,9 @@ class OnboardingService:
         self._clock = clock
         self._texts = texts
         self._metrics = metrics
-        self._room = asyncio.Semaphore(at_once)
-        self._window_s = window_s
-        self._limit_s = limit_s
         self._default_area = default_area
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
         self._closing = False
-        self._log = structlog.get_logger("onboarding")
 
     # --- life
 
@@ -111,7 +102,7 @@ class OnboardingService:
             entry.state, entry.ended_at = "failed", self._clock.now()
             entry.problem = {
                 "code": "check_broke",
-                "params": _said_step(self._texts, "decision", "restart"),
+                "params": said_step(self._texts, "decision", "restart"),
                 "field": "",
             }
             async with self._store.write() as tx:
@@ -121,12 +112,7 @@ class OnboardingService:
     async def aclose(self) -> None:
         """Cancel what runs; each says so. Idempotent."""
         self._closing = True
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
-        for run in tuple(self._runs.values()):
-            run.cancelled = True
-            if run.task is not None:
-                run.task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(run.cancel() for run in tuple(self._runs.values())))
 
     # --- what the API calls
 
@@ -206,10 +192,8 @@ class OnboardingService:
     async def cancel(self, entry_id: str) -> Onboarding:
         """Cancel a running onboarding; one that has ended stays as it is."""
         run = self._runs.get(entry_id)
-        if run is not None and run.task is not None:
-            run.cancelled = True
-            run.task.cancel()
-            await asyncio.gather(run.task, return_exceptions=True)
+        if run is not None:
+            await run.cancel()
         return await self.get(entry_id)
 
     async def retry(self, entry_id: str, credential: Credential | None, who: Principal) -> Onboarding:
@@ -234,7 +218,7 @@ class OnboardingService:
         try:
             target, _ = parse_target(str(entry.request["address"]))
         except BadTarget as error:
-            raise self._trouble(error, "address", str(entry.request["address"])) from error
+            raise self._unreadable_problem(error, str(entry.request["address"])) from error
         device = device_key(target)
         kept = await self._book.credential(entry_id)
         if credential is not None and credential != kept:
@@ -284,7 +268,7 @@ class OnboardingService:
         credential = await self._book.credential(entry_id)
         async with self._store.write() as tx:
             camera = await self._catalog.register(
-                _new_camera(intake, entry), who.actor(), credential=credential, within=tx
+                new_camera(intake, entry), who.actor(), credential=credential, within=tx
             )
             if intake.consent is not None:
                 await self._catalog.give_consent(camera.id, intake.consent, who.actor(), within=tx)
@@ -353,7 +337,7 @@ class OnboardingService:
         shown = _without_credential(intake.address)
         entry = self._entry({**replace(intake, address=shown).as_json(), "recheck_of": None}, who.user_id)
         steps = Steps(self._texts, self._clock, {"peer": shown, "standard": intake.standard})
-        problem = self._trouble(error, "address", shown)
+        problem = self._unreadable_problem(error, shown)
         steps.start("address")
         steps.fail("address", problem.said(self._texts, "title"), problem.said(self._texts, "hint"))
         entry.state, entry.ended_at, entry.steps = "failed", self._clock.now(), steps.as_json()
@@ -363,6 +347,9 @@ class OnboardingService:
             await tx.audit("onboarding.ended", who.actor(), f"onboarding/{entry.id}", {"state": "failed"})
         self._metrics.onboardings.labels("failed").inc()
         return entry
+
+    def _unreadable_problem(self, error: BadTarget, typed: str) -> Problem:
+        return problem_of(error, step="address", peer=typed, typed=typed, texts=self._texts)
 
     def _entry(self, request: dict[str, Any], user_id: str) -> Onboarding:
         return Onboarding(
@@ -391,248 +378,20 @@ class OnboardingService:
         steps = Steps(
             self._texts, self._clock, {"peer": target.authority, "standard": entry.request["standard"]}
         )
-        run = _Run(entry, steps, actor)
+        run = Run(entry, steps, actor, self._parts, self._forget)
         entry.steps = steps.as_json()
         self._runs[entry.id] = run
         self._metrics.onboardings_running.set(len(self._runs))
-        run.task = asyncio.create_task(self._run(run, target, credential), name=f"onboarding {entry.id}")
+        run.start(target, credential)
 
-    async def _run(self, run: _Run, target: Target, credential: Credential | None) -> None:
-        entry = run.entry
-        try:
-            async with self._room:
-                await self._probe_and_admit(run, target, credential)
-        except asyncio.CancelledError:
-            if not run.cancelled:
-                raise
-            await self._cancelled(run)
-        except AdapterError as error:
-            await self._failed(run, self._trouble(error, run.steps.running, entry.request["address"]))
-        except (Problem, ServiceError) as error:
-            problem = error if isinstance(error, Problem) else _problem_of_service(error)
-            await self._failed(run, problem)
-        except Exception as error:  # noqa: BLE001  one onboarding's fault is told there and costs no other
-            error_id = secrets.token_hex(6)
-            self._log.error("onboarding.broke", onboarding=entry.id, error_id=error_id, exc_info=error)
-            await self._failed(
-                run, Problem("check_broke", _said_step(self._texts, run.steps.running, error_id))
-            )
-        finally:
-            self._runs.pop(entry.id, None)
-            self._metrics.onboardings_running.set(len(self._runs))
-            self._metrics.onboardings.labels(entry.state).inc()
-            run.feeds.put("done", {"id": entry.id})
-            run.feeds.end()
-
-    async def _probe_and_admit(self, run: _Run, target: Target, credential: Credential | None) -> None:
-        entry, steps = run.entry, run.steps
-        intake = Intake.from_json(entry.request)
-        sub_target = parse_target(intake.sub_address)[0] if intake.sub_address else None
-        camera = await self._catalog.find(entry.recheck_of) if entry.recheck_of else None
-        kind, consent_now = await self._custodian_kind(intake), camera.consent if camera else None
-        self._show(run, steps.start("address"))
-        outcome = await self._checker.run(
-            CheckRequest(
-                target=target,
-                credential=credential,
-                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
-                standard=intake.standard,
-                window_s=self._window_s,
-                sub_target=sub_target,
-                declared=declared_facts(
-                    camera or intake, consent_now or intake.consent, self._clock.now(), kind=kind
-                ),
-                enrolled_at=camera.enrolled_at if camera else None,
-                limit_s=self._limit_s,
-            ),
-            lambda progress: self._progress(run, progress),
-        )
-        entry.courtesy = {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins}
-        run.feeds.put("courtesy", dict(entry.courtesy))
-        if outcome.failure is not None:
-            problem = self._trouble(outcome.failure, _failed_step(steps, outcome.failure), target.url)
-            if problem.code == "login_refused":
-                until = await self._devices.cooldown_until(device_key(target))
-                if until is not None:
-                    problem.params["until"] = rfc3339(until)
-            if not intake.keep_unreachable or camera is not None:
-                await self._failed(run, problem)
-                return
-            entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
-            self._fail_steps(run, problem)
-        else:
-            self._tell_outcome(run, outcome)
-        await self._admit(run, intake, camera, kind, outcome=outcome, credential=credential)
-
-    async def _admit(
-        self,
-        run: _Run,
-        intake: Intake,
-        camera: Camera | None,
-        kind: Kind,
-        *,
-        outcome: CheckOutcome,
-        credential: Credential | None,
-    ) -> None:
-        """Write everything in one transaction. Cancelling is over from here: a commit is not undone."""
-        entry, steps = run.entry, run.steps
-        self._show(run, steps.start("decision"))
-        now = self._clock.now()
-        consent = None
-        async with self._store.write() as tx:
-            if camera is None:
-                made = await self._catalog.register(
-                    _new_camera(intake, entry), run.actor, credential=credential, within=tx
-                )
-                camera_id = made.id
-                if intake.consent is not None:
-                    consent = await self._catalog.give_consent(
-                        camera_id, intake.consent, run.actor, within=tx
-                    )
-            else:
-                camera_id, consent = camera.id, camera.consent
-            gate = consent_gate(kind, consent, now, self._texts)
-            method = Method(
-                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
-                courtesy=outcome.courtesy,
-                started_at=outcome.started_at,
-                seconds=outcome.seconds,
-                failure=outcome.failure,
-            )
-            name = camera.name if camera is not None else _name(intake)
-            told = document(outcome.assessment, outcome.observations, target=name, method=method)
-            kept = new_assessment(
-                {**told, **_sources(outcome)},
-                outcome.assessment,
-                outcome.observations.as_json(),
-                gate,
-                self._texts,
-            )
-            await self._catalog.record_assessment(camera_id, kept, run.actor, within=tx)
-            entry.camera_id, entry.decision = camera_id, kept.decision
-            entry.state, entry.ended_at = kept.decision.lower(), self._clock.now()
-            said = {"decision": self._texts.both(f"step.outcome.{kept.decision}")}
-            self._show(run, steps.ok("decision", said))
-            entry.steps = steps.as_json()
-            await self._book.save(tx, entry, forget_credential=True)
-            facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
-            await tx.audit("onboarding.ended", run.actor, f"onboarding/{entry.id}", facts)
-        if outcome.failure is None and asked(await self._catalog.get(camera_id)):
-            await self._catalog.set_health(camera_id, "alive", cause=None, measured_at=outcome.started_at)
-        self._log.info("onboarding.ended", onboarding=entry.id, camera_id=camera_id, state=entry.state)
-
-    def _tell_outcome(self, run: _Run, outcome: CheckOutcome) -> None:
-        """Close the steps of a probe that went through, each with what was seen."""
-        steps, said = run.steps, step_params(outcome, self._texts)
-        self._show(run, steps.ok("address"))
-        if outcome.observations.value("credential.accepted") is True:
-            self._show(run, steps.ok("login"))
-        else:
-            why = "anonymous" if outcome.observations.value("credential.supplied") else "no_account"
-            self._show(run, steps.skip("login", {"why": self._texts.both(f"step.why.{why}")}))
-        if "device" in said:
-            self._show(run, steps.ok("identify", said))
-        else:
-            self._show(run, steps.skip("identify"))
-        if "picture" in said:
-            self._show(run, steps.ok("picture", said))
-        else:
-            self._show(run, steps.skip("picture"))
-        self._show(run, steps.start("rules"))
-        self._show(run, steps.ok("rules", said))
-        self._show(run, steps.start("consent"))
-        intake = Intake.from_json(run.entry.request)
-        kind = intake.custodian.kind if isinstance(intake.custodian, NewCustodian) else None
-        if outcome.observations.value("consent.state") == "active":
-            self._show(run, steps.ok("consent"))
-        else:
-            authority = kind is Kind.AUTHORITY or outcome.observations.value("consent.state") == "not_needed"
-            why = "authority" if authority else "consent_missing"
-            self._show(run, steps.skip("consent", {"why": self._texts.both(f"step.why.{why}")}))
-
-    def _fail_steps(self, run: _Run, problem: Problem) -> None:
-        step = run.steps.running if run.steps.running != "decision" else "address"
-        title, hint = problem.said(self._texts, "title"), problem.said(self._texts, "hint")
-        changed = run.steps.fail(step, title, hint)
-        decision = run.steps.all["decision"]
-        decision.state = "waiting"  # the camera is kept: there is still something to decide
-        self._show(run, changed)
-
-    async def _failed(self, run: _Run, problem: Problem) -> None:
-        entry, steps = run.entry, run.steps
-        step = steps.running
-        title, hint = problem.said(self._texts, "title"), problem.said(self._texts, "hint")
-        self._show(run, steps.fail(step, title, hint))
-        entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
-        await self._ended(run, "failed", {"problem": problem.code, "step": step})
-
-    async def _cancelled(self, run: _Run) -> None:
-        for step in run.steps.all.values():
-            if step.state in {"waiting", "running"}:
-                why = {"why": self._texts.both("step.why.not_reached")}
-                self._show(run, run.steps.skip(step.name, why))
-        await self._ended(run, "cancelled", {})
-
-    async def _ended(self, run: _Run, state: str, facts: dict[str, Any]) -> None:
-        entry = run.entry
-        entry.state, entry.ended_at, entry.steps = state, self._clock.now(), run.steps.as_json()
-        async with self._store.write() as tx:
-            await self._book.save(tx, entry)
-            await tx.audit(
-                "onboarding.ended",
-                run.actor,
-                f"onboarding/{entry.id}",
-                {"state": state, **facts, **entry.courtesy},
-            )
-        self._log.info("onboarding.ended", onboarding=entry.id, state=state, **facts)
-
-    def _progress(self, run: _Run, progress: Progress) -> None:
-        """Take one step of the probe (called in the event loop)."""
-        name = FROM_PROBE.get(progress.step)
-        if name is None:
-            return
-        self._show(run, run.steps.start(name))
-
-    def _show(self, run: _Run, changed: list[Any]) -> None:
-        for step in changed:
-            run.feeds.put("step", step.as_json())
-
-    def _trouble(self, error: Exception, step: str, typed: str) -> Problem:
-        return problem_of(error, step=step, peer=_authority(typed), typed=typed, texts=self._texts)
-
-    async def _custodian_kind(self, intake: Intake) -> Kind:
-        if isinstance(intake.custodian, NewCustodian):
-            return intake.custodian.kind
-        custodian = await self._catalog.custodian(intake.custodian)
-        if custodian is None:
-            raise Problem("custodian_unknown", {"custodian": intake.custodian}, field="custodian.id")
-        return custodian.kind
+    def _forget(self, run: Run) -> None:
+        self._runs.pop(run.entry.id, None)
+        self._metrics.onboardings_running.set(len(self._runs))
 
     async def _standard_of(self, camera: Camera) -> str:
         if camera.assessment_id is None:
             return "technical"
         return (await self._catalog.assessment(camera.assessment_id)).standard
-
-
-def _new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
-    return NewCamera(
-        name=_name(intake),
-        address=intake.address,
-        custodian=intake.custodian,
-        permission={
-            "granted_by": intake.granted_by,
-            "basis": intake.basis,
-            "granted_at": rfc3339(entry.started_at),
-        },
-        area=intake.area,
-        sub_address=intake.sub_address,
-        position=intake.position,
-        notes=intake.notes,
-    )
-
-
-def _name(intake: Intake) -> str:
-    return intake.name or _authority(intake.address)
 
 
 def _permission_facts(entry: Onboarding) -> dict[str, Any]:
@@ -643,43 +402,6 @@ def _permission_facts(entry: Onboarding) -> dict[str, Any]:
         "basis": request["basis"],
         "recheck_of": request["recheck_of"],
     }
-
-
-def _sources(outcome: CheckOutcome) -> dict[str, Any]:
-    """Return the addresses that the relay and the still need; they are never shown."""
-    return {
-        "sources": [
-            {
-                "layer": offer.layer,
-                "target": target_json(offer.target),
-                "codec": offer.encoding,
-                "width": offer.width,
-                "height": offer.height,
-            }
-            for offer in outcome.offers
-        ],
-        "still": target_json(outcome.snapshot) if outcome.snapshot is not None else None,
-    }
-
-
-def _failed_step(steps: Steps, error: Exception) -> str:
-    return "login" if getattr(error, "code", "") in {"login_refused", "cooling_down"} else steps.running
-
-
-def _said_step(texts: Texts, step: str, error_id: str) -> dict[str, Any]:
-    return {"step": texts.both(f"step.name.{step}"), "error_id": error_id}
-
-
-def _problem_of_service(error: ServiceError) -> Problem:
-    from hub.problems import STATUS
-
-    if error.code in STATUS:
-        return Problem(error.code, {"what": error.detail, **error.params}, field=error.field)
-    return Problem("conflict", {"what": error.detail})
-
-
-def _authority(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0] or url
 
 
 def _without_credential(typed: str) -> str:

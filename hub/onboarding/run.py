@@ -1,0 +1,358 @@
+"""One onboarding while it runs: probe, then one transaction, or one sentence about what went wrong."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.errors import AdapterError
+from adapters.port import Permission, Progress
+from adapters.secret import Credential
+from adapters.target import Target, parse_target
+from adapters.wire.gate import DeviceBook, device_key
+from hub.catalog.service import CatalogService
+from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
+from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.feeds import Feeds
+from hub.health.service import asked
+from hub.live.source import target_json
+from hub.observe import Metrics
+from hub.onboarding.book import Onboarding, OnboardingBook
+from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
+from hub.onboarding.intake import Intake
+from hub.onboarding.steps import FROM_PROBE, Steps
+from hub.onboarding.trouble import problem_of
+from hub.problems import STATUS, Problem
+from hub.reports.document import Method, document
+from hub.store.chain import Actor
+from hub.store.errors import ServiceError
+from hub.store.store import Store
+from hub.texts import Texts
+from standards.observation import rfc3339
+
+log = structlog.get_logger("onboarding")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every run works with. `room` bounds how many probe at once; times in seconds."""
+
+    store: Store
+    book: OnboardingBook
+    catalog: CatalogService
+    checker: Checker
+    devices: DeviceBook
+    clock: Clock
+    texts: Texts
+    metrics: Metrics
+    room: asyncio.Semaphore
+    window_s: float
+    limit_s: float
+
+
+class Run:
+    """One onboarding, from its start to its end. `on_end` is called once, whatever happened."""
+
+    def __init__(
+        self, entry: Onboarding, steps: Steps, actor: Actor, parts: Parts, on_end: Callable[["Run"], None]
+    ) -> None:
+        self.entry = entry
+        self.steps = steps
+        self.actor = actor
+        self.feeds = Feeds()
+        self._parts = parts
+        self._on_end = on_end
+        self._cancelled = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, target: Target, credential: Credential | None) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._work(target, credential), name=f"onboarding {self.entry.id}")
+
+    async def cancel(self) -> None:
+        """Stop and return once it has ended; what is being written at this moment is still written whole."""
+        self._cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self, target: Target, credential: Credential | None) -> None:
+        entry = self.entry
+        try:
+            async with self._parts.room:
+                await self._probe_and_admit(target, credential)
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                raise
+            await self._end_cancelled()
+        except AdapterError as error:
+            await self._failed(self._trouble(error, self.steps.running, entry.request["address"]))
+        except (Problem, ServiceError) as error:
+            problem = error if isinstance(error, Problem) else _problem_of_service(error)
+            await self._failed(problem)
+        except Exception as error:
+            error_id = secrets.token_hex(6)
+            log.error("onboarding.broke", onboarding=entry.id, error_id=error_id, exc_info=error)
+            await self._failed(
+                Problem("check_broke", said_step(self._parts.texts, self.steps.running, error_id))
+            )
+        finally:
+            self._on_end(self)
+            self._parts.metrics.onboardings.labels(entry.state).inc()
+            self.feeds.put("done", {"id": entry.id})
+            self.feeds.end()
+
+    async def _probe_and_admit(self, target: Target, credential: Credential | None) -> None:
+        entry, steps = self.entry, self.steps
+        intake = Intake.from_json(entry.request)
+        sub_target = parse_target(intake.sub_address)[0] if intake.sub_address else None
+        camera = await self._parts.catalog.find(entry.recheck_of) if entry.recheck_of else None
+        kind, consent_now = await self._custodian_kind(intake), camera.consent if camera else None
+        self._show(steps.start("address"))
+        outcome = await self._parts.checker.run(
+            CheckRequest(
+                target=target,
+                credential=credential,
+                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
+                standard=intake.standard,
+                window_s=self._parts.window_s,
+                sub_target=sub_target,
+                declared=declared_facts(
+                    camera or intake, consent_now or intake.consent, self._parts.clock.now(), kind=kind
+                ),
+                enrolled_at=camera.enrolled_at if camera else None,
+                limit_s=self._parts.limit_s,
+            ),
+            self._progress,
+        )
+        entry.courtesy = {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins}
+        self.feeds.put("courtesy", dict(entry.courtesy))
+        if outcome.failure is not None:
+            problem = self._trouble(outcome.failure, _failed_step(steps, outcome.failure), target.url)
+            if problem.code == "login_refused":
+                until = await self._parts.devices.cooldown_until(device_key(target))
+                if until is not None:
+                    problem.params["until"] = rfc3339(until)
+            if not intake.keep_unreachable or camera is not None:
+                await self._failed(problem)
+                return
+            entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
+            self._fail_steps(problem)
+        else:
+            self._tell_outcome(outcome)
+        admission = asyncio.create_task(
+            self._admit(intake, camera, kind, outcome=outcome, credential=credential),
+            name=f"admit {entry.id}",
+        )
+        try:
+            await asyncio.shield(admission)
+        except asyncio.CancelledError:
+            await admission  # too late to cancel: what is being written is written whole, and told as it is
+
+    async def _admit(
+        self,
+        intake: Intake,
+        camera: Camera | None,
+        kind: Kind,
+        *,
+        outcome: CheckOutcome,
+        credential: Credential | None,
+    ) -> None:
+        """Write everything in one transaction."""
+        entry, steps = self.entry, self.steps
+        self._show(steps.start("decision"))
+        now = self._parts.clock.now()
+        consent = None
+        async with self._parts.store.write() as tx:
+            if camera is None:
+                made = await self._parts.catalog.register(
+                    new_camera(intake, entry), self.actor, credential=credential, within=tx
+                )
+                camera_id = made.id
+                if intake.consent is not None:
+                    consent = await self._parts.catalog.give_consent(
+                        camera_id, intake.consent, self.actor, within=tx
+                    )
+            else:
+                camera_id, consent = camera.id, camera.consent
+            gate = consent_gate(kind, consent, now, self._parts.texts)
+            method = Method(
+                permission=Permission(intake.granted_by, intake.basis, entry.started_at),
+                courtesy=outcome.courtesy,
+                started_at=outcome.started_at,
+                seconds=outcome.seconds,
+                failure=outcome.failure,
+            )
+            name = camera.name if camera is not None else _name(intake)
+            told = document(outcome.assessment, outcome.observations, target=name, method=method)
+            kept = new_assessment(
+                {**told, **_sources(outcome)},
+                outcome.assessment,
+                outcome.observations.as_json(),
+                gate,
+                self._parts.texts,
+            )
+            await self._parts.catalog.record_assessment(camera_id, kept, self.actor, within=tx)
+            entry.camera_id, entry.decision = camera_id, kept.decision
+            entry.state, entry.ended_at = kept.decision.lower(), self._parts.clock.now()
+            said = {"decision": self._parts.texts.both(f"step.outcome.{kept.decision}")}
+            self._show(steps.ok("decision", said))
+            entry.steps = steps.as_json()
+            await self._parts.book.save(tx, entry, forget_credential=True)
+            facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
+            await tx.audit("onboarding.ended", self.actor, f"onboarding/{entry.id}", facts)
+        if outcome.failure is None and asked(await self._parts.catalog.get(camera_id)):
+            await self._parts.catalog.set_health(
+                camera_id, "alive", cause=None, measured_at=outcome.started_at
+            )
+        log.info("onboarding.ended", onboarding=entry.id, camera_id=camera_id, state=entry.state)
+
+    def _tell_outcome(self, outcome: CheckOutcome) -> None:
+        """Close the steps of a probe that went through, each with what was seen."""
+        steps, said = self.steps, step_params(outcome, self._parts.texts)
+        self._show(steps.ok("address"))
+        if outcome.observations.value("credential.accepted") is True:
+            self._show(steps.ok("login"))
+        else:
+            why = "anonymous" if outcome.observations.value("credential.supplied") else "no_account"
+            self._show(steps.skip("login", {"why": self._parts.texts.both(f"step.why.{why}")}))
+        if "device" in said:
+            self._show(steps.ok("identify", said))
+        else:
+            self._show(steps.skip("identify"))
+        if "picture" in said:
+            self._show(steps.ok("picture", said))
+        else:
+            self._show(steps.skip("picture"))
+        self._show(steps.start("rules"))
+        self._show(steps.ok("rules", said))
+        self._show(steps.start("consent"))
+        intake = Intake.from_json(self.entry.request)
+        kind = intake.custodian.kind if isinstance(intake.custodian, NewCustodian) else None
+        if outcome.observations.value("consent.state") == "active":
+            self._show(steps.ok("consent"))
+        else:
+            authority = kind is Kind.AUTHORITY or outcome.observations.value("consent.state") == "not_needed"
+            why = "authority" if authority else "consent_missing"
+            self._show(steps.skip("consent", {"why": self._parts.texts.both(f"step.why.{why}")}))
+
+    def _fail_steps(self, problem: Problem) -> None:
+        step = self.steps.running if self.steps.running != "decision" else "address"
+        title, hint = problem.said(self._parts.texts, "title"), problem.said(self._parts.texts, "hint")
+        changed = self.steps.fail(step, title, hint)
+        decision = self.steps.all["decision"]
+        decision.state = "waiting"  # the camera is kept: there is still something to decide
+        self._show(changed)
+
+    async def _failed(self, problem: Problem) -> None:
+        entry, steps = self.entry, self.steps
+        step = steps.running
+        title, hint = problem.said(self._parts.texts, "title"), problem.said(self._parts.texts, "hint")
+        self._show(steps.fail(step, title, hint))
+        entry.problem = {"code": problem.code, "params": problem.params, "field": problem.field}
+        await self._ended("failed", {"problem": problem.code, "step": step})
+
+    async def _end_cancelled(self) -> None:
+        for step in self.steps.all.values():
+            if step.state in {"waiting", "running"}:
+                why = {"why": self._parts.texts.both("step.why.not_reached")}
+                self._show(self.steps.skip(step.name, why))
+        await self._ended("cancelled", {})
+
+    async def _ended(self, state: str, facts: dict[str, Any]) -> None:
+        entry = self.entry
+        entry.state, entry.ended_at, entry.steps = state, self._parts.clock.now(), self.steps.as_json()
+        async with self._parts.store.write() as tx:
+            await self._parts.book.save(tx, entry)
+            await tx.audit(
+                "onboarding.ended",
+                self.actor,
+                f"onboarding/{entry.id}",
+                {"state": state, **facts, **entry.courtesy},
+            )
+        log.info("onboarding.ended", onboarding=entry.id, state=state, **facts)
+
+    def _progress(self, progress: Progress) -> None:
+        """Take one step of the probe (called in the event loop)."""
+        name = FROM_PROBE.get(progress.step)
+        if name is None:
+            return
+        self._show(self.steps.start(name))
+
+    def _show(self, changed: list[Any]) -> None:
+        for step in changed:
+            self.feeds.put("step", step.as_json())
+
+    def _trouble(self, error: Exception, step: str, typed: str) -> Problem:
+        return problem_of(error, step=step, peer=authority_of(typed), typed=typed, texts=self._parts.texts)
+
+    async def _custodian_kind(self, intake: Intake) -> Kind:
+        if isinstance(intake.custodian, NewCustodian):
+            return intake.custodian.kind
+        custodian = await self._parts.catalog.custodian(intake.custodian)
+        if custodian is None:
+            raise Problem("custodian_unknown", {"custodian": intake.custodian}, field="custodian.id")
+        return custodian.kind
+
+
+def new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
+    """Return the catalog entry for an intake."""
+    return NewCamera(
+        name=_name(intake),
+        address=intake.address,
+        custodian=intake.custodian,
+        permission={
+            "granted_by": intake.granted_by,
+            "basis": intake.basis,
+            "granted_at": rfc3339(entry.started_at),
+        },
+        area=intake.area,
+        sub_address=intake.sub_address,
+        position=intake.position,
+        notes=intake.notes,
+    )
+
+
+def _name(intake: Intake) -> str:
+    return intake.name or authority_of(intake.address)
+
+
+def _sources(outcome: CheckOutcome) -> dict[str, Any]:
+    """Return the addresses that the relay and the still need; they are never shown."""
+    return {
+        "sources": [
+            {
+                "layer": offer.layer,
+                "target": target_json(offer.target),
+                "codec": offer.encoding,
+                "width": offer.width,
+                "height": offer.height,
+            }
+            for offer in outcome.offers
+        ],
+        "still": target_json(outcome.snapshot) if outcome.snapshot is not None else None,
+    }
+
+
+def _failed_step(steps: Steps, error: Exception) -> str:
+    return "login" if getattr(error, "code", "") in {"login_refused", "cooling_down"} else steps.running
+
+
+def said_step(texts: Texts, step: str, error_id: str) -> dict[str, Any]:
+    """Return the parameters of ``check_broke``."""
+    return {"step": texts.both(f"step.name.{step}"), "error_id": error_id}
+
+
+def _problem_of_service(error: ServiceError) -> Problem:
+    if error.code in STATUS:
+        return Problem(error.code, {"what": error.detail, **error.params}, field=error.field)
+    return Problem("conflict", {"what": error.detail})
+
+
+def authority_of(url: str) -> str:
+    """Return host:port of an address."""
+    return url.partition("://")[2].partition("/")[0] or url
