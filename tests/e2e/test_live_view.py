@@ -11,6 +11,9 @@ from browser_support import chromium, picture
 from hub_support import onboard, serving, simulators
 from playwright.sync_api import Browser, Page
 
+STATE = "document.querySelector('[data-player-state]')?.dataset.playerState"
+FRAMES = "(document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0)"
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
@@ -57,35 +60,34 @@ def assert_moving(page: Page) -> None:
     assert second["hash"] != first["hash"], (first, second)
 
 
-def frames_stop_within(page: Page, seconds: float) -> float:
-    """Return how long after now the last frame came; fail where frames still come after `seconds`."""
-    started = time.monotonic()
-    last_change = started
-    frames = picture(page)["frames"]
-    while time.monotonic() < started + seconds + 2:
-        now = picture(page)["frames"]
-        if now > frames:
-            frames, last_change = now, time.monotonic()
-        time.sleep(0.05)
-    after = last_change - started
-    assert after <= seconds, f"a frame came {after:.1f} s later"
-    return after
+def frames_stop_within(page: Page, seconds: float) -> None:
+    """No frame is decoded from `seconds` after now on.
+
+    One more may be counted when the player closes the connection: the browser then shows what its jitter buffer held.
+    """
+    time.sleep(seconds)
+    stopped = picture(page)["frames"]
+    time.sleep(2.5)
+
+    assert picture(page)["frames"] - stopped <= 1
 
 
 @pytest.mark.gstreamer
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_foreign_camera_is_onboarded_and_plays(tmp_path: Path, browser: Browser, transport: str) -> None:
+@pytest.mark.parametrize(("transport", "cause"), [("tcp", "CON-02"), ("udp", "STR-04")])
+def test_a_foreign_camera_is_onboarded_and_plays(
+    tmp_path: Path, browser: Browser, transport: str, cause: str
+) -> None:
     """Debian's GStreamer RTSP server with Digest is onboarded by its address and plays in Chromium."""
     from gstreamer import gst_server
 
     with (
-        gst_server(codec="h264", user="xem", password="p@ss:w/ord?", protocols=transport) as url,
+        gst_server("h264", "xem", "p@ss:w/ord?", transport, width=1280, height=720) as url,
         serving(tmp_path) as hub,
     ):
         done = onboard(hub, url, "xem", "p@ss:w/ord?", name="Camera GStreamer")
         assert done["state"] == "conditional", done
         detail = hub.client.get(f"/api/v1/cameras/{done['camera_id']}").json()
-        assert detail["last_assessment"]["because"][0]["rule"] == "CON-02"
+        assert detail["last_assessment"]["because"][0]["rule"] == cause
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
 
         press_play(page, hub.url, str(done["camera_id"]))
@@ -105,17 +107,16 @@ def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) 
         assert_moving(page)
         os.kill(camera["pid"], signal.SIGSTOP)
         stalled = time.monotonic()
-        page.wait_for_function(
-            "() => /đứng|mất tín hiệu|Mất kết nối|Mất tín hiệu/.test(document.querySelector('[data-player-state]')?.textContent ?? '')",
-            timeout=8_000,
-        )
-        assert time.monotonic() - stalled < 6
+        page.wait_for_function(f"() => ['stopped', 'fault'].includes({STATE})", timeout=8_000)
+        assert time.monotonic() - stalled < 5
+        page.wait_for_function(f"() => {STATE} === 'fault'", timeout=12_000)
+        assert "mất tín hiệu từ" in page.inner_text("[data-player-state]")
+        before = picture(page)["frames"]
         os.kill(camera["pid"], signal.SIGCONT)
-        page.wait_for_function(
-            "() => document.querySelector('[data-player-state]')?.dataset.playerState === 'live'",
-            timeout=30_000,
-        )
+        page.wait_for_function(f"() => {STATE} === 'live'", timeout=30_000)
+        page.wait_for_function(f"() => {FRAMES} > {before} + 25", timeout=15_000)
         assert_moving(page)
+        page.context.close()
 
 
 def test_killed_hub_stops_the_frames(tmp_path: Path, browser: Browser) -> None:

@@ -103,4 +103,6 @@ def test_report_can_be_kept_as_a_page(cameras: dict[str, dict[str, str]], tmp_pa
     assert "<html" in text
     assert 'lang="vi"' in text
     assert camera["password"] not in text
-    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(["']?http""", text), "it loads something"
+    assert not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(["']?http""", text), (
+        "it loads something"
+    )

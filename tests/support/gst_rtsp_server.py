@@ -57,7 +57,7 @@ def main() -> None:
         encoder = encoder.replace("tune=zerolatency ", "b-adapt=false ")
     audio = " audiotestsrc is-live=true ! audioconvert ! audioresample ! alawenc ! rtppcmapay name=pay1 pt=8"
     factory.set_launch(
-        f"( videotestsrc is-live=true pattern=ball "
+        f"( videotestsrc is-live=true pattern=ball background-color=0xff3a6ea5 "
         f"! video/x-raw,width={told.width},height={told.height},framerate={told.fps}/1 ! videoconvert "
         f"! video/x-raw,format=I420 ! {encoder}{audio if told.audio else ''} )"
     )

@@ -41,21 +41,20 @@ class RunningHub:
 def read_until(process: subprocess.Popen[str], pattern: str, seconds: float) -> tuple[re.Match[str], str]:
     """Read standard output until a line matches; raise with everything read where none does in time."""
     assert process.stdout is not None
+    descriptor = process.stdout.fileno()  # read here only: a text layer would keep lines that select cannot see
     deadline = time.monotonic() + seconds
-    seen = ""
+    seen = b""
     while time.monotonic() < deadline:
-        ready, _, _ = select.select([process.stdout], [], [], 0.2)
+        ready, _, _ = select.select([descriptor], [], [], 0.2)
         if ready:
-            line = process.stdout.readline()
-            if not line and process.poll() is not None:
-                break
-            seen += line
-            match = re.search(pattern, seen)
+            chunk = os.read(descriptor, 4096)
+            seen += chunk
+            match = re.search(pattern, seen.decode(errors="replace"))
             if match:
-                return match, seen
-        elif process.poll() is not None:
-            break
-    raise AssertionError(f"no {pattern!r} in what it printed within {seconds:.0f} s:\n{seen}")
+                return match, seen.decode(errors="replace")
+            if not chunk:
+                break
+    raise AssertionError(f"no {pattern!r} in what it printed within {seconds:.0f} s:\n{seen.decode()}")
 
 
 def login(url: str, username: str, password: str) -> httpx.Client:
