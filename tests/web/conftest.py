@@ -1,0 +1,139 @@
+"""One hub with two scripted cameras for all tests of the pages: an authority's and a household's with its consent."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browser_support import chromium
+from hub_support import RunningHub, login, onboard, serving, simulators
+from playwright.sync_api import Browser, Page
+
+PASSWORD = "a long enough password 2"
+LONGEST_NAME = "Camera ngã tư Trần Phú – Lê Hồng Phong, Phường Hạc Thành"
+
+OpenPage = Callable[..., Page]
+
+
+@dataclass
+class World:
+    """A running hub, its cameras by kind of owner, its scripted cameras, and who may sign in."""
+
+    hub: RunningHub
+    street: str
+    home: str
+    cameras: list[dict[str, Any]]
+
+    @contextmanager
+    def client(self, name: str) -> Iterator[httpx.Client]:
+        """Give a signed-in client of one person."""
+        client = login(self.hub.url, name, self.hub.passwords[name])
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def resume_home(self) -> None:
+        """Leave the household's camera as it was found: shared."""
+        with self.client("hoa") as owner:
+            owner.post(f"/api/v1/cameras/{self.home}/resume")
+
+
+def add_person(hub: RunningHub, name: str, role: str, **more: object) -> None:
+    """Add a person with a password of their own."""
+    body = {"name": name, "display_name": name.title(), "role": role, "password": PASSWORD, **more}
+    answer = hub.client.post("/api/v1/users", json=body)
+    assert answer.status_code == 201, answer.text
+    password = PASSWORD
+    if answer.json()["user"]["must_change_password"]:
+        password = PASSWORD + " now"
+        person = login(hub.url, name, PASSWORD)
+        try:
+            changed = person.patch(
+                "/api/v1/me", json={"current_password": PASSWORD, "new_password": password}
+            )
+            assert changed.status_code == 200, changed.text
+        finally:
+            person.close()
+    hub.passwords[name] = password
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Start everything once."""
+    data: Path = tmp_path_factory.mktemp("hub")
+    with simulators("good-onvif", "household-no-onvif") as cameras, serving(data) as hub:
+        street, home = cameras
+        text = hub.client.get("/api/v1/consents/text").json()
+        consent = {
+            "sharing_mode": "always",
+            "purposes": ["public_safety", "incident"],
+            "recipients": [{"area": "", "role": "admin"}, {"area": "", "role": "operator"}],
+            "text_version": text["version"],
+            "signed_by": "Lê Thị Hoà",
+        }
+        first = onboard(hub, street["onvif"], street["user"], street["password"], name=LONGEST_NAME)
+        second = onboard(
+            hub,
+            home["rtsp"],
+            home["user"],
+            home["password"],
+            name="Cổng trước",
+            custodian={"kind": "household", "name": "Lê Thị Hoà"},
+            consent=consent,
+        )
+        assert first["camera_id"], first
+        assert second["camera_id"], second
+        camera = hub.client.get(f"/api/v1/cameras/{second['camera_id']}").json()
+        add_person(hub, "hoa", "donor", custodian_id=camera["custodian"]["id"])
+        yield World(hub, str(first["camera_id"]), str(second["camera_id"]), cameras)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of one file."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(browser: Browser, world: World) -> Iterator[OpenPage]:
+    """Return a function that opens a page in a context of its own, signed in or not; faults of the page fail the test."""
+    contexts = []
+    faults: list[str] = []
+
+    def open_one(
+        path: str,
+        who: str | None = "admin",
+        *,
+        width: int = 1280,
+        height: int = 800,
+        language: str = "vi",
+        theme: str = "light",
+        bypass_csp: bool = False,
+    ) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, bypass_csp=bypass_csp)
+        contexts.append(context)
+        context.add_init_script(
+            f"localStorage.setItem('camhub.locale', '{language}'); localStorage.setItem('camhub.theme', '{theme}');"
+            "localStorage.setItem('camhub.locale.chosen', '1');"
+        )
+        if who is not None:
+            answer = context.request.post(
+                f"{world.hub.url}/api/v1/login",
+                data={"username": who, "password": world.hub.passwords[who]},
+            )
+            assert answer.ok, answer.text()
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(world.hub.url + path)
+        page.wait_for_selector("h1")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not faults, faults

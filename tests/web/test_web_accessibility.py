@@ -1,0 +1,78 @@
+"""WCAG 2.2 AA as far as axe can tell, in both themes; keyboard focus that can be seen; player states that are spoken."""
+
+from pathlib import Path
+
+import pytest
+from conftest import OpenPage, World
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+AXE = Path(__file__).resolve().parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+RUN = """() => axe.run(document, {
+  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+  rules: { 'target-size': { enabled: true } },
+}).then((result) => result.violations.map((one) => one.id + ': ' + one.nodes.map((node) => node.html.slice(0, 160) + ' ' + node.failureSummary.slice(0, 200)).join(' | ')))"""
+PAGES = [
+    (None, "/"),
+    ("admin", "/cameras"),
+    ("admin", "/cameras/{street}"),
+    ("admin", "/cameras/{home}?tab=facts"),
+    ("admin", "/cameras/{home}?tab=sharing"),
+    ("admin", "/cameras/new"),
+    ("admin", "/standards/technical"),
+    ("admin", "/audit"),
+    ("admin", "/users"),
+    ("admin", "/me"),
+    ("hoa", "/my"),
+    ("hoa", "/my/{home}/sharing"),
+]
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="browser: needs the npm packages of web/: make dev")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("who", "path"), PAGES)
+def test_axe_finds_nothing(world: World, open_page: OpenPage, who: str | None, path: str, theme: str) -> None:
+    """No violation on any page, contrast and target size included."""
+    page = open_page(path.format(street=world.street, home=world.home), who, theme=theme, bypass_csp=True)
+    page.wait_for_timeout(500)
+    page.add_script_tag(path=AXE)
+    assert page.evaluate(RUN) == []
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="browser: needs the npm packages of web/: make dev")
+@pytest.mark.parametrize(
+    ("who", "path"), [("admin", "/cameras"), ("admin", "/cameras/{street}"), ("hoa", "/my")]
+)
+def test_axe_finds_nothing_on_a_phone(world: World, open_page: OpenPage, who: str, path: str) -> None:
+    """No violation in the narrow layout either, where words give way to symbols."""
+    page = open_page(path.format(street=world.street), who, width=390, height=844, bypass_csp=True)
+    page.wait_for_timeout(500)
+    page.add_script_tag(path=AXE)
+    assert page.evaluate(RUN) == []
+
+
+def test_the_first_tab_leads_past_the_navigation(open_page: OpenPage) -> None:
+    """The skip link is first, can be seen when focused, and leads to the content."""
+    page = open_page("/standards")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Đến nội dung chính")).to_be_focused()
+    box = page.get_by_text("Đến nội dung chính").bounding_box()
+    assert box is not None
+    assert box["y"] >= 0
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_the_player_says_its_state_to_a_screen_reader(world: World, open_page: OpenPage) -> None:
+    """Space starts and stops; the state is spoken politely, the running clock is not."""
+    page = open_page(f"/cameras/{world.street}")
+    page.wait_for_selector(".watch")
+    page.keyboard.press("Space")
+    status = page.locator(".player [role=status]")
+    expect(status).to_have_text("Trực tiếp", timeout=15_000)
+    expect(status).to_have_attribute("aria-live", "polite")
+    expect(page.locator(".player .when")).to_have_attribute("aria-hidden", "true")
+    page.keyboard.press("Space")
+    expect(page.locator(".watch")).to_be_visible()
