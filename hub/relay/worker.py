@@ -20,7 +20,7 @@ import structlog
 
 from adapters.clock import Clock, SystemClock
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, TimedOut
 from adapters.port import MediaSource, ProbeContext, StreamOffer
 from adapters.registry import Registry
 from adapters.secret import Credential, Secret
@@ -46,9 +46,16 @@ class HubBook:
         self._worker = worker
 
     async def cooldown_until(self, device: str) -> datetime | None:
-        """Ask the hub; one that does not answer in time means that nothing with a credential is sent."""
-        async with asyncio.timeout(_BOOK_WITHIN_S):
-            return await self._worker.ask_cooldown(device)
+        """Ask the hub; where it does not answer, nothing with a credential is sent.
+
+        Raises:
+            TimedOut: the hub did not answer.
+        """
+        try:
+            async with asyncio.timeout(_BOOK_WITHIN_S):
+                return await self._worker.ask_cooldown(device)
+        except TimeoutError as error:
+            raise TimedOut("asking the hub's device book", waited_s=_BOOK_WITHIN_S, peer=device) from error
 
     async def start_cooldown(self, device: str, until: datetime) -> None:
         """Tell the hub."""
