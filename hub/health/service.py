@@ -221,13 +221,14 @@ class HealthService:
     async def _measured(
         self, camera_id: str, state: str, cause: str, at: datetime, *, since: datetime | None = None
     ) -> None:
+        """Keep a measurement. `since`: when the state was first seen, where that is earlier than `at`."""
         said: Mapping[str, str] | None = (
             self._texts.both(f"live.health.{cause}") if state != "alive" else None
         )
-        if await self._catalog.set_health(camera_id, state, cause=said, measured_at=at):
-            self._log.info(
-                "health.changed", camera_id=camera_id, state=state, cause=cause, first_miss=str(since or "")
-            )
+        if since is not None:
+            await self._catalog.set_health(camera_id, state, cause=said, measured_at=since)
+        if await self._catalog.set_health(camera_id, state, cause=said, measured_at=at) or since is not None:
+            self._log.info("health.changed", camera_id=camera_id, state=state, cause=cause)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
