@@ -1,0 +1,124 @@
+"""`camhub demo`: eight cameras, the good ones play, a donor's pause goes black, everything stops on Ctrl-C."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from browser_support import chromium, picture
+from hub_support import CAMHUB, free_port, login, read_until, stop
+from playwright.sync_api import Browser
+from test_live_view import assert_moving, press_play, sign_in
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("demo"),
+]
+
+
+@dataclass
+class Demo:
+    """A running demo."""
+
+    url: str
+    passwords: dict[str, str]
+    cameras: dict[str, dict[str, object]]  # by preset, told by its decision and codec
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """One demo for all tests here."""
+    port = free_port()
+    process = subprocess.Popen(
+        [*CAMHUB, "demo", "--no-browser", "--json", "--port", str(port)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        _, printed = read_until(process, r"(?m)^\{.*\}$", 90)
+        ready = json.loads(printed)
+        passwords = {user["name"]: user["password"] for user in ready["users"]}
+        with closing(login(ready["url"], "admin", passwords["admin"])) as client:
+            items = client.get("/api/v1/cameras").json()["items"]
+        yield Demo(ready["url"], passwords, {item["name"]: item for item in items})
+    finally:
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests here."""
+    with chromium() as started:
+        yield started
+
+
+def test_eight_cameras_get_the_decisions_of_their_presets(demo: Demo) -> None:
+    """The demo's catalog shows eight cameras with the decisions of the presets' table."""
+    decisions = sorted(str(camera["decision"]) for camera in demo.cameras.values())
+
+    assert decisions == sorted(["ADMITTED"] * 2 + ["CONDITIONAL"] * 3 + ["REJECTED"] * 2 + ["PENDING"])
+
+
+def test_every_camera_that_may_be_seen_plays(demo: Demo, browser: Browser) -> None:
+    """Each viewable H.264 camera plays, its first frame within a second of pressing play (measured, printed)."""
+    page = sign_in(browser, demo.url, "admin", demo.passwords["admin"])
+    playable = [
+        camera
+        for camera in demo.cameras.values()
+        if camera["viewable"]["allowed"] and camera["playback"]["codec"] == "H264"  # type: ignore[index]
+    ]
+    assert len(playable) == 4
+
+    for camera in playable:
+        took = press_play(page, demo.url, str(camera["id"]))
+        print(f"first frame of {camera['name']} after {took:.2f} s")
+        assert_moving(page)
+    page.context.close()
+
+
+def test_h265_says_why_it_cannot_be_shown(demo: Demo, browser: Browser) -> None:
+    """An H.265 camera names the reason in a browser that cannot play it."""
+    page = sign_in(browser, demo.url, "admin", demo.passwords["admin"])
+    camera = next(c for c in demo.cameras.values() if c["playback"]["codec"] == "H265")  # type: ignore[index]
+
+    page.goto(f"{demo.url}/cameras/{camera['id']}")
+    page.wait_for_function(
+        "() => document.querySelector('[data-player-state]')?.textContent.includes('H.265')"
+    )
+
+    assert picture(page)["frames"] == 0
+    page.context.close()
+
+
+def test_a_donors_pause_goes_black_within_two_seconds(demo: Demo, browser: Browser) -> None:
+    """The donor presses pause; the operator's playing picture stops within 2 s and says why; resuming allows it again."""
+    camera = next(
+        c
+        for c in demo.cameras.values()
+        if c["custodian"]["kind"] == "household" and c["viewable"]["allowed"]  # type: ignore[index]
+    )
+    page = sign_in(browser, demo.url, "admin", demo.passwords["admin"])
+    press_play(page, demo.url, str(camera["id"]))
+    assert_moving(page)
+    with closing(login(demo.url, "donor", demo.passwords["donor"])) as donor:
+        paused = donor.post(f"/api/v1/cameras/{camera['id']}/pause", json={})
+        assert paused.status_code == 200, paused.text
+        time.sleep(2.0)
+        stopped = picture(page)["frames"]
+        time.sleep(1.5)
+
+        assert paused.json()["ended_views"] == 1
+        assert picture(page)["frames"] in (stopped, 0)
+        assert "Chủ camera đang tạm dừng" in page.inner_text("[data-player-state]")
+        snapshot = httpx.get(f"{demo.url}/api/v1/cameras/{camera['id']}/snapshot.jpg")
+        assert snapshot.status_code == 401
+        views = donor.get(f"/api/v1/cameras/{camera['id']}/views").json()
+        assert views["items"][0]["ended_cause"] == "paused"
+        assert donor.post(f"/api/v1/cameras/{camera['id']}/resume").status_code == 200
+    press_play(page, demo.url, str(camera["id"]))
+    assert_moving(page)
+    page.context.close()
