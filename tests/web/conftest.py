@@ -65,8 +65,8 @@ def add_person(hub: RunningHub, name: str, role: str, **more: object) -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start everything once."""
     data: Path = tmp_path_factory.mktemp("hub")
-    with simulators("good-onvif", "household-no-onvif") as cameras, serving(data) as hub:
-        street, home = cameras
+    with simulators("good-onvif", "household-no-onvif", "low-resolution") as cameras, serving(data) as hub:
+        street, home, _ = cameras
         text = hub.client.get("/api/v1/consents/text").json()
         consent = {
             "sharing_mode": "always",

@@ -109,7 +109,7 @@ def test_the_keyboard_walks_the_list_and_opens_a_camera(world: World, open_page:
 
 def test_a_camera_is_added_from_its_address_step_by_step(world: World, open_page: OpenPage) -> None:
     """An address with its password is taken apart, permission is asked for, seven steps end in a decision."""
-    camera = world.cameras[1]
+    camera = world.cameras[2]
     address = camera["rtsp"].replace("rtsp://", f"rtsp://{camera['user']}:{camera['password']}@")
     page = open_page("/cameras/new")
     page.fill("#address", address)
@@ -130,6 +130,19 @@ def test_a_camera_is_added_from_its_address_step_by_step(world: World, open_page
     page.wait_for_selector(".player")
     added = page.url.rsplit("/", 1)[1]
     assert world.hub.client.delete(f"/api/v1/cameras/{added}").status_code == 204
+
+
+def test_an_address_that_is_enrolled_leads_to_its_camera(world: World, open_page: OpenPage) -> None:
+    """Adding the same camera twice opens the one that is there, and nothing is written."""
+    page = open_page("/cameras/new")
+    page.fill("#address", world.cameras[1]["rtsp"])
+    page.check("#permission")
+    page.get_by_role("button", name="Kiểm tra và thêm camera").click()
+    expect(page.get_by_role("alert")).to_contain_text("đã có trong danh mục")
+
+    page.get_by_role("link", name="Mở camera đó").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cổng trước")
 
 
 def test_a_wrong_address_says_which_step_and_changes_nothing(world: World, open_page: OpenPage) -> None:
