@@ -3,7 +3,7 @@
     .venv/bin/python bench/relay.py [--viewers 100] [--seconds 10] [--write]
 
 Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub and worker)
-from /proc, beside the softirq time of its core, which the kernel books on nobody. aiortc as shipped runs in the same
+from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped runs in the same
 run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
 """
 
@@ -90,14 +90,13 @@ class Result:
     packets: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
-    softirq_s: float = 0.0
     lost: int = 0
     pictures: int = 0  # seen, all viewers
     pictures_due: int = 0
     gap_s: float = 0.0  # longest time between two pictures at any viewer
     decrypted: int = 0
     forged: int = 0
-    viewers_core: float = 0.0
+    core_busy: float = 0.0
     missing: str = ""
 
     @property
@@ -121,13 +120,13 @@ def cpu_s(pids: list[int]) -> float:
     return total
 
 
-def core_s(core: int) -> tuple[float, float]:
-    """Return (busy, softirq) seconds of a core since boot."""
+def core_s(core: int) -> float:
+    """Return the seconds that a core was busy since boot, interrupts included."""
     for line in Path("/proc/stat").read_text().splitlines():
         fields = line.split()
         if fields[0] == f"cpu{core}":
             user, nice, system, _idle, _wait, hard, soft = map(int, fields[1:8])
-            return (user + nice + system + hard + soft) / TICKS_PER_S, soft / TICKS_PER_S
+            return (user + nice + system + hard + soft) / TICKS_PER_S
     raise Missing(f"core {core} is not there")
 
 
@@ -163,9 +162,9 @@ def measure(
             return Result(server, count, missing=f"no viewer received a packet ({state})")
         time.sleep(2.0)  # the run-ups from the key frame are over
         began = watching.ask(do="begin")["at"]
-        used, (busy, soft) = cpu_s(pids), core_s(cores[0])
+        used, busy = cpu_s(pids), core_s(cores[0])
         time.sleep(seconds)
-        used, (busy_end, soft_end) = cpu_s(pids) - used, core_s(cores[0])
+        used, busy_end = cpu_s(pids) - used, core_s(cores[0])
         report = watching.ask(do="report")
         seen = report["viewers"]
         took = report["at"] - began
@@ -177,14 +176,13 @@ def measure(
             packets=sum(v["packets"] for v in seen),
             seconds=took,
             cpu_s=used * took / seconds,
-            softirq_s=soft_end - soft,
             lost=sum(v["lost"] for v in seen),
             pictures=sum(v["pictures"] for v in seen),
             pictures_due=int(took * FPS) * count,
             gap_s=max(v["gap_s"] for v in seen),
             decrypted=sum(v["decrypted"] for v in seen),
             forged=sum(v["forged"] for v in seen),
-            viewers_core=(busy_end - busy) / seconds,
+            core_busy=(busy_end - busy) / seconds,
         )
     except (Missing, ProcessLookupError, FileNotFoundError) as error:
         return Result(server, count, missing=str(error))
@@ -205,7 +203,7 @@ def table(results: list[Result]) -> str:
             continue
         share = 100 * r.cpu_s / r.seconds
         out.append(
-            f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {share:.0f} | {100 * r.viewers_core:.0f} "
+            f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {share:.0f} | {100 * r.core_busy:.0f} "
             f"| {r.packets / r.seconds:.0f} | {r.lost} | {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.setup_ms:.1f} |"
         )
     return "\n".join(out)
