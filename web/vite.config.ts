@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import type { Plugin } from 'vite';
@@ -22,9 +23,28 @@ function preloadFonts(): Plugin {
   };
 }
 
+/** The licence texts of everything that ends up in the built files, beside them. */
+function licences(): Plugin {
+  const shipped = ['svelte', 'clsx', 'esm-env', '@lucide/svelte', '@fontsource-variable/inter', '@fontsource-variable/jetbrains-mono'];
+  return {
+    name: 'licences',
+    apply: 'build',
+    generateBundle() {
+      const texts = shipped.map((name) => {
+        const folder = new URL(`./node_modules/${name}/`, import.meta.url);
+        const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+        if (!file) throw new Error(`${name} has no licence file`);
+        const { version } = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as { version: string };
+        return `${name} ${version}\n\n${readFileSync(new URL(file, folder), 'utf8').trim()}\n`;
+      });
+      this.emitFile({ type: 'asset', fileName: 'licences.txt', source: texts.join(`\n${'-'.repeat(80)}\n\n`) });
+    },
+  };
+}
+
 // The built pages go into the Python package, which the wheel carries; the hub serves them from its own origin.
 export default defineConfig({
-  plugins: [svelte(), preloadFonts()],
+  plugins: [svelte(), preloadFonts(), licences()],
   build: {
     outDir: fileURLToPath(new URL('../hub/web/dist', import.meta.url)),
     emptyOutDir: true,

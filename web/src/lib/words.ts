@@ -91,10 +91,14 @@ export function tell(problem: unknown): Told {
   return tellBody(problem.body);
 }
 
+/** Instants inside a sentence of the server (RFC 3339, UTC) as this country reads them. */
+export const localTimes = (text: string): string =>
+  text.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (iso) => dateTimeShort(new Date(iso)));
+
 export function tellBody(body: ProblemBody): Told {
   const code = body.code ?? '';
-  const detail = pick(body.detail);
-  const hint = pick(body.hint);
+  const detail = localTimes(pick(body.detail));
+  const hint = localTimes(pick(body.hint));
   const technical = [body.status ? `HTTP ${body.status}` : '', code, body.type ?? ''].filter(Boolean).join(' · ');
   if (code === 'network') return { title: t('problem.network'), hint: t('problem.network_hint'), technical };
   if (code === 'server_fault' || (body.status ?? 0) >= 500) {
