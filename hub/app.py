@@ -62,7 +62,7 @@ from hub.store.store import Store
 from hub.texts import Texts
 from standards.pack import packaged
 
-KEY_FILE = "camera-credentials.key"
+KEY_FILE = "keys"
 UPKEEP_S = 600.0  # how often sign-ins that ran out are forgotten
 
 
@@ -108,6 +108,7 @@ class Hub:
         log = structlog.get_logger("hub")
         async with AsyncExitStack() as stack:
             hub = await _assemble(settings, clock or SystemClock(), ui or installed_ui(), stack)
+            await hub.services.audit.append("hub.started", HUB, "hub", {"version": hub.services.version})
             log.info("hub.started", url=hub.url, udp_port=hub.relay.port, version=hub.services.version)
             yield hub
             log.info("hub.stopping")
@@ -125,6 +126,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     store = await Store.open(settings.database(), clock)
     stack.push_async_callback(store.aclose)
+    audit = AuditLog(store)
+    stack.push_async_callback(_say_stopped, audit)
     key_file = settings.data_dir / KEY_FILE
     sealer = Sealer.open(key_file)
     redis = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
@@ -132,7 +135,6 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.push_async_callback(coordination.aclose)
     bus, book = coordination.bus, coordination.book
 
-    audit = AuditLog(store)
     areas = AreaTable(store)
     await areas.ensure(HUB)
     accounts = Accounts(store, coordination.limiter, clock)
@@ -230,7 +232,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         return parts
 
     presenter = Presenter(texts)
-    streams = EventStreams(metrics)
+    streams = EventStreams(metrics, clock)
     tabs = TabEvents(catalog=catalog, bus=bus, presenter=presenter, watching=viewers.watching, clock=clock)
     services = ServiceSet(
         settings=settings,
@@ -269,6 +271,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         streams=streams,
         tabs=tabs,
         ready=ready,
+        relay_counters=relay.counters,
     )
     fingerprints = IdempotencyBook(
         store, clock, hashlib.sha256(b"idempotency" + key_file.read_bytes()).digest()
@@ -301,6 +304,10 @@ async def _upkeep(accounts: Accounts, clock: Clock) -> None:
             await accounts.forget_ended_sessions()
         except Exception as error:
             log.error("hub.upkeep.failed", exc_info=error)
+
+
+async def _say_stopped(audit: AuditLog) -> None:
+    await audit.append("hub.stopped", HUB, "hub")
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

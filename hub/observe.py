@@ -5,7 +5,7 @@ Neither ever carries a secret: log values pass through `redact`, metric labels a
 
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -135,10 +135,18 @@ class Metrics:
             "camhub_onboardings_running", "Onboardings running now", registry=self.registry
         )
         self.cameras = Gauge("camhub_cameras", "Cameras by health state", ("health",), registry=self.registry)
+        self.relay = Gauge(
+            "camhub_relay",
+            "Counters of the relay worker since it started",
+            ("counter",),
+            registry=self.registry,
+        )
         self.health_probes = Counter(
             "camhub_health_probes_total", "Liveness probes by outcome", ("outcome",), registry=self.registry
         )
 
-    def exposition(self) -> bytes:
-        """Return the Prometheus text format."""
+    def exposition(self, relay: Mapping[str, int] | None = None) -> bytes:
+        """Return the Prometheus text format; `relay` are the relay worker's counters by name."""
+        for name, value in (relay or {}).items():
+            self.relay.labels(name).set(value)
         return generate_latest(self.registry)

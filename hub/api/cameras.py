@@ -1,10 +1,12 @@
 """Cameras: list, counts, one, register, change, remove, pause, who watched."""
 
+import contextlib
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from adapters.secret import Credential
 from adapters.target import parse_target
 from adapters.wire.gate import device_key
 from hub.access.rights import (
@@ -212,12 +214,13 @@ class CamerasController(Controller):
         caller: Caller,
         services: Services,
     ) -> Response[dict[str, Any]]:
-        """Change what is given; what is absent stays. Needs `If-Match` only to be sure."""
+        """Change what is given; what is absent stays. Another address takes the decision back until a re-check."""
         camera = await visible(camera_id, caller, services)
         if not may_change_entry(caller.principal, camera):
             raise Problem("forbidden", {"right": CAMERAS_WRITE})
         given = data.model_fields_set
         credential: Any = UNCHANGED
+        known: Credential | None = None
         if given & {"username", "password"}:
             known = await services.catalog.credential_for(camera_id)
             typed = credential_of(data.username, data.password)
@@ -249,6 +252,14 @@ class CamerasController(Controller):
                 headers={"etag": etag(now.version)},
                 current=await whole(now, caller, services),
             ) from error
+        actor = caller.principal.actor()
+        if after.address != camera.address:
+            await services.onboarding.readdressed(camera_id, actor)
+        if credential is not UNCHANGED and credential != known:
+            target, _ = parse_target(after.address)
+            with contextlib.suppress(Problem):  # too many passwords in a short time: the cool-down stays
+                await services.onboarding.other_credential(device_key(target))
+        after = await visible(camera_id, caller, services)
         return Response(await whole(after, caller, services), headers={"etag": etag(after.version)})
 
     @delete(

@@ -1,5 +1,6 @@
 """For those who run the hub: health of the process, metrics, and the tab's event stream."""
 
+import contextlib
 from typing import Any
 
 from litestar import Request, Response, get
@@ -10,6 +11,7 @@ from hub.api.language import language_of
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.api.ui import problems_page
+from hub.relay.errors import RelayRefused
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -31,8 +33,11 @@ async def readyz(services: Services) -> Response[dict[str, Any]]:
 
 @get("/metrics", include_in_schema=False)
 async def metrics(services: Services) -> Response[bytes]:
-    """Return Prometheus metrics."""
-    return Response(services.metrics.exposition(), media_type="text/plain; version=0.0.4")
+    """Return Prometheus metrics; the relay's counters are absent while its worker restarts."""
+    counters: dict[str, int] = {}
+    with contextlib.suppress(RelayRefused):
+        counters = await services.relay_counters()
+    return Response(services.metrics.exposition(counters), media_type="text/plain; version=0.0.4")
 
 
 @get("/docs/problems", include_in_schema=False)

@@ -107,7 +107,10 @@ def check_origin(connection: Connection) -> None:
     origin = connection.headers.get("origin")
     if origin is None:
         return
-    if urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
+    hosts = {connection.headers.get("host", "").lower()}
+    if services_of(connection).settings.behind_proxy:
+        hosts.add(connection.headers.get("x-forwarded-host", "").lower())  # only the proxy reaches this port
+    if urlsplit(origin).netloc.lower() not in hosts - {""}:
         raise Problem("origin_refused", {"origin": _shown(origin)})
 
 

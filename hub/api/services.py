@@ -60,6 +60,7 @@ class ServiceSet:
     streams: EventStreams
     tabs: TabEvents
     ready: Callable[[], Awaitable[dict[str, str]]]  # part -> "" where it works, else why not
+    relay_counters: Callable[[], Awaitable[dict[str, int]]]  # raises RelayRefused while the worker restarts
 
 
 # in handlers: handed over as it is, not taken apart and checked like a request's data

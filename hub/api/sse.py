@@ -7,18 +7,21 @@ from typing import Any
 
 from litestar.response import Stream
 
+from adapters.clock import Clock
 from hub.feeds import Event, Feed
 from hub.observe import Metrics
 
 HEARTBEAT_S = 10.0
 RETRY_MS = 2000
+BEAT: Event = ("", {})  # no event came in time
 
 
 class EventStreams:
     """Makes event-stream responses and ends them all when the hub stops."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
+        self._clock = clock
         self._feeds: set[Feed] = set()
         self._closing = False
 
@@ -31,7 +34,7 @@ class EventStreams:
     ) -> Stream:
         """Return a response that sends `first`, then the feed's events until it ends.
 
-        `allowed` is asked at each heartbeat; the stream ends when it says no (signed out, disabled). `said` turns an
+        `allowed` is asked every 10 s; the stream ends when it says no (signed out, disabled). `said` turns an
         event into what this reader is told.
         """
         if self._closing:
@@ -62,18 +65,23 @@ class EventStreams:
             yield f"retry: {RETRY_MS}\n\n".encode()
             for name, data in first:
                 yield encode(name, data)
+            asked_s = self._clock.monotonic()
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
                         event = await feed.get()
                 except TimeoutError:
+                    event = BEAT
+                if self._clock.monotonic() - asked_s >= HEARTBEAT_S:
+                    asked_s = self._clock.monotonic()
                     if allowed is not None and not await allowed():
                         return
-                    yield b": still here\n\n"
-                    continue
                 if event is None:
                     return
-                yield encode(*(event if said is None else await said(event)))
+                if event is BEAT:
+                    yield b": still here\n\n"
+                else:
+                    yield encode(*(event if said is None else await said(event)))
         finally:
             feed.close()
             self._feeds.discard(feed)

@@ -58,9 +58,8 @@ class Sources:
         still = target_from(told)
         enrolled, _ = parse_target(camera.address)
         if urlsplit(f"//{still.authority}").hostname != urlsplit(f"//{enrolled.authority}").hostname:
-            raise Problem(
-                "no_still"
-            )  # the address was changed since the probe; another probe finds the still
+            # the address was changed since the probe; another probe finds the still
+            raise Problem("no_still")
         return still
 
     async def _main(self, camera: Camera) -> Target:

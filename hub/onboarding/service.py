@@ -222,11 +222,7 @@ class OnboardingService:
         device = device_key(target)
         kept = await self._book.credential(entry_id)
         if credential is not None and credential != kept:
-            verdict = await self._limiter.hit(f"onboarding.retry:{device}", RETRIES, RETRY_WINDOW_S)
-            if not verdict.allowed:
-                wait = str(max(1, round(verdict.retry_after_s)))
-                raise Problem("too_many_requests", {"retry_after_s": wait}, headers={"retry-after": wait})
-            await self._devices.clear_cooldown(device)
+            await self.other_credential(device)
             async with self._store.write() as tx:
                 await self._book.set_credential(tx, entry_id, credential)
         else:
@@ -282,6 +278,40 @@ class OnboardingService:
                 {"state": "pending", "camera": camera.id},
             )
         return entry
+
+    async def other_credential(self, device: str) -> None:
+        """End a device's cool-down because its owner supplied another credential.
+
+        Raises:
+            Problem: ``too_many_requests``: that happened three times in half an hour; more would lock the camera.
+        """
+        if await self._devices.cooldown_until(device) is None:
+            return
+        verdict = await self._limiter.hit(f"onboarding.retry:{device}", RETRIES, RETRY_WINDOW_S)
+        if not verdict.allowed:
+            wait = str(max(1, round(verdict.retry_after_s)))
+            raise Problem("too_many_requests", {"retry_after_s": wait}, headers={"retry-after": wait})
+        await self._devices.clear_cooldown(device)
+
+    async def readdressed(self, camera_id: str, actor: Actor) -> None:
+        """Take back the decision of a camera whose address was changed: what was seen belonged to another device.
+
+        It is decided from what people declared alone, which leaves every blocker rule unseen: PENDING until re-checked.
+        """
+        camera = await self._catalog.get(camera_id)
+        if camera.assessment_id is None:
+            return
+        standard = (await self._catalog.assessment(camera.assessment_id)).standard
+        now = self._clock.now()
+        seen = Observations().merged(declared_facts(camera, camera.consent, now))
+        assessment = self._checker.reassess(
+            seen, standard, enrolled_at=camera.enrolled_at, camera=camera.address
+        )
+        gate = consent_gate(camera.custodian.kind, camera.consent, now, self._texts)
+        report = document(assessment, seen, target=camera.name)
+        await self._catalog.record_assessment(
+            camera_id, new_assessment(report, assessment, seen.as_json(), gate, self._texts), actor
+        )
 
     async def redecide(self, camera_id: str, actor: Actor) -> None:
         """Decide a camera again from its stored observations, after its consent changed. Sends no packet."""

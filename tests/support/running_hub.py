@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import structlog
 
+from adapters.clock import Clock, SystemClock
 from adapters.secret import Secret
 from hub.access.accounts import NewUser
 from hub.app import Hub
@@ -25,12 +27,28 @@ AUTHORITY = {"kind": "authority", "name": "Phường Hạc Thành"}
 PERMISSION = {"granted_by": "Nguyễn Văn A", "basis": "authority"}
 
 
+class JumpClock(SystemClock):
+    """The machine's clock, with a way to let time pass at once."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now(self) -> datetime:
+        """Return the wall time, ahead of the machine's."""
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds, ahead of the machine's."""
+        return super().monotonic() + self.ahead_s
+
+
 class HubThread:
     """A running hub and its loop."""
 
-    def __init__(self, settings: Settings, ui: Path | None) -> None:
+    def __init__(self, settings: Settings, ui: Path | None, clock: Clock | None = None) -> None:
         self._settings = settings
         self._ui = ui
+        self._clock = clock
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._clients: list[httpx.Client] = []
@@ -43,7 +61,7 @@ class HubThread:
     def _main(self) -> None:
         async def run() -> None:
             self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            async with Hub.start(self._settings, ui=self._ui) as hub:
+            async with Hub.start(self._settings, ui=self._ui, clock=self._clock) as hub:
                 self.hub = hub
                 self._started.set()
                 await self._stop.wait()
@@ -118,9 +136,11 @@ def settings_for(data: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def running_hub(data: Path, ui: Path | None = None, **more: Any) -> Iterator[HubThread]:
+def running_hub(
+    data: Path, ui: Path | None = None, clock: Clock | None = None, **more: Any
+) -> Iterator[HubThread]:
     """Run a hub whose administrator ``admin`` has the tests' password."""
-    thread = HubThread(settings_for(data, **more), ui)
+    thread = HubThread(settings_for(data, **more), ui, clock)
     configure_logging("debug", "json", thread.log)
     thread.start()
     try:

@@ -41,6 +41,8 @@ class Viewer:
         return self.answer
 
     async def _start(self, query: dict[str, str]) -> None:
+        if self._peer is not None:
+            await self._peer.close()
         peer = self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         peer.addTransceiver("video", direction="recvonly")
 

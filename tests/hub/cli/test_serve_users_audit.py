@@ -127,7 +127,7 @@ def test_data_directory_is_private(hub: tuple[RunningHub, Path]) -> None:
     """Database and key file are readable by their owner only."""
     _, data = hub
 
-    for name in ("camhub.db", "camera-credentials.key"):
+    for name in ("camhub.db", "keys"):
         assert (data / name).stat().st_mode & 0o077 == 0, name
 
 
