@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 
 from adapters.deadline import Deadline
-from adapters.errors import BadTarget
+from adapters.errors import BadTarget, LocalProtocolError
 from adapters.port import (
     Adapter,
     AdapterManifest,
@@ -59,7 +59,8 @@ class Registry:
         """Return the adapter of a scheme.
 
         Raises:
-            BadTarget: no adapter speaks this scheme, or the one that does cannot be loaded.
+            BadTarget: no adapter speaks this scheme.
+            LocalProtocolError: the one that does cannot be loaded.
         """
         manifest = self.manifests.get(scheme)
         if manifest is None:
@@ -70,7 +71,7 @@ class Registry:
                 self._loaded[manifest.name] = manifest.load()
             except Exception as error:
                 self.failures[manifest.name] = f"{type(error).__name__}: {error}"
-                raise BadTarget(
+                raise LocalProtocolError(
                     f"the adapter {manifest.name!r} for {scheme}:// cannot be loaded",
                     hint="Reinstall it; `registry.failures` tells why",
                 ) from error

@@ -11,6 +11,9 @@ SEI = 6
 SPS = 7
 PPS = 8
 DELIMITER = 9
+END_OF_SEQUENCE = 10
+END_OF_STREAM = 11
+FILLER = 12
 MAX_HEADER = 4_096  # bytes of a parameter set that are looked at
 MAX_PICTURE_PX = 16_384
 SLICE_HEADER = 64  # bytes of a slice that are looked at
@@ -52,6 +55,7 @@ class Sps:
     width: int  # px, cropped
     height: int
     interlaced: bool
+    order_count_type: int  # pic_order_cnt_type
     reorder_frames: int | None  # VUI max_num_reorder_frames; None where not told
     frame_rate: float | None  # VUI timing, where it is told
 
@@ -68,6 +72,11 @@ class Sps:
         if self.level_idc == 11 and self.constraints & 0x10 and self.profile_idc in (66, 77, 88):
             return "1b"
         return f"{self.level_idc // 10}.{self.level_idc % 10}"
+
+    @property
+    def may_reorder(self) -> bool:
+        """Tell whether B pictures are possible (A.2.1: Baseline has none; 8.2.1.3: type 2 keeps the order)."""
+        return self.profile_idc != 66 and self.order_count_type != 2
 
 
 def parse_sps(nal: bytes) -> Sps:
@@ -129,6 +138,7 @@ def parse_sps(nal: bytes) -> Sps:
         width,
         height,
         not frames_only,
+        order,
         reorder,
         rate,
     )
@@ -207,6 +217,18 @@ def slice_type(nal: bytes) -> str:
     reader = BitReader(without_emulation(nal[1:SLICE_HEADER]))
     reader.ue()  # first_mb_in_slice
     return ("P", "B", "I", "SP", "SI")[reader.ue(9) % 5]
+
+
+def pps_identifiers(nal: bytes) -> tuple[int, int]:
+    """Return (pic_parameter_set_id, seq_parameter_set_id) of a PPS (7.3.2.2).
+
+    Raises:
+        ValueError: not a PPS, or cut short.
+    """
+    if nal_type(nal) != PPS:
+        raise ValueError(f"not a PPS: {nal[:4].hex()}")
+    reader = BitReader(without_emulation(nal[1:32]))
+    return reader.ue(255), reader.ue(31)
 
 
 def starts_picture(nal: bytes) -> bool:

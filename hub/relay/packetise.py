@@ -8,28 +8,15 @@ regions, serial numbers, positions) that a viewer has no right to.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hub.relay.h264 import (
-    NAL_AUD,
-    NAL_END_OF_SEQUENCE,
-    NAL_END_OF_STREAM,
-    NAL_FILLER,
-    NAL_FU_A,
-    NAL_IDR,
-    NAL_PPS,
-    NAL_SEI,
-    NAL_SPS,
-    NAL_STAP_A,
-    Sps,
-    is_b_slice,
-    nal_type,
-    parse_sps,
-    pps_ids,
-)
+from adapters.rtsp import h264
+from adapters.rtsp.h264 import Sps, nal_type
 
 # 1184 + 12 header + 16 tag + 28 UDP/IPv4 = 1240: passes the narrowest paths known (1246, a phone relay), with 6 to
 # spare; room for header extensions is taken from the payload when there are any.
 PAYLOAD_MAX = 1184
-_DROPPED = frozenset({NAL_SEI, NAL_AUD, NAL_END_OF_SEQUENCE, NAL_END_OF_STREAM, NAL_FILLER})
+_DROPPED = frozenset({h264.SEI, h264.DELIMITER, h264.END_OF_SEQUENCE, h264.END_OF_STREAM, h264.FILLER})
+_STAP_A = 24  # RFC 6184 5.7.1
+_FU_A = 28  # RFC 6184 5.8
 _SINGLE_TYPES = range(1, 24)  # RFC 6184 table 1: single NAL unit packets
 _MAX_PARAMETER_SETS = 16
 _MAX_PARAMETER_SET_BYTES = 1024
@@ -62,20 +49,20 @@ class H264Packetiser:
         in_band = False
         for nal in nals:
             kind = nal_type(nal)
-            if kind in {NAL_SPS, NAL_PPS}:
+            if kind in {h264.SPS, h264.PPS}:
                 in_band = self._remember(nal) or in_band
             elif kind in _DROPPED or kind not in _SINGLE_TYPES:
                 self._count("dropped")
             else:
                 pictures.append(nal)
-                if not self.b_pictures and not key_frame and kind == 1 and is_b_slice(nal):
+                if not self.b_pictures and not key_frame and kind == h264.SLICE and _is_b(nal):
                     self.b_pictures = True
         if not pictures:
             return []
         out: list[bytes] = []
         # A picture that opens decoding gets its sets whether the camera sent them or not; sets that change in
         # mid-stream travel with the picture they came with.
-        opens = key_frame or any(nal_type(nal) == NAL_IDR for nal in pictures)
+        opens = key_frame or any(nal_type(nal) == h264.IDR for nal in pictures)
         if opens or in_band:
             if opens and not in_band:
                 self._count("parameter_sets_inserted")
@@ -90,21 +77,23 @@ class H264Packetiser:
     def _remember(self, nal: bytes) -> bool:
         if len(nal) > _MAX_PARAMETER_SET_BYTES:
             return False
-        if nal_type(nal) == NAL_SPS:
-            sps = parse_sps(nal)
-            if sps is None:
+        if nal_type(nal) == h264.SPS:
+            try:
+                sps = h264.parse_sps(nal)
+            except ValueError:
                 self._count("sps_unreadable")
                 return False
-            if len(self._sps) < _MAX_PARAMETER_SETS or sps.sps_id in self._sps:
-                self._sps[sps.sps_id] = bytes(nal)
+            if len(self._sps) < _MAX_PARAMETER_SETS or sps.identifier in self._sps:
+                self._sps[sps.identifier] = bytes(nal)
                 self.sps = sps
             return True
-        ids = pps_ids(nal)
-        if ids is None:
+        try:
+            identifier, _of = h264.pps_identifiers(nal)
+        except ValueError:
             self._count("pps_unreadable")
             return False
-        if len(self._pps) < _MAX_PARAMETER_SETS or ids[0] in self._pps:
-            self._pps[ids[0]] = bytes(nal)
+        if len(self._pps) < _MAX_PARAMETER_SETS or identifier in self._pps:
+            self._pps[identifier] = bytes(nal)
         return True
 
     def _aggregate(self, nals: list[bytes]) -> list[bytes]:
@@ -117,7 +106,7 @@ class H264Packetiser:
                 if len(group) == 1:
                     packets.append(group[0])
                 else:
-                    header = bytes([max(unit[0] & 0x60 for unit in group) | NAL_STAP_A])
+                    header = bytes([max(unit[0] & 0x60 for unit in group) | _STAP_A])
                     packets.append(header + b"".join(len(unit).to_bytes(2, "big") + unit for unit in group))
                 group, size = [], 1
             if nal:
@@ -128,7 +117,7 @@ class H264Packetiser:
     def _fragments(self, nal: bytes) -> list[bytes]:
         """Cut a unit into FU-A packets (5.8): all of one size but the last, so that runs go out in one call."""
         step = self.payload_max - 2
-        indicator = (nal[0] & 0xE0) | NAL_FU_A
+        indicator = (nal[0] & 0xE0) | _FU_A
         kind = nal[0] & 0x1F
         middle = bytes((indicator, kind))
         last = 1 + ((len(nal) - 2) // step) * step
@@ -139,3 +128,10 @@ class H264Packetiser:
 
     def _count(self, repair: str) -> None:
         self.repairs[repair] = self.repairs.get(repair, 0) + 1
+
+
+def _is_b(nal: bytes) -> bool:
+    try:
+        return h264.slice_type(nal) == "B"
+    except ValueError:
+        return False  # a slice that cannot be read shows nothing; the next one will

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiortc.sdp import SessionDescription
 
+from adapters.rtsp.h264 import Sps
 from hub.relay.errors import RelayRefused
-from hub.relay.h264 import Sps
 
 MAX_OFFER_BYTES = 1 << 16
 _MAX_LINES = 2000
@@ -125,7 +125,7 @@ class Offered:
         name = {"H264": "H.264", "H265": "H.265 (HEVC)", "JPEG": "MJPEG"}.get(self.codec, self.codec)
         if self.sps is None:
             return name
-        return f"{name} {self.sps.profile_name} {self.sps.width}x{self.sps.height}"
+        return f"{name} {self.sps.profile} {self.sps.width}x{self.sps.height}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ def _sps_profile(sps: Sps | None) -> str:
     if sps is None:
         return _CONSTRAINED
     if sps.profile_idc == 66:
-        return _CONSTRAINED if sps.constraint_flags & 0x40 else _BASELINE
+        return _CONSTRAINED if sps.constraints & 0x40 else _BASELINE
     return {77: _MAIN, 88: _MAIN}.get(sps.profile_idc, _HIGH)
 
 

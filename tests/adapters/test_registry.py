@@ -8,7 +8,7 @@ import pytest
 
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
-from adapters.errors import BadTarget, Unreachable
+from adapters.errors import BadTarget, LocalProtocolError, Unreachable
 from adapters.port import (
     Adapter,
     AdapterManifest,
@@ -106,7 +106,7 @@ def test_a_broken_adapter_is_recorded_and_stops_no_other() -> None:
 
     registry, _rtsp = two(ProbeResult(Observations()), ProbeResult(Observations()))
     registry.add(AdapterManifest("foo", "1", ("foo",), {}, (), broken))
-    with pytest.raises(BadTarget, match="cannot be loaded"):
+    with pytest.raises(LocalProtocolError, match="cannot be loaded"):
         registry.adapter("foo")
 
     assert registry.failures == {"foo": "ImportError: libfoo is missing"}

@@ -1,6 +1,7 @@
 """The house itself: what ships, what is locked, who may read the clock, and that the papers are in order."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -71,7 +72,12 @@ def test_lock_files_name_packages_and_hashes_only() -> None:
     """No lock file holds an address, and every locked Python package has a hash."""
     for lock in [*(ROOT / "requirements").glob("*.txt"), ROOT / "web" / "package-lock.json"]:
         text = lock.read_text()
-        assert "://" not in re.sub(r'"(url|funding)": "[^"]*"', "", text), lock.name
+        if lock.suffix == ".json":
+            document = json.loads(text)
+            for package in document["packages"].values():
+                package.pop("funding", None)  # where to thank the authors; nothing is fetched from there
+            text = json.dumps(document)
+        assert "://" not in text, lock.name
         if lock.suffix == ".txt":
             pinned = re.findall(r"^[A-Za-z0-9_.\[\]-]+==", text, re.M)
             assert len(pinned) <= text.count("--hash=sha256:"), lock.name
@@ -127,9 +133,9 @@ def test_every_command_is_documented() -> None:
 
 def test_languages_have_the_same_words() -> None:
     """Every locale file exists in vi and en with the same keys and the same placeholders."""
-    import json
-
     def flat(node: object, prefix: str = "") -> dict[str, str]:
+        if isinstance(node, dict) and set(node) == {"one", "other"}:
+            return {prefix.rstrip("."): str(node["other"])}  # an English plural; Vietnamese has none
         if isinstance(node, dict):
             out: dict[str, str] = {}
             for key, value in node.items():

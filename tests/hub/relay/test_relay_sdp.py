@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relay_client import Watching
 
+from adapters.rtsp.h264 import Sps
 from hub.relay.errors import RelayRefused
-from hub.relay.h264 import Sps
 from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -73,7 +73,7 @@ def offer(
 
 def sps(profile: int, flags: int = 0) -> Sps:
     """Return an SPS of a profile."""
-    return Sps(0, profile, flags, 40, 0, 1920, 1080)
+    return Sps(0, profile, flags, 40, "4:2:0", 8, 1920, 1080, False, 0, None, None)
 
 
 @pytest.mark.parametrize(
