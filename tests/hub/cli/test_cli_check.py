@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from support.gstreamer import gst_server
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

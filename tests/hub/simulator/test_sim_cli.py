@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from sim_support import decode
 
+pytestmark = pytest.mark.process
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "scripted-camera" / "my-camera.toml"
 
 
