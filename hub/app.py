@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,7 +55,7 @@ from hub.onboarding.book import OnboardingBook
 from hub.onboarding.service import OnboardingService
 from hub.relay.events import RelayEvent
 from hub.relay.service import RelayService, RelaySetup
-from hub.settings import Settings
+from hub.settings import Settings, SettingsRefused
 from hub.store.chain import HUB
 from hub.store.errors import StoreError
 from hub.store.sealer import Sealer
@@ -137,7 +138,13 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     areas = AreaTable(store)
     await areas.ensure(HUB)
-    accounts = Accounts(store, coordination.limiter, clock)
+    packs = packaged()
+    if settings.standard not in packs.standards():
+        known = ", ".join(packs.standards())
+        raise SettingsRefused(f"standard: there is no standard {settings.standard!r}; known: {known}")
+    if settings.area and await areas.get(settings.area) is None:
+        raise SettingsRefused(f"area: the area {settings.area!r} is not in this hub's table")
+    accounts = Accounts(store, coordination.limiter, clock, idle=timedelta(hours=settings.login_hours))
     made = await accounts.ensure_administrator()
     catalog = CatalogService(store, sealer, bus, clock)
     incidents = Incidents(store, bus)
@@ -185,7 +192,6 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         texts=texts,
     )
-    packs = packaged()
     onboarding = OnboardingService(
         store=store,
         book=OnboardingBook(store, sealer),

@@ -5,6 +5,7 @@ Order, the first wins: what the command line says, ``CAMHUB_*`` variables (neste
 """
 
 import ipaddress
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -84,14 +85,14 @@ class Health(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sweep: bool = True
+    sweep: bool = Field(default=True, description="ask cameras that nobody watches whether they live")
     interval_s: float = Field(
-        default=300.0, ge=1.0, le=86_400.0, description="one request per camera in this time"
+        default=300.0, ge=1.0, le=86_400.0, description="one request per camera in this time, seconds"
     )
     per_second: float = Field(
         default=20.0, gt=0.0, le=1000.0, description="requests per second over all cameras"
     )
-    timeout_s: float = Field(default=5.0, ge=0.2, le=30.0)
+    timeout_s: float = Field(default=5.0, ge=0.2, le=30.0, description="longest wait for one answer")
 
 
 class Settings(BaseSettings):
@@ -112,10 +113,12 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         default=None, description="redis:// address; unset means one process is enough"
     )
-    host: str = "127.0.0.1"
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; beyond this machine only with TLS"
+    )
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port; 0 picks one")
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls_cert: Path | None = Field(default=None, description="certificate chain, PEM")
+    tls_key: Path | None = Field(default=None, description="its private key, PEM")
     behind_proxy: bool = Field(default=False, description="a reverse proxy on this host terminates TLS")
     trusted_proxies: list[str] = Field(
         default_factory=lambda: ["127.0.0.1", "::1"],
@@ -128,17 +131,26 @@ class Settings(BaseSettings):
     area: str = Field(
         default="", max_length=16, description="area code of this hub; new cameras without an area get it"
     )
-    locale: Literal["vi", "en"] = "vi"
+    locale: Literal["vi", "en"] = Field(default="vi", description="language of new people: vi or en")
     standard: str = Field(default="technical", max_length=64, description="standard of new onboardings")
-    log_format: Literal["json", "console"] = "json"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    login_hours: float = Field(default=12.0, gt=0, le=720, description="life of a signed-in session, hours")
-    probes_at_once: int = Field(default=8, ge=1, le=64)
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="json or console, on standard error"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    login_hours: float = Field(
+        default=12.0,
+        gt=0,
+        le=720,
+        description="a sign-in ends after so many hours without a request, and after 7 days",
+    )
+    probes_at_once: int = Field(default=8, ge=1, le=64, description="onboardings that probe side by side")
     probe_window_s: float = Field(
-        default=8.0, ge=0.0, le=8.0, description="media window of an onboarding probe"
+        default=8.0, ge=0.0, le=8.0, description="media window of an onboarding probe, seconds"
     )
     check_limit_s: float = Field(
-        default=20.0, ge=2.0, le=120.0, description="longest time of one onboarding probe"
+        default=20.0, ge=2.0, le=120.0, description="longest time of one onboarding probe, seconds"
     )
     networks: Networks = Field(default_factory=Networks)
     relay: Relay = Field(default_factory=Relay)
@@ -217,6 +229,22 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsRefused(_sentences(error, config)) from error
         return loaded
+
+
+def documented() -> list[str]:
+    """Return the rows of the settings table (docs/ref/settings.md): variable, default, meaning."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            inner = [(f"{name}__{one}", told) for one, told in kind.model_fields.items()]
+        else:
+            inner = [(name, field)]
+        for full, told in inner:
+            default = told.get_default(call_default_factory=True)
+            shown = "" if default in (None, "") else f"`{json.dumps(default, default=str)}`"
+            rows.append(f"| `{PREFIX}{full.upper()}` | {shown} | {told.description or ''} |")
+    return rows
 
 
 def known_variables() -> frozenset[str]:

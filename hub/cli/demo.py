@@ -106,7 +106,7 @@ async def _demo(port: int, data: Path, *, browser: bool, as_json: bool) -> int:
         return 0
     except DemoFailed as error:
         click.echo(f"camhub demo: {error}", err=True)
-        return 1
+        return 2
     return 0
 
 

@@ -22,6 +22,12 @@ CLI = Actor("cli", name="camhub")
 Result = TypeVar("Result")
 
 
+class CannotDo(click.ClickException):
+    """The command could not do its work: one sentence on standard error, exit status 2."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Offline:
     """What these commands need; a running hub may use the same database meanwhile."""
@@ -45,13 +51,13 @@ async def _opened(settings: Settings) -> AsyncIterator[Offline]:
 def with_store(
     config: Path | None, data_dir: Path | None, work: Callable[[Offline], Coroutine[Any, Any, Result]]
 ) -> Result:
-    """Open the store that the settings name and run `work` on it; errors become one sentence and exit status 1."""
+    """Open the store that the settings name and run `work` on it; errors become one sentence and exit status 2."""
     try:
         settings = Settings.load(config, data_dir=data_dir)
     except SettingsRefused as error:
         raise click.UsageError(str(error)) from error
     if settings.database_url is None and not (settings.data_dir / "camhub.db").exists():
-        raise click.ClickException(
+        raise CannotDo(
             f"there is no hub in {settings.data_dir.absolute()}: name its directory with --data (or CAMHUB_DATA_DIR), "
             "or run camhub serve there first"
         )
@@ -63,7 +69,7 @@ def with_store(
     try:
         return asyncio.run(run())
     except (ServiceError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+        raise CannotDo(str(error)) from error
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -57,5 +57,5 @@ async def _serve(settings: Settings) -> int:
             await stop.wait()
     except (SettingsRefused, StoreError, CoordinationError, RelayUnavailable) as error:
         click.echo(f"camhub cannot start: {error}", err=True)
-        return 1
+        return 2
     return 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.settings import Settings, SettingsRefused, known_variables
+from hub.settings import Settings, SettingsRefused, documented, known_variables
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +79,11 @@ def test_passwords_in_addresses_are_not_shown() -> None:
 
     assert "hidden" not in repr(settings)
     assert settings.database().endswith("hidden-one@db/hub")
+
+
+def test_every_setting_is_documented() -> None:
+    """The reference page holds exactly the rows of the model, each with a meaning."""
+    page = (Path(__file__).parents[3] / "docs" / "ref" / "settings.md").read_text("utf-8")
+
+    assert [line for line in page.splitlines() if line.startswith("| `CAMHUB_")] == documented()
+    assert all(not row.endswith("|  |") for row in documented())

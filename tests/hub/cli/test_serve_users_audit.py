@@ -42,7 +42,7 @@ def test_port_that_is_taken_is_named(hub: tuple[RunningHub, Path], tmp_path: Pat
 
     served = camhub("serve", "--port", port, "--data", str(tmp_path))
 
-    assert served.returncode == 1
+    assert served.returncode == 2
     assert f"port {port} on 127.0.0.1 is taken" in served.stderr
     assert "--port" in served.stderr
     assert "Traceback" not in served.stderr
@@ -54,7 +54,7 @@ def test_damaged_database_is_named(tmp_path: Path) -> None:
 
     told = camhub("serve", "--port", "0", "--data", str(tmp_path))
 
-    assert told.returncode == 1
+    assert told.returncode == 2
     assert "camhub.db" in told.stderr
     assert "Traceback" not in told.stderr
 
@@ -81,12 +81,12 @@ def test_people_are_managed_beside_a_running_hub(hub: tuple[RunningHub, Path]) -
     client.close()
     again.close()
 
-    assert twice.returncode == 1
+    assert twice.returncode == 2
     assert "lan" in twice.stderr
     assert by_token.status_code == 200
     assert (after_reset.status_code, after_disable.status_code) == (401, 401)
     assert disabled.returncode == 0
-    assert last.returncode == 1
+    assert last.returncode == 2
     assert "last administrator" in last.stderr
     assert {user["name"]: user["disabled"] for user in listed} == {"admin": False, "lan": True}
 
@@ -95,7 +95,7 @@ def test_directory_without_a_hub_is_named(tmp_path: Path) -> None:
     """users and audit say where they looked instead of making an empty hub."""
     told = camhub("users", "list", "--data", str(tmp_path / "none"))
 
-    assert told.returncode == 1
+    assert told.returncode == 2
     assert "there is no hub in" in told.stderr
     assert not (tmp_path / "none").exists()
 
