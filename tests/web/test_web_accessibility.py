@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import OpenPage, World
 from playwright.sync_api import expect
+from web_world import OpenPage, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 

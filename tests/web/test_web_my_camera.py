@@ -4,8 +4,8 @@ import time
 
 import pytest
 from browser_support import picture
-from conftest import OpenPage, World
 from playwright.sync_api import Page, expect
+from web_world import OpenPage, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 

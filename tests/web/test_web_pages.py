@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import LONGEST_NAME, PASSWORD, OpenPage, World
 from playwright.sync_api import Page, expect
+from web_world import LONGEST_NAME, PASSWORD, OpenPage, World
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
