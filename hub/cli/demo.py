@@ -117,14 +117,13 @@ class DemoFailed(Exception):
 async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
     notes = _read_notes(data)
     async with contextlib.AsyncExitStack() as stack:
-        simulating = asyncio.create_task(_simulators(stack, notes))
-        # the program's heavier half is imported while the cameras start
+        simulating = asyncio.create_task(_simulators(stack, notes))  # they start while the hub does
+        stack.push_async_callback(_ended, simulating)
         from hub.app import Hub
         from hub.coordination.redis import CoordinationError
         from hub.relay.service import RelayUnavailable
         from hub.store.errors import StoreError
 
-        cameras = await simulating
         settings = Settings(
             data_dir=data,
             port=port,
@@ -137,16 +136,14 @@ async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
             tls_cert=None,
             tls_key=None,
             behind_proxy=False,
-            networks=Networks(allow=[host for camera in cameras for host in camera.hosts()], public=False),
+            networks=Networks(public=False),  # nothing, until the cameras' ports are known
             relay=Relay(udp_port=0),
             health=Health(interval_s=20.0),
             probes_at_once=len(PRESETS),
         )
         try:
             hub = await stack.enter_async_context(Hub.start(settings))
-        except SettingsRefused as error:
-            raise DemoFailed(str(error)) from error
-        except (StoreError, CoordinationError, RelayUnavailable) as error:
+        except (SettingsRefused, StoreError, CoordinationError, RelayUnavailable) as error:
             raise DemoFailed(str(error)) from error
         logins, custodian = await _people(hub, notes)
         _write_notes(data, notes)
@@ -154,6 +151,10 @@ async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
             _greet(hub.url, logins)
         if browser:
             _open_browser(hub.url)
+        cameras = await simulating
+        allow = [host for camera in cameras for host in camera.hosts()]
+        hub.dialer.policy = Networks(allow=allow, public=False).policy()
+        _write_notes(data, notes)
         await _onboard_all(hub, cameras, custodian, quiet=as_json)
         if as_json:
             click.echo(json.dumps({"url": hub.url, "users": logins}, ensure_ascii=False))
@@ -164,6 +165,12 @@ async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
 
 
 # --- the cameras
+
+
+async def _ended(task: "asyncio.Task[list[Simulated]]") -> None:
+    """Make sure that a start which was given up does not go on."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _simulators(stack: contextlib.AsyncExitStack, notes: dict[str, Any]) -> list[Simulated]:
