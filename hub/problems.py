@@ -3,12 +3,18 @@
 A problem is a code from the closed table here plus parameters; its sentences live in ``hub/locale``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from types import MappingProxyType
 from typing import Any
 
 from hub.texts import Both, Texts
+from standards.observation import parse_rfc3339
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_VIETNAM = timezone(timedelta(hours=7))
 
 # code -> HTTP status. The last group is mostly seen as the `problem` of an onboarding.
 STATUS: Mapping[str, int] = MappingProxyType(
@@ -133,8 +139,9 @@ class Problem(Exception):
             name: value[language] if isinstance(value, Mapping) and language in value else value
             for name, value in self.params.items()
         }
+        shown = {name: moment_words(value) for name, value in params.items()}
         said = {
-            part: texts.say(f"problem.{self.code}.{part}", language, params)
+            part: texts.say(f"problem.{self.code}.{part}", language, shown)
             for part in ("title", "detail", "hint")
         }
         body: dict[str, Any] = {
@@ -157,4 +164,12 @@ class Problem(Exception):
 
     def said(self, texts: Texts, part: str = "detail") -> Both:
         """Return one part in both languages."""
-        return texts.both(f"problem.{self.code}.{part}", self.params)
+        shown = {name: moment_words(value) for name, value in self.params.items()}
+        return texts.both(f"problem.{self.code}.{part}", shown)
+
+
+def moment_words(value: Any) -> Any:
+    """Return a time of the wire as people read it, in Vietnam's time (UTC+7 all year); anything else as it is."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        return value
+    return parse_rfc3339(value).astimezone(_VIETNAM).strftime("%d/%m/%Y %H:%M:%S")

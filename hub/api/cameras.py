@@ -20,12 +20,12 @@ from hub.access.rights import (
     may_read_views,
     may_see_entry,
 )
-from hub.api.forms import credential_of, custodian_of, etag, if_match, position_of
-from hub.api.schemas import CameraCreate, CameraPatch, PauseBody
+from hub.api.forms import check_place, credential_of, custodian_of, etag, if_match, position_of
+from hub.api.schemas import CameraCreate, CameraPatch, CustodianInput, PauseBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.catalog import types
-from hub.catalog.types import UNCHANGED, Box, Camera, CameraQuery, Kind, Near, NewCamera, NewCustodian
+from hub.catalog.types import UNCHANGED, Box, Camera, CameraQuery, Near, NewCamera
 from hub.problems import FieldProblem, Problem
 from hub.store.errors import ServiceError
 
@@ -173,16 +173,17 @@ class CamerasController(Controller):
         self, data: JSONBody[CameraCreate], caller: Caller, services: Services
     ) -> Response[dict[str, Any]]:
         """Register a camera as PENDING; nothing is sent to it."""
-        custodian: str | NewCustodian = NewCustodian(Kind.AUTHORITY, services.settings.name)
-        if data.custodian is not None:
-            custodian = custodian_of(data.custodian)
+        area = data.area or services.settings.area or None
+        await check_place(caller, services, area)
+        body = data.custodian or CustodianInput(kind="authority", name=services.settings.name)
+        custodian = await custodian_of(body, services)
         camera = await services.catalog.register(
             NewCamera(
                 name=data.name,
                 address=data.address,
                 custodian=custodian,
                 permission={},
-                area=data.area or services.settings.area or None,
+                area=area,
                 sub_address=data.sub_address or "",
                 position=position_of(data.position),
                 notes=data.notes,
@@ -219,6 +220,8 @@ class CamerasController(Controller):
         if not may_change_entry(caller.principal, camera):
             raise Problem("forbidden", {"right": CAMERAS_WRITE})
         given = data.model_fields_set
+        if "area" in given:
+            await check_place(caller, services, data.area)
         credential: Any = UNCHANGED
         known: Credential | None = None
         if given & {"username", "password"}:
@@ -303,9 +306,11 @@ class CamerasController(Controller):
         """Stop all views now, until resumed or until a time."""
         camera = await self._mine(camera_id, caller, services)
         until = data.until if data is not None else None
+        watching = services.viewers.watching(camera_id)
         after = await services.catalog.pause(camera.id, caller.principal.actor(), until=until)
-        ended = await services.viewers.end_camera(camera_id, "paused")
-        return {"sharing": shown(after, caller, services)["sharing"], "ended_views": ended}
+        # the event of the pause ends them too; the reply is sent when none runs any more
+        await services.viewers.end_camera(camera_id, "paused")
+        return {"sharing": shown(after, caller, services)["sharing"], "ended_views": watching}
 
     @post("/{camera_id:str}/resume", status_code=200, summary="Resume sharing", operation_id="resume_camera")
     async def resume(self, camera_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from litestar.connection import ASGIConnection
 from adapters.secret import Credential, Secret
 from hub.api.schemas import ConsentInput as ConsentBody
 from hub.api.schemas import CustodianInput, Position
+from hub.api.security import SignedInCaller
+from hub.api.services import ServiceSet
 from hub.catalog import types
 from hub.catalog.schedule import Schedule
 from hub.catalog.types import Kind, NewCustodian, Recipient
@@ -25,8 +27,8 @@ def position_of(body: Position | None) -> types.Position | None:
     return None if body is None else types.Position(body.lat, body.lon, body.accuracy_m, body.azimuth_deg)
 
 
-def custodian_of(body: CustodianInput) -> str | NewCustodian:
-    """Return an existing custodian's id, or a new custodian.
+async def custodian_of(body: CustodianInput, services: ServiceSet) -> str | NewCustodian:
+    """Return an existing custodian's id, or a new custodian. An authority of the same name is the same one.
 
     Raises:
         Problem: neither `id` nor `kind` is given.
@@ -34,13 +36,32 @@ def custodian_of(body: CustodianInput) -> str | NewCustodian:
     if body.id is not None:
         return body.id
     if body.kind is None:
+        missing = services.texts.both("live.field.missing")
         raise Problem(
             "invalid_input",
-            {"count": 1, "field": "custodian.kind", "what": {"vi": "chưa điền", "en": "is missing"}},
+            {"count": 1, "field": "custodian.kind", "what": missing},
             field="custodian.kind",
-            errors=[FieldProblem("custodian.kind", "missing")],
+            errors=[FieldProblem("custodian.kind", missing["en"])],
         )
-    return NewCustodian(Kind(body.kind), body.name or "", body.contact or "")
+    kind = Kind(body.kind)
+    if kind is Kind.AUTHORITY and body.name:
+        for known in await services.catalog.custodians():
+            if known.kind is kind and known.name == body.name:
+                return known.id
+    return NewCustodian(kind, body.name or "", body.contact or "")
+
+
+async def check_place(caller: SignedInCaller, services: ServiceSet, area: str | None) -> None:
+    """Refuse to put a camera outside one's own areas (where nobody of these areas would see it again).
+
+    Raises:
+        Problem: ``wrong_area``. An area that does not exist is left to the catalog.
+    """
+    if caller.principal.everywhere:
+        return
+    found = await services.areas.get(area) if area else None
+    if area is None or (found is not None and not caller.principal.in_area(found.path)):
+        raise Problem("wrong_area", field="area")
 
 
 def consent_of(body: ConsentBody) -> types.ConsentInput:

@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from hub.access.principal import Principal
 from hub.access.rights import CAMERAS_WRITE
-from hub.api.forms import consent_of, credential_of, custodian_of, position_of
+from hub.api.forms import check_place, consent_of, credential_of, custodian_of, position_of
 from hub.api.language import language_of
 from hub.api.schemas import OnboardingCreate, RetryBody
 from hub.api.security import Caller, needs, signed_in
@@ -47,13 +47,15 @@ class OnboardingsController(Controller):
         """Record the permission, then probe, assess and admit; the reply comes at once."""
         if data.permission is None:
             raise Problem("permission_needed", field="permission")
+        area = data.area or services.settings.area or None
+        await check_place(caller, services, area)
         intake = Intake(
             address=data.address,
-            custodian=custodian_of(data.custodian),
+            custodian=await custodian_of(data.custodian, services),
             granted_by=data.permission.granted_by,
             basis=data.permission.basis,
             name=data.name or "",
-            area=data.area,
+            area=area,
             position=position_of(data.position),
             sub_address=data.sub_address or "",
             consent=consent_of(data.consent) if data.consent is not None else None,

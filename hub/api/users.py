@@ -1,5 +1,6 @@
 """People, for administrators."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Controller, Response, get, patch, post
@@ -7,10 +8,12 @@ from litestar.params import FromPath, JSONBody
 
 from adapters.secret import Secret
 from hub.access.accounts import NewUser, User
+from hub.access.principal import EVERYWHERE, WHOLE_HUB_BY_DEFAULT
 from hub.access.rights import USERS_WRITE
 from hub.api.schemas import UserCreate, UserPatch
-from hub.api.security import Caller, needs, signed_in
-from hub.api.services import Services
+from hub.api.security import Caller, SignedInCaller, needs, signed_in
+from hub.api.services import Services, ServiceSet
+from hub.problems import Problem
 from standards.observation import rfc3339
 
 
@@ -29,6 +32,22 @@ def person_json(user: User) -> dict[str, Any]:
         "disabled": user.disabled,
         "created_at": rfc3339(user.created_at),
     }
+
+
+async def check_reach(caller: SignedInCaller, services: ServiceSet, areas: Sequence[str], role: str) -> None:
+    """Refuse to give rights beyond one's own areas: an administrator of a ward makes no administrator of the hub.
+
+    Raises:
+        Problem: ``wrong_area``.
+    """
+    if caller.principal.everywhere:
+        return
+    if not areas and role in WHOLE_HUB_BY_DEFAULT:
+        raise Problem("wrong_area", field="areas")
+    for code in areas:
+        found = await services.areas.get(code)
+        if code == EVERYWHERE or (found is not None and not caller.principal.in_area(found.path)):
+            raise Problem("wrong_area", field="areas")
 
 
 class UsersController(Controller):
@@ -50,6 +69,7 @@ class UsersController(Controller):
         self, data: JSONBody[UserCreate], caller: Caller, services: Services
     ) -> Response[dict[str, Any]]:
         """Add a person; without a password a one-time password is answered, once."""
+        await check_reach(caller, services, data.areas, data.role)
         password = Secret(data.password.get_secret_value()) if data.password is not None else None
         user, one_time = await services.accounts.add(
             NewUser(
@@ -75,6 +95,10 @@ class UsersController(Controller):
         self, user_id: FromPath[str], data: JSONBody[UserPatch], caller: Caller, services: Services
     ) -> dict[str, Any]:
         """Change role, areas, name, or disable; running sign-ins and views follow at once."""
+        before = await services.accounts.get(user_id)
+        await check_reach(caller, services, before.areas, before.role)
+        areas = data.areas if data.areas is not None else before.areas
+        await check_reach(caller, services, areas, data.role or before.role)
         user = await services.accounts.change(
             user_id,
             caller.principal.actor(),

@@ -189,6 +189,7 @@ class ViewerSessions:
         try:
             answer = await self._relay.view(view_id, source, offer, audio=allowed.audio)
         except RelayRefused as error:
+            self._check_running(session)  # stopped by us: the reason is ours, not the relay's
             await self._finish(session, error.code, tell_relay=False)
             raise self._refused_by_relay(error, camera) from error
         except BaseException:
