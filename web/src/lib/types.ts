@@ -149,12 +149,11 @@ export interface CameraDetail extends Camera {
   cooldown_until: string | null;
 }
 export interface Reference {
-  doc?: string;
-  title?: string;
-  edition?: string;
-  clause?: string;
-  url?: string;
-  certainty?: string;
+  doc: string;
+  doc_text: Text;
+  edition_text: Text;
+  clause_text: Text;
+  certainty: string;
 }
 export interface Finding {
   rule: string;
@@ -175,7 +174,7 @@ export interface Finding {
   unit: string | null;
   lowers?: boolean;
   remedy: Partial<Record<'owner' | 'installer' | 'hub', Text | null>> | null;
-  references: (Reference | string)[];
+  references: Reference[];
   facts: unknown[];
   overlays: unknown[];
 }
