@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hub.access.principal import Principal
-from hub.catalog.types import Camera, Kind
+from hub.catalog.types import AUTHORITY_SHARING, Camera, ConsentState, Kind, Mode
 
 CAMERAS_READ = "cameras.read"
 CAMERAS_WRITE = "cameras.write"
@@ -104,3 +104,16 @@ def may_read_views(principal: Principal, camera: Camera) -> bool:
     if may_pause(principal, camera):
         return True
     return principal.role in {"inspector", "admin"} and principal.in_area(area_path(camera))
+
+
+# modes under which an owner lets the hub measure whether the camera lives
+SHARES_HEALTH = frozenset(
+    {AUTHORITY_SHARING, str(Mode.HEALTH), str(Mode.ON_INCIDENT), str(Mode.SCHEDULED), str(Mode.ALWAYS)}
+)
+
+
+def may_measure(camera: Camera) -> bool:
+    """Tell whether the hub itself may ask a camera if it lives: its custodian shares health and has not paused."""
+    if camera.sharing.paused or camera.sharing.mode not in SHARES_HEALTH:
+        return False
+    return camera.sharing.consent in {ConsentState.NOT_NEEDED, ConsentState.ACTIVE}

@@ -27,8 +27,9 @@ from adapters.errors import (
 )
 from adapters.target import parse_target
 from adapters.wire.dialer import Dialer
+from hub.access.rights import may_measure
 from hub.catalog.service import CatalogService
-from hub.catalog.types import AUTHORITY_SHARING, Camera, CameraQuery, ConsentState, Mode
+from hub.catalog.types import Camera, CameraQuery
 from hub.coordination.port import EventBus
 from hub.health.ping import ping
 from hub.observe import Metrics
@@ -41,9 +42,6 @@ AGAIN_S = 15.0  # after a first miss
 LIST_EVERY_S = 60.0
 MAX_AT_ONCE = 32
 IDLE_S = 0.25
-SHARES_HEALTH = frozenset(
-    {AUTHORITY_SHARING, str(Mode.HEALTH), str(Mode.ON_INCIDENT), str(Mode.SCHEDULED), str(Mode.ALWAYS)}
-)
 # what the relay says when it stops by itself: no news about the camera
 NO_NEWS = frozenset(
     {"", "idle", "relay_restarted", "relay_stopped", "cooling_down", "codec_not_playable", "address_refused"}
@@ -174,7 +172,7 @@ class HealthService:
             page = await self._catalog.list(CameraQuery(cursor=cursor, limit=200))
             for camera in page.items:
                 counts[camera.health.state] = counts.get(camera.health.state, 0) + 1
-                if not asked(camera):
+                if not may_measure(camera):
                     continue
                 known = self._watched.get(camera.id)
                 if known is not None and known.address == camera.address:
@@ -239,13 +237,6 @@ class HealthService:
         self._asking.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("health.ask.failed", exc_info=task.exception())
-
-
-def asked(camera: Camera) -> bool:
-    """Tell whether the sweep may ask this camera: its custodian shares health and has not paused."""
-    if camera.sharing.paused or camera.sharing.mode not in SHARES_HEALTH:
-        return False
-    return camera.sharing.consent in {ConsentState.NOT_NEEDED, ConsentState.ACTIVE}
 
 
 def _cause(error: AdapterError) -> str:

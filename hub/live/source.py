@@ -7,21 +7,12 @@ from urllib.parse import urlsplit
 from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
 from hub.catalog.service import CatalogService
+from hub.catalog.sources import target_from
 from hub.catalog.types import Camera
 from hub.problems import Problem
 from hub.relay.events import SourceSpec
 
 MAIN = "main"
-
-
-def target_json(target: Target) -> dict[str, Any]:
-    """Return a target as kept in a report; never shown."""
-    return {"scheme": target.scheme, "host": target.host, "port": target.port, "path": target.path}
-
-
-def target_from(told: Mapping[str, Any]) -> Target:
-    """Read what `target_json` wrote."""
-    return Target(str(told["scheme"]), str(told["host"]), int(told["port"]), str(told["path"]))
 
 
 class Sources:

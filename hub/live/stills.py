@@ -18,10 +18,10 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.source import Sources
 from hub.observe import Metrics
-from hub.onboarding.trouble import problem_of
 from hub.problems import Problem
 from hub.store.store import new_id
 from hub.texts import Texts
+from hub.trouble import problem_of
 
 LIMIT_S = 8.0
 PER_CAMERA = 4  # stills of one camera in ten seconds, over all viewers: cameras are slow at them

@@ -14,24 +14,24 @@ from adapters.port import Permission, Progress
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
 from adapters.wire.gate import DeviceBook, device_key
+from hub.access.rights import may_measure
 from hub.catalog.service import CatalogService
+from hub.catalog.sources import target_json
 from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.feeds import Feeds
-from hub.health.service import asked
-from hub.live.source import target_json
 from hub.observe import Metrics
 from hub.onboarding.book import Onboarding, OnboardingBook
 from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
 from hub.onboarding.intake import Intake
 from hub.onboarding.steps import FROM_PROBE, Steps
-from hub.onboarding.trouble import problem_of
 from hub.problems import STATUS, Problem
 from hub.reports.document import Method, document
 from hub.store.chain import Actor
 from hub.store.errors import ServiceError
 from hub.store.store import Store
 from hub.texts import Texts
+from hub.trouble import problem_of
 from standards.observation import rfc3339
 
 log = structlog.get_logger("onboarding")
@@ -205,7 +205,7 @@ class Run:
             await self._parts.book.save(tx, entry, forget_credential=True)
             facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
             await tx.audit("onboarding.ended", self.actor, f"onboarding/{entry.id}", facts)
-        if outcome.failure is None and asked(await self._parts.catalog.get(camera_id)):
+        if outcome.failure is None and may_measure(await self._parts.catalog.get(camera_id)):
             await self._parts.catalog.set_health(
                 camera_id, "alive", cause=None, measured_at=outcome.started_at
             )

@@ -29,13 +29,13 @@ from hub.onboarding.declared import consent_gate, declared_facts, new_assessment
 from hub.onboarding.intake import Intake
 from hub.onboarding.run import Parts, Run, new_camera, said_step
 from hub.onboarding.steps import Steps
-from hub.onboarding.trouble import problem_of
 from hub.problems import Problem
 from hub.reports.document import document
 from hub.store.chain import HUB, Actor
 from hub.store.errors import ServiceError
 from hub.store.store import Store, new_id
 from hub.texts import Texts
+from hub.trouble import problem_of
 from standards.observation import Observations, rfc3339
 
 # of a stored report: what a decision without a probe takes over
