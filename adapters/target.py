@@ -67,7 +67,7 @@ def parse_target(text: str) -> tuple[Target, Credential | None]:
         typed = f"onvif://{typed}"
     scheme = typed.split("://", 1)[0].lower()
     if scheme not in DEFAULT_PORTS:
-        known = ", ".join(f"{name}://" for name in ("onvif", "rtsp", "rtsps", "http", "https"))
+        known = ", ".join(f"{name}://" for name in ("onvif", "rtsp", "http", "https"))
         raise BadTarget(f"the scheme {scheme!r} is not known", hint=f"Use one of {known}")
     try:
         parts = urlsplit(typed)
