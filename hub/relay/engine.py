@@ -364,6 +364,11 @@ class RelayEngine:
                     camera.idle_since_s = now
                 elif camera.pull.ended is not None or now - camera.idle_since_s > self._limits.idle_stop_s:
                     self._release(camera)
+                    if camera.pull.ended is None:
+                        # We hung up: whoever took this camera as seen by the relay has to look for itself again.
+                        self._on_event(
+                            SourceState(camera.spec.camera_id, "offline", self._clock.now(), "idle")
+                        )
 
     def _report(self, viewer: Viewer, now_s: float) -> None:
         camera = self._cameras.get(viewer.camera_id)

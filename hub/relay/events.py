@@ -45,7 +45,7 @@ class ViewerEnded(msgspec.Struct, frozen=True, tag=True):
 class SourceState(msgspec.Struct, frozen=True, tag=True):
     """A camera's pull changed: ``opening``, ``live``, ``stalled`` (no frame for 3 s) or ``offline``.
 
-    `since` is when it began to be so (UTC), `code` and `detail` say why where it is not live, `last_frame_age_s` is the
+    ``offline`` with code ``idle`` is the relay hanging up after the last viewer: no news about the camera. `since` is when it began to be so (UTC), `code` and `detail` say why where it is not live, `last_frame_age_s` is the
     age of the newest picture, -1 where there was none.
     """
 

@@ -1,6 +1,8 @@
 """Measured liveness: one gentle question, two misses make a fault, one answer mends it, never asked stays not measured."""
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 import time
@@ -8,8 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
-from running_hub import HubThread, running_hub
+from hub_support import simulators
+from running_hub import HubThread, onboard, running_hub
+from webrtc_viewer import Viewer
 
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
@@ -165,3 +170,31 @@ def test_owner_who_does_not_share_health_is_not_asked(hub: HubThread) -> None:
         assert private.requests == []
     shown = {item["name"]: item["health"]["state"] for item in admin.get("/api/v1/cameras").json()["items"]}
     assert shown["Riêng"] == "not_shared"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_camera_is_asked_again_after_it_was_watched(hub: HubThread) -> None:
+    """While somebody watches, the pull is the measurement; after the relay hung up the sweep goes on and sees the death."""
+    with simulators("good-onvif") as (camera,):
+        admin = hub.login("admin")
+        done = onboard(admin, camera["onvif"], camera["user"], camera["password"])
+        where = f"/api/v1/cameras/{done['camera_id']}"
+        viewer = Viewer(admin, str(done["camera_id"]))
+        try:
+            assert viewer.start().status_code == 201
+            viewer.wait_for_frames()
+            admin.delete(viewer.where)
+        finally:
+            viewer.close()
+        deadline = time.monotonic() + 20
+        while 'counter="cameras"} 0.0' not in httpx.get(f"{hub.url}/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert admin.get(where).json()["health"]["state"] == "alive"
+        os.kill(camera["pid"], signal.SIGSTOP)
+        try:
+            wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "fault", 15)
+        finally:
+            os.kill(camera["pid"], signal.SIGCONT)
+        wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "alive", 15)
