@@ -317,6 +317,8 @@ class ViewerSessions:
                     self._pulls.pop(event.camera_id, None)
                 else:
                     self._pulls[event.camera_id] = event
+                if event.code == "idle":
+                    return  # hung up because nobody watches; who comes now opens it anew
                 for session in self._running.values():
                     if session.camera_id == event.camera_id:
                         self._set_state(session, state, event.since, event.code)
