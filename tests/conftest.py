@@ -14,7 +14,10 @@ GROUPS = ("browser", "gstreamer", "redis", "postgres")
 
 def _missing() -> dict[str, str]:
     told = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "setup.py"), "missing"], capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "tools" / "setup.py"), "missing"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if told.returncode != 0:
         return {}

@@ -225,7 +225,8 @@ def main(arguments: Sequence[str], registry: Registry | None = None) -> int:
     """Run a worker on an inherited file descriptor; `registry` is given by programs that bring own adapters."""
     # A terminal's Ctrl-C reaches the whole group: the hub decides when its worker ends, by closing the socket.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager ends the whole group; the hub ends first
+    # A service manager ends the whole group likewise.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.getLogger("aiortc").setLevel(logging.ERROR)
     with socket.socket(fileno=int(arguments[0])) as sock:
         sock.setblocking(False)

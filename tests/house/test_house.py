@@ -43,8 +43,18 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
 def test_packages_import_from_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """An installed wheel imports without the checkout, and finds its rule packs and its adapters."""
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-        + ["--target", str(tmp_path / "site"), str(wheel)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--target",
+            str(tmp_path / "site"),
+            str(wheel),
+        ],
         check=True,
         capture_output=True,
     )
@@ -61,7 +71,12 @@ def test_packages_import_from_outside_the_checkout(wheel: Path, tmp_path: Path) 
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     told = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert told.returncode == 0, told.stderr
@@ -79,7 +94,7 @@ def test_lock_files_name_packages_and_hashes_only() -> None:
             text = json.dumps(document)
         assert "://" not in text, lock.name
         if lock.suffix == ".txt":
-            pinned = re.findall(r"^[A-Za-z0-9_.\[\]-]+==", text, re.M)
+            pinned = re.findall(r"^[A-Za-z0-9_.\[\]-]+==", text, re.MULTILINE)
             assert len(pinned) <= text.count("--hash=sha256:"), lock.name
 
 
@@ -116,7 +131,12 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 
 def test_links_in_the_documents_resolve() -> None:
     """Relative links in README, CHANGELOG and docs lead to files that exist."""
-    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]:
         for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in link and not link.startswith("mailto:"):
                 assert (page.parent / link).exists(), f"{page.relative_to(ROOT)} links to {link}"
@@ -133,6 +153,7 @@ def test_every_command_is_documented() -> None:
 
 def test_languages_have_the_same_words() -> None:
     """Every locale file exists in vi and en with the same keys and the same placeholders."""
+
     def flat(node: object, prefix: str = "") -> dict[str, str]:
         if isinstance(node, dict) and set(node) == {"one", "other"}:
             return {prefix.rstrip("."): str(node["other"])}  # an English plural; Vietnamese has none
@@ -144,8 +165,14 @@ def test_languages_have_the_same_words() -> None:
         return {prefix.rstrip("."): str(node)}
 
     for vi in (ROOT / "hub" / "locale" / "vi").glob("*.json"):
-        ours, theirs = (flat(json.loads((ROOT / "hub" / "locale" / lang / vi.name).read_text())) for lang in ("vi", "en"))
-        plural = {key for key in theirs if key.rsplit(".", 1)[-1] in {"one", "other"} or key.endswith(("_one", "_other"))}
+        ours, theirs = (
+            flat(json.loads((ROOT / "hub" / "locale" / lang / vi.name).read_text())) for lang in ("vi", "en")
+        )
+        plural = {
+            key
+            for key in theirs
+            if key.rsplit(".", 1)[-1] in {"one", "other"} or key.endswith(("_one", "_other"))
+        }
         assert set(ours) - plural == set(theirs) - plural, vi.name
         for key in set(ours) & set(theirs):
             holes = [set(re.findall(r"\{(\w+)", text)) for text in (ours[key], theirs[key])]

@@ -41,7 +41,9 @@ class RunningHub:
 def read_until(process: subprocess.Popen[str], pattern: str, seconds: float) -> tuple[re.Match[str], str]:
     """Read standard output until a line matches; raise with everything read where none does in time."""
     assert process.stdout is not None
-    descriptor = process.stdout.fileno()  # read here only: a text layer would keep lines that select cannot see
+    descriptor = (
+        process.stdout.fileno()
+    )  # read here only: a text layer would keep lines that select cannot see
     deadline = time.monotonic() + seconds
     seen = b""
     while time.monotonic() < deadline:
