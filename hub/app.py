@@ -149,7 +149,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     catalog = CatalogService(store, sealer, bus, clock)
     incidents = Incidents(store, bus)
 
-    relay_host = settings.relay.host or settings.host.strip("[]")
+    # Behind a proxy the HTTP side listens on loopback, and media still comes straight from the browsers.
+    relay_host = settings.relay.host or ("0.0.0.0" if settings.behind_proxy else settings.host.strip("[]"))  # noqa: S104
     outside = await _addresses((*coordination.peers, *store.peers))
 
     def own_listeners() -> frozenset[tuple[str, int]]:

@@ -61,7 +61,10 @@ class Relay(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(default="", description='UDP address to bind; "" follows the HTTP host')
+    host: str = Field(
+        default="",
+        description='UDP address to bind; "" follows the HTTP host, or every address behind a proxy',
+    )
     udp_port: int = Field(default=8189, ge=0, le=65535, description="the one UDP port for media; 0 picks one")
     public_addresses: list[str] = Field(
         default_factory=list,
