@@ -6,7 +6,10 @@ import time
 from typing import Any
 
 import httpx
+import pytest
 from running_hub import HubThread
+
+pytestmark = pytest.mark.process  # each test runs a whole hub
 
 
 class Listener:

@@ -11,6 +11,8 @@ from running_hub import AUTHORITY, PASSWORD, PERMISSION, HubThread, running_hub
 
 from hub.texts import Texts
 
+pytestmark = pytest.mark.process  # each test runs a whole hub
+
 ROOT = Path(__file__).parents[3]
 MINE, ELSEWHERE = "99001", "99002"
 

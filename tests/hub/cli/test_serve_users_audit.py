@@ -11,6 +11,8 @@ import httpx
 import pytest
 from hub_support import CAMHUB, RunningHub, free_port, login, serving, stop
 
+pytestmark = pytest.mark.process
+
 
 def camhub(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""

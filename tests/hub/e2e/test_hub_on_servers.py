@@ -11,6 +11,8 @@ from sqlalchemy import make_url
 
 from hub.settings import SettingsRefused
 
+pytestmark = pytest.mark.process  # each test runs a whole hub
+
 
 def through(client: httpx.Client) -> None:
     """Use what touches store and coordination: write, search, audit, a refused address, counts."""

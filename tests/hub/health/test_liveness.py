@@ -24,6 +24,8 @@ from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from hub.health.ping import ping
 from hub.settings import Health
 
+pytestmark = pytest.mark.process  # each test runs a whole hub
+
 SOAP = b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\n\r\n<s:Envelope><s:Body/></s:Envelope>"
 RTSP = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: OPTIONS\r\n\r\n"
 

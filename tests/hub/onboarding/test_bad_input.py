@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from running_hub import AUTHORITY, PERMISSION, HubThread, onboard, running_hub, wait_for_end
 
+pytestmark = pytest.mark.process  # each test runs a whole hub
+
 HTML = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 44\r\nConnection: close\r\n\r\n"
     b"<html><body>Router settings</body></html>   "
