@@ -45,7 +45,7 @@ lock: ## write the lock files anew (needs uv)
 	  --no-emit-index-url --custom-compile-command 'make lock' --group $$group -o requirements/$$group.txt; done
 
 bench: dev ## measure; writes bench/RESULTS.md
-	@$(RUN) bench/relay.py
+	@$(RUN) bench/relay.py --write
 
 clean: ## remove everything that set-up and builds made
 	@rm -rf $(VENV) web/node_modules hub/web/dist dist build .mypy_cache .ruff_cache .import_linter_cache
