@@ -66,6 +66,8 @@ class ProbeRequest:
     transport: str = (
         "auto"  # RTP transport of the media window: tcp | udp | auto (tcp, and udp where tcp is refused)
     )
+    samples: int = 0  # coded pictures to keep from the media window for the decode process; 0 = none
+    vendor: str = ""  # vendor family that the owner named, where no interface tells the stream address
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,23 @@ class StreamOffer:
 
 
 @dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """One picture as it came, with all that is needed to decode it alone: a key frame and its parameter sets."""
+
+    at_s: float  # seconds into the media window
+    nals: tuple[bytes, ...]  # without start codes; for JPEG one whole file
+
+
+@dataclass(frozen=True, slots=True)
+class CodedSample:
+    """Coded pictures kept from the media window of one stream, for the decode process only. Never stored or logged."""
+
+    layer: str  # main | sub
+    codec: str  # H264 | H265 | JPEG | MPEG4
+    pictures: tuple[CodedPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What one probe brought. `failure` is the error that ended it early, if one did (it is also in the facts)."""
 
@@ -89,6 +108,7 @@ class ProbeResult:
     offers: tuple[StreamOffer, ...] = ()
     snapshot: Target | None = None
     failure: Exception | None = None
+    samples: tuple[CodedSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,127 @@ FACTS: Mapping[str, Fact] = _table(
             ("audio_codecs", "list", "", "audio codecs in the SDP"),
         )
     ),
+    # how the camera is reached beside plain RTSP
+    ("rtsp.rtsps", "str", "", "RTSP over TLS: played, refused, or failed, where it was asked for"),
+    (
+        "rtsp.http_tunnel",
+        "str",
+        "",
+        "RTSP over HTTP or HTTPS: played, refused, or failed, where it was asked for",
+    ),
+    *(
+        (f"{service}.{name}", kind, unit, meaning)
+        for service, words in (("tls", "the HTTP service"), ("rtsps", "the RTSP service"))
+        for name, kind, unit, meaning in (
+            ("version", "str", "", f"TLS version negotiated with {words}: TLSv1.2"),
+            ("cipher", "str", "", f"cipher suite negotiated with {words}, by its IANA or OpenSSL name"),
+            ("not_after", "str", "", f"end of validity of the certificate of {words}, RFC 3339"),
+            ("expired", "bool", "", f"the certificate of {words} was out of its validity when it was seen"),
+            ("key_kind", "str", "", f"public key of {words}: RSA, EC P-256, ..."),
+            ("key_bits", "int", "bit", f"size of the public key of {words}"),
+            ("fingerprint", "str", "", f"SHA-256 of the certificate of {words}, hexadecimal"),
+            ("self_signed", "bool", "", f"issuer and subject of the certificate of {words} are the same"),
+        )
+    ),
+    # the vendor's own interface
+    (
+        "vendor.family",
+        "str",
+        "",
+        "family of the device, as in the table of vendors: hikvision dahua axis vigi ...",
+    ),
+    ("vendor.interface", "str", "", "vendor interface that answered: ISAPI, CGI, VAPIX, OpenAPI"),
+    ("vendor.apis", "list", "", "vendor interfaces and versions that the device lists"),
+    ("vendor.quirks", "list", "", "named tolerances that reading its replies needed"),
+    (
+        "vendor.streams",
+        "list",
+        "",
+        "streams as the vendor interface configures them: id name enabled encoding width height fps bitrate_kbps"
+        " gov_length smart_codec channel layer",
+    ),
+    # accounts: levels and numbers, never a name or a password
+    ("account.activated", "bool", "", "the device left its factory state: its password was set once"),
+    ("account.password_status", "str", "", "the device's own word about its password: default, risk or ok"),
+    (
+        "account.levels",
+        "list",
+        "",
+        "levels of all accounts, one entry each: administrator operator user other",
+    ),
+    ("account.own_level", "str", "", "level of the account that was supplied"),
+    ("account.anonymous_allowed", "bool", "", "the device says that it lets people in without a login"),
+    ("account.lockout_enabled", "bool", "", "the device locks out after failed logins"),
+    ("account.lockout_attempts", "int", "", "failed logins after which it locks out"),
+    ("account.lockout_s", "int", "s", "how long it locks out"),
+    ("account.password_min_length", "int", "", "shortest password that the device's own rule allows"),
+    ("account.password_min_uppercase", "int", "", "upper-case letters that its rule asks for"),
+    ("account.password_min_numbers", "int", "", "digits that its rule asks for"),
+    ("account.password_min_special", "int", "", "other characters that its rule asks for"),
+    # services of the device, as it says itself
+    ("service.ports", "list", "", "services: name, enabled, port"),
+    ("service.onvif", "bool", "", "ONVIF is switched on"),
+    ("service.https", "bool", "", "HTTPS is switched on"),
+    ("service.rtsp_port", "int", "", "RTSP port as the device says"),
+    ("service.telnet", "bool", "", "Telnet is switched on"),
+    ("service.ssh", "bool", "", "SSH is switched on"),
+    ("service.upnp", "bool", "", "UPnP port mapping is switched on"),
+    ("service.p2p", "bool", "", "the vendor's cloud or peer-to-peer service is switched on"),
+    ("service.http_auth", "list", "", "login schemes that the device is set to take over HTTP"),
+    ("service.rtsp_auth", "list", "", "login schemes that the device is set to take over RTSP"),
+    # privacy masks, storage, recording
+    ("privacy.masks", "int", "", "privacy masks that are switched on at the source"),
+    ("privacy.mask_supported", "bool", "", "the device has privacy masks"),
+    ("storage.devices", "list", "", "storage: kind, status, capacity_mb, free_mb"),
+    ("storage.present", "bool", "", "there is a storage that is fit to record on"),
+    ("recording.mode", "str", "", "continuous, event, scheduled, off, mixed"),
+    ("recording.recordings", "list", "", "recordings: token, status, earliest, latest, tracks"),
+    ("recording.earliest", "str", "", "start of the earliest recording kept, RFC 3339"),
+    ("recording.latest", "str", "", "end of the latest recording kept, RFC 3339"),
+    ("recording.replay_uri", "bool", "", "a replay address is given for a recording"),
+    # events, imaging, PTZ: what ONVIF reads tell
+    ("event.max_pull_points", "int", "", "pull points that the event service allows"),
+    ("event.topics", "list", "", "topics of GetEventProperties, as prefix/path"),
+    ("event.mqtt", "bool", "", "the event service can send to an MQTT broker"),
+    ("media.secure_streaming", "bool", "", "media2 says that it streams over SRTP"),
+    ("media.rtsp_over_https", "bool", "", "the media service says that it streams RTSP over HTTPS"),
+    ("media.encoder_instances", "int", "", "encoder instances that the camera guarantees in all"),
+    (
+        "media.video_sources",
+        "int",
+        "",
+        "video sources of the device: more than one is an NVR or a multi-sensor camera",
+    ),
+    ("media.metadata", "bool", "", "a MediaProfile carries a metadata configuration"),
+    ("media.osd", "list", "", "on-screen texts: kind and, for dates, format; never the text itself"),
+    (
+        "imaging.settings",
+        "map",
+        "",
+        "imaging settings by name: ir_cut_filter, wide_dynamic_range, exposure_mode, ...",
+    ),
+    ("ptz.present", "bool", "", "the device has a PTZ node"),
+    ("ptz.nodes", "list", "", "PTZ nodes: token, home_supported, max_presets, spaces"),
+    ("ptz.presets", "int", "", "presets that are set"),
+    ("analytics.modules", "list", "", "analytics modules that are configured, by type"),
+    ("security.default_access_policy", "bool", "", "the device keeps the default access policy"),
+    ("discovery.answered", "bool", "", "the device answers WS-Discovery on the hub's own LAN"),
+    ("discovery.after_s", "float", "s", "from Probe to ProbeMatch"),
+    # the picture, decoded apart
+    *(
+        (f"picture.{which}.{name}", kind, unit, meaning)
+        for which in ("main", "sub")
+        for name, kind, unit, meaning in (
+            ("decoded", "int", "", "pictures decoded of those that were kept"),
+            ("luma_mean", "float", "", "mean luma of the pictures, 8 bit scale"),
+            ("luma_deviation", "float", "", "standard deviation of luma, 8 bit scale"),
+            ("sharpness", "float", "", "variance of the Laplacian of luma, median over the pictures"),
+            ("changes", "int", "", "steps between kept pictures in which the picture changed"),
+            ("span_s", "float", "s", "time between the first and the last picture"),
+            ("width", "int", "px", "width of the decoded picture"),
+            ("height", "int", "px", "height of the decoded picture"),
+        )
+    ),
     # what people declare, and what the hub's catalog knows
     ("custodian.kind", "str", "", "authority household shop school"),
     ("consent.state", "str", "", "not_needed (authority), active, missing, withdrawn, expired"),
