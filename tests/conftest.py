@@ -1,11 +1,13 @@
-"""What all tests share: groups that need a program of the machine, and what was skipped and why."""
+"""What all tests share: groups that need a program of the machine, what was skipped and why, captures checked."""
 
 import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import corpus
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +42,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"{group}: {missing[group]}"))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what this worker checked of the captured replies to the controller (xdist only)."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["captured"] = corpus.checked_here()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what a worker checked (xdist only; one that crashed hands nothing)."""
+    corpus.add_checked(getattr(node, "workeroutput", {}).get("captured", ()))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name each skipped group and why, at the end."""
+    """Name each skipped group and why, and count the captured replies that were checked, at the end."""
+    captured = corpus.summary()
+    if captured:
+        terminalreporter.write_line(f"captured replies: {captured}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
