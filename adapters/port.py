@@ -11,6 +11,7 @@ from adapters.secret import Credential
 from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate
+from adapters.wire.tap import Tap
 from standards.observation import Observations
 
 
@@ -50,6 +51,7 @@ class ProbeContext:
     device: str  # the gate's key of the enrolled device (`adapters.wire.gate.device_key`)
     progress: Callable[[Progress], None] = lambda _progress: None
     courtesy: Courtesy = field(default_factory=Courtesy)
+    tap: Tap | None = None  # listens to all that is said: `camhub capture`
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,11 @@ class Probe:
         path = self._target.path if self._target.path not in {"", "/"} else DEFAULT_PATH
         failure: AdapterError | None = None
         async with HttpClient(
-            self._context.dialer, self._context.clock, self._target.host, on_request=count
+            self._context.dialer,
+            self._context.clock,
+            self._target.host,
+            on_request=count,
+            tap=self._context.tap,
         ) as http:
             self._session = OnvifSession(
                 http,

@@ -21,7 +21,7 @@ from adapters.errors import (
 from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.connection import Connection, our_fault, remote_error
 from adapters.rtsp.depacketize import depacketizer_for
-from adapters.rtsp.message import Response
+from adapters.rtsp.message import Request, Response
 from adapters.rtsp.policy import DEFAULT, Policies, TransportPolicy
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.sdp import Media, SessionDescription, parameter_sets
@@ -32,6 +32,7 @@ from adapters.secret import Credential
 from adapters.target import Target, parse_target
 from adapters.wire.digest import DigestAuth, choose
 from adapters.wire.gate import device_key
+from adapters.wire.tap import Heard, TappedTrack
 from standards.reason import Reason
 
 MAX_REDIRECTS = 2
@@ -96,6 +97,7 @@ class RtspClient:
         self._sockets: list[DatagramReceiver] = []
         self._redirects = 0
         self._lost: AdapterError | None = None
+        self._tapped = context.tap.session() if context.tap is not None else 0
 
     @property
     def peer(self) -> str:
@@ -385,14 +387,61 @@ class RtspClient:
         sequence, request = self.session.build(method, uri, *fields, anonymous=anonymous)
         self.context.courtesy.reads += 1
         started_s = self.now()
-        response = await connection.exchange(
-            sequence, request, deadline, operation=f"RTSP {method}", limit_s=limit_s
-        )
+        try:
+            response = await connection.exchange(
+                sequence, request, deadline, operation=f"RTSP {method}", limit_s=limit_s
+            )
+        except AdapterError as error:
+            self._tell_tap(request, None, started_s, error.code)
+            raise
+        self._tell_tap(request, response, started_s)
         self.exchanges.append(
             Exchange(f"RTSP {method}", response.status, started_s, self.now() - started_s, response)
         )
         del self.exchanges[:-64]  # a session that plays for days keeps the last ones
         return response
+
+    def _tell_tap(
+        self, request: Request, response: Response | None, started_s: float, error: str = ""
+    ) -> None:
+        """Let the capture, if one listens, have a request and its answer."""
+        tap = self.context.tap
+        if tap is None:
+            return
+        tap.exchange(
+            Heard(
+                protocol="rtsp",
+                operation=f"RTSP {request.method}",
+                port=self.target.port,
+                method=request.method,
+                target=request.uri,
+                request_headers=tuple(request.headers),
+                request_body=b"",
+                status=response.status if response is not None else 0,
+                reason=response.reason if response is not None else "",
+                reply_headers=tuple(response.headers) if response is not None else (),
+                reply_body=response.body if response is not None else b"",
+                started_s=started_s,
+                took_s=self.now() - started_s,
+                error=error,
+                session=self._tapped,
+            )
+        )
+
+    def _to_receiver(self, receiver: TrackReceiver, *, control: bool) -> Callable[[bytes, float], None]:
+        """Return what takes the packets of a track; past the tap where a capture listens."""
+        take = receiver.rtcp if control else receiver.rtp
+        tap = self.context.tap
+        if tap is None:
+            return take
+        track = receiver.track
+        tapped = TappedTrack(self._tapped, track.index, track.kind, track.codec)
+
+        def taken(data: bytes, now_s: float) -> None:
+            tap.packet(tapped, data, now_s, control=control)
+            take(data, now_s)
+
+        return taken
 
     def _remember_challenge(self, response: Response) -> None:
         if self.session.login is Login.NONE:
@@ -512,17 +561,19 @@ class RtspClient:
         )
         if over_tcp and agreed.channels is not None and self._connection is not None:
             rtp, rtcp = agreed.channels
-            self._by_channel[rtp] = receiver.rtp
-            self._by_channel[rtcp] = receiver.rtcp
+            self._by_channel[rtp] = self._to_receiver(receiver, control=False)
+            self._by_channel[rtcp] = self._to_receiver(receiver, control=True)
             self._connection.channels.update(agreed.channels)
         elif sockets:
             ports = agreed.transport.server_ports
             if ports is None or 0 in ports:
                 self.tolerances.note(Tolerance.SERVER_PORT_MISSING)
                 ports = None
-            for used, take, port in zip(
-                sockets, (receiver.rtp, receiver.rtcp), ports or (None, None), strict=True
-            ):
+            takers = (
+                self._to_receiver(receiver, control=False),
+                self._to_receiver(receiver, control=True),
+            )
+            for used, take, port in zip(sockets, takers, ports or (None, None), strict=True):
                 used.expect(port)
                 used.deliver_to(self._datagrams(take))
         opened = OpenTrack(track, media, receiver, agreed.channels, sockets)

@@ -29,6 +29,7 @@ from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, TlsFailed, Unreachable
 from adapters.wire.dialer import Dialer
+from adapters.wire.tap import Heard, Tap
 from standards.reason import Reason
 
 MAX_BODY = 4 << 20  # a SOAP reply
@@ -159,6 +160,7 @@ class HttpClient:
         *,
         connections: int = 2,
         on_request: Callable[[], None] = lambda: None,
+        tap: Tap | None = None,
     ) -> None:
         self._dialer = dialer
         self._clock = clock
@@ -166,6 +168,7 @@ class HttpClient:
         self._connections = connections
         self._tls = CameraTls()
         self._on_request = on_request
+        self._tap = tap
         self._client: httpx.AsyncClient | None = None
         self._opened = 0  # sockets of this client: tells a kept connection from a fresh one
 
@@ -246,20 +249,19 @@ class HttpClient:
         peer = urlsplit(url).netloc.rpartition("@")[2]
         async with deadline.phase(operation, limit_s, peer=peer):
             for hop in range(_REDIRECTS + 1):
-                reply = await self._once(
-                    _Ask(
-                        method,
-                        url,
-                        operation,
-                        peer,
-                        tuple(headers),
-                        body,
-                        max_bytes,
-                        read_body,
-                        complete,
-                        again,
-                    )
+                ask = _Ask(
+                    method,
+                    url,
+                    operation,
+                    peer,
+                    tuple(headers),
+                    body,
+                    max_bytes,
+                    read_body,
+                    complete,
+                    again,
                 )
+                reply = await (self._once(ask) if self._tap is None else self._overheard(ask, self._tap))
                 location = reply.header("location")
                 if not follow or reply.status not in {301, 302, 307, 308} or not location:
                     return reply
@@ -291,6 +293,40 @@ class HttpClient:
                 hint="Enter the address where the camera itself answers",
             )
         return there
+
+    async def _overheard(self, ask: _Ask, tap: Tap) -> HttpReply:
+        """Send one request and let the capture have it, with its reply or the code of what came instead."""
+        started_s = self._clock.monotonic()
+        reply: HttpReply | None = None
+        error = "cancelled"
+        try:
+            reply = await self._once(ask)
+            error = ""
+            return reply
+        except AdapterError as refused:
+            error = refused.code
+            raise
+        finally:
+            parts = urlsplit(ask.url)
+            tap.exchange(
+                Heard(
+                    protocol="http",
+                    operation=ask.operation,
+                    port=parts.port or (443 if parts.scheme == "https" else 80),
+                    method=ask.method,
+                    target=ask.url,
+                    request_headers=ask.headers,
+                    request_body=ask.body,
+                    status=reply.status if reply is not None else 0,
+                    reason="",
+                    reply_headers=reply.headers if reply is not None else (),
+                    reply_body=reply.body if reply is not None else b"",
+                    started_s=started_s,
+                    took_s=self._clock.monotonic() - started_s,
+                    body_read=ask.read_body,
+                    error=error,
+                )
+            )
 
     async def _once(self, ask: _Ask) -> HttpReply:
         client = self._client

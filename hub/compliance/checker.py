@@ -30,6 +30,7 @@ from adapters.secret import Credential
 from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate, device_key
+from adapters.wire.tap import Tap
 from standards.assess import assess
 from standards.assessment import Assessment
 from standards.factory_defaults import is_factory_default
@@ -103,6 +104,7 @@ class Checker:
     gate: CredentialGate
     clock: Clock
     packs: Packs
+    tap: Tap | None = None
 
     async def run(
         self, request: CheckRequest, progress: Callable[[Progress], None] = lambda _progress: None
@@ -180,6 +182,7 @@ class Checker:
             device=device_key(request.target),
             progress=progress,
             courtesy=courtesy,
+            tap=self.tap,
         )
         limit_s = max(request.limit_s, 2 * _MARGIN_S)
         probe = ProbeRequest(
