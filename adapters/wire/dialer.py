@@ -11,11 +11,15 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.deadline import Deadline
 from adapters.errors import AddressRefused, TlsFailed, Unreachable
+from adapters.wire.tls import CameraTls, TlsSeen, too_old
 
+CONNECT_S = 5.0
+
+Reads = TypeVar("Reads", bound=asyncio.BaseProtocol)
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Cloud metadata services beside 169.254.0.0/16 (link-local, refused as a whole): Alibaba, Oracle, AWS on IPv6.
@@ -123,6 +127,7 @@ class Dialer:
     ) -> None:
         self.policy = policy
         self._own_listeners = own_listeners
+        self._tls = CameraTls()
         self.opened = 0
 
     def check(self, address: str, port: int) -> None:
@@ -206,6 +211,55 @@ class Dialer:
         if why:
             raise AddressRefused(f"{address} is not dialled: {why}", peer=address, operation="bind")
 
+    async def open(
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        factory: Callable[[], Reads],
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> tuple[asyncio.Transport, Reads]:
+        """Open a TCP (or TLS) connection for a protocol of the caller's.
+
+        Raises:
+            AddressRefused, Unreachable, TlsFailed: as they say.
+            TimedOut: phase ``resolve`` or ``connect``.
+        """
+        address = await self.resolve(host, port, deadline)
+        peer = f"{host}:{port}"
+        async with deadline.phase("connect", CONNECT_S, peer=peer):
+            self.opened += 1
+            loop = asyncio.get_running_loop()
+            try:
+                transport, protocol = await loop.create_connection(
+                    factory, address, port, ssl=tls, server_hostname=host if tls else None
+                )
+            except OSError as error:  # ssl.SSLError is one
+                raise _not_connected(error, peer, port, tls is not None) from error
+            return transport, protocol
+
+    async def open_tls(
+        self, host: str, port: int, deadline: Deadline, factory: Callable[[], Reads]
+    ) -> tuple[asyncio.Transport, Reads, TlsSeen]:
+        """Open a TLS connection and tell what the handshake showed; no certificate is verified.
+
+        Where the peer speaks only older TLS than 1.2, one second connection is made with the legacy context; its
+        `TlsSeen.legacy` says so (the tolerance `legacy_tls`, quirk 43).
+
+        Raises:
+            AddressRefused, Unreachable, TlsFailed, TimedOut: as `open`.
+        """
+        legacy = False
+        try:
+            transport, protocol = await self.open(host, port, deadline, factory, tls=self._tls.modern)
+        except TlsFailed as error:
+            if not isinstance(error.__cause__, ssl.SSLError) or not too_old(error.__cause__):
+                raise
+            legacy = True
+            transport, protocol = await self.open(host, port, deadline, factory, tls=self._tls.legacy)
+        return transport, protocol, TlsSeen.of(transport.get_extra_info("ssl_object"), legacy=legacy)
+
     async def connect(
         self,
         host: str,
@@ -215,38 +269,26 @@ class Dialer:
         tls: ssl.SSLContext | None = None,
         limit: int = 1 << 17,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a TCP (or TLS) connection.
+        """Open a TCP (or TLS) connection as a pair of streams.
 
         Raises:
-            AddressRefused, Unreachable, TlsFailed: as they say.
-            TimedOut: phase ``resolve`` or ``connect``.
+            AddressRefused, Unreachable, TlsFailed, TimedOut: as `open`.
         """
-        address = await self.resolve(host, port, deadline)
-        peer = f"{host}:{port}"
-        async with deadline.phase("connect", 5.0, peer=peer):
-            try:
-                self.opened += 1
-                return await asyncio.open_connection(
-                    address, port, ssl=tls, server_hostname=host if tls else None, limit=limit
-                )
-            except ssl.SSLError as error:
-                raise TlsFailed(
-                    f"TLS with {peer} failed: {error.reason or 'handshake'}", peer=peer, operation="connect"
-                ) from error
-            except ConnectionRefusedError as error:
-                raise Unreachable(
-                    f"{peer} refused the connection: nothing listens on port {port}",
-                    peer=peer,
-                    operation="connect",
-                    hint="Check the port, and that the service is switched on in the camera",
-                ) from error
-            except OSError as error:
-                raise Unreachable(
-                    f"{peer} cannot be reached",
-                    peer=peer,
-                    operation="connect",
-                    hint="Check power, cable, and that the camera is on this network",
-                ) from error
+        factory = _streams(limit)
+        transport, protocol = await self.open(host, port, deadline, factory, tls=tls)
+        return protocol.pair(transport)
+
+    async def connect_tls(
+        self, host: str, port: int, deadline: Deadline, *, limit: int = 1 << 17
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, TlsSeen]:
+        """Open a TLS connection as a pair of streams, as `open_tls` does.
+
+        Raises:
+            AddressRefused, Unreachable, TlsFailed, TimedOut: as `open`.
+        """
+        transport, protocol, seen = await self.open_tls(host, port, deadline, _streams(limit))
+        reader, writer = protocol.pair(transport)
+        return reader, writer, seen
 
     async def udp_pair(
         self,
@@ -287,6 +329,53 @@ class Dialer:
                 return rtp, rtcp, port
             rtp.close()
         raise Unreachable("no free pair of UDP ports on this machine", peer=host, operation="bind")
+
+
+class _Streams(asyncio.StreamReaderProtocol):
+    """The protocol of a pair of streams, which gives the pair when it is connected."""
+
+    def __init__(self, limit: int) -> None:
+        self._running = asyncio.get_running_loop()
+        self._until_paired: asyncio.StreamReader | None = asyncio.StreamReader(
+            limit=limit, loop=self._running
+        )
+        super().__init__(self._until_paired, loop=self._running)
+
+    def pair(self, transport: asyncio.Transport) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, self._until_paired = self._until_paired, None  # the base class watches for a forgotten reader
+        assert reader is not None
+        return reader, asyncio.StreamWriter(transport, self, reader, self._running)
+
+
+def _streams(limit: int) -> Callable[[], _Streams]:
+    return lambda: _Streams(limit)
+
+
+def _not_connected(error: OSError, peer: str, port: int, tls: bool) -> Unreachable | TlsFailed:
+    """Return the adapter's error for a connection that did not come about."""
+    if isinstance(error, ssl.SSLError) or (
+        tls and isinstance(error, (ConnectionResetError, BrokenPipeError))
+    ):
+        reason = error.reason if isinstance(error, ssl.SSLError) else "the connection was closed"
+        return TlsFailed(
+            f"TLS with {peer} failed: {reason or 'handshake'}",
+            peer=peer,
+            operation="connect",
+            hint="Check that the port is the camera's TLS port, or use the address without TLS",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Unreachable(
+            f"{peer} refused the connection: nothing listens on port {port}",
+            peer=peer,
+            operation="connect",
+            hint="Check the port, and that the service is switched on in the camera",
+        )
+    return Unreachable(
+        f"{peer} cannot be reached",
+        peer=peer,
+        operation="connect",
+        hint="Check power, cable, and that the camera is on this network",
+    )
 
 
 def _ip(text: str) -> IPAddress:
