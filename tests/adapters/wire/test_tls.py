@@ -1,7 +1,9 @@
 """What a TLS handshake with a camera shows, and what is tried with cameras that are too old."""
 
 import asyncio
+import contextlib
 import datetime as dt
+import socket
 import ssl
 import warnings
 
@@ -76,6 +78,32 @@ def shake(context: ssl.SSLContext) -> tuple[TlsSeen, int]:
     return asyncio.run(run())
 
 
+def blocking_shake(context: ssl.SSLContext) -> tuple[TlsSeen, int]:
+    """As `shake`, with a server on a blocking socket: asyncio's drops the alert of a refused handshake."""
+
+    def serve(listening: socket.socket) -> None:
+        for _ in range(2):
+            connection, _peer = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                with wrapped:
+                    wrapped.do_handshake()
+                    wrapped.recv(1)
+
+    async def run() -> tuple[TlsSeen, int]:
+        dialer = Dialer(LAN_AND_LOOPBACK)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            served = asyncio.get_running_loop().run_in_executor(None, serve, listening)
+            _reader, writer, seen = await dialer.connect_tls(
+                "127.0.0.1", listening.getsockname()[1], Deadline.after(CLOCK, 10.0)
+            )
+            writer.close()
+            await served
+        return seen, dialer.opened
+
+    return asyncio.run(run())
+
+
 class TestCertificate:
     def test_an_expired_certificate_of_a_camera_is_a_finding(self, tmp_path) -> None:
         """The handshake succeeds, and the facts say since when the certificate is over."""
@@ -122,7 +150,7 @@ class TestOldCameras:
             context.minimum_version = ssl.TLSVersion.TLSv1
             context.maximum_version = ssl.TLSVersion.TLSv1
 
-        seen, sockets = shake(context)
+        seen, sockets = blocking_shake(context)
 
         assert (seen.version, seen.legacy, sockets) == ("TLSv1", True, 2)
 
