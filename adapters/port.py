@@ -25,6 +25,20 @@ class Permission:
 
 
 @dataclass(frozen=True, slots=True)
+class Actuation:
+    """Leave to do more than read on one admitted camera: event subscriptions and PTZ, never settings.
+
+    Without it an adapter's session sends reads only. It counts on municipal cameras alone (design section 4); a
+    camera of a household is never moved and never subscribed to, whoever granted it.
+    """
+
+    granted_by: str
+    basis: str
+    granted_at: datetime
+    municipal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """One step of a probe, for people who wait: stable step name, state, one English sentence."""
 
@@ -70,6 +84,12 @@ class ProbeRequest:
     )
     samples: int = 0  # coded pictures to keep from the media window for the decode process; 0 = none
     vendor: str = ""  # vendor family that the owner named, where no interface tells the stream address
+    extended: bool = (
+        False  # also the reads beyond identity and streams: events, PTZ, recordings, accounts, ...
+    )
+    video_source: str = (
+        ""  # token of the video source that is the camera, on a device with several; "" the first
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,7 @@ class StreamOffer:
     height: int = 0
     media_profile_token: str = ""
     video_source_token: str = ""
+    named: str = ""  # the address as the camera named it, without credentials; the hub dials `target`
 
 
 @dataclass(frozen=True, slots=True)

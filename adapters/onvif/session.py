@@ -1,7 +1,7 @@
 """The conversation with one device: every request, every login, every reply goes through here.
 
-Read-only by construction: an operation outside the closed list is refused before a byte is made. One login attempt
-per action, by the scheme that the device's anonymous challenge shows; never a second scheme.
+Read-only by construction: an operation outside the closed list is refused before a byte is made; subscriptions and
+PTZ pass only in a session that was made with an `Actuation` for a municipal camera. One login attempt per action, by the scheme that the device's anonymous challenge shows; never a second scheme.
 """
 
 import secrets
@@ -20,10 +20,15 @@ from adapters.errors import (
     Unreachable,
     Unsupported,
 )
-from adapters.onvif import templates
-from adapters.onvif.operations import GET_ENDPOINT_REFERENCE, READ_OPERATIONS, Operation
+from adapters.onvif import requests, templates
+from adapters.onvif.operations import (
+    ACTUATION_OPERATIONS,
+    GET_ENDPOINT_REFERENCE,
+    READ_OPERATIONS,
+    Operation,
+)
 from adapters.onvif.reply import Challenged, Reply, complete, read
-from adapters.port import ProbeContext
+from adapters.port import Actuation, ProbeContext
 from adapters.secret import Credential
 from adapters.wire.digest import DigestAuth, choose
 from adapters.wire.http import HttpClient, HttpReply, request_uri
@@ -54,11 +59,17 @@ class OnvifSession:
         credential: Credential | None,
         context: ProbeContext,
         deadline: Deadline,
+        *,
+        actuation: Actuation | None = None,
     ) -> None:
         self._http = http
         self._context = context
         self._deadline = deadline
+        self._actuates = actuation is not None and actuation.municipal
+        self._bare_content_type = False  # quirk 33
+        self.reference_parameters = b""  # of a subscription: sent back in the header (WS-Addressing 1.0, 3.3)
         self.endpoints = {"device": endpoint}
+        self.named_endpoints: dict[str, str] = {}  # as the device calls them, where that is said to it again
         self.login = Login(credential)
         self.clock_offset = timedelta()
         self.stopped: AdapterError | None = None
@@ -97,8 +108,8 @@ class OnvifSession:
             PermissionDenied: logged in, but this account may not read this.
             TimedOut, Unreachable, RemoteProtocolError, CameraFault, Unsupported: as they say.
         """
-        if operation not in READ_OPERATIONS:
-            raise LocalProtocolError(f"{operation} is not one of the reads that may be sent")
+        if operation not in READ_OPERATIONS and not (self._actuates and operation in ACTUATION_OPERATIONS):
+            raise LocalProtocolError(f"{operation} is not one of the operations that may be sent here")
         if self.stopped is None and self._deadline.remaining_s() <= 0:
             self.stopped = self._silence or TimedOut(f"{operation}, with no time left", waited_s=0.0)
         if self.stopped is not None:
@@ -218,13 +229,17 @@ class OnvifSession:
     ) -> Reply:
         """Send one request and read its reply; keeps the books about silence, schemes and quirks."""
         url = self.url(operation)
-        header, headers = (
-            b"",
-            [("Content-Type", f'application/soap+xml; charset=utf-8; action="{operation.action}"')],
-        )
+        kind = "application/soap+xml; charset=utf-8"
+        if not self._bare_content_type:
+            kind = f'{kind}; action="{operation.action}"'  # quirk 32
+        header, headers = b"", [("Content-Type", kind)]
         if login is not None and login.credential is not None and login.digest is None:
             created = self._context.clock.now() + self.clock_offset
             header = templates.username_token(login.credential, created, secrets.token_bytes(16))
+        if operation.addressed:
+            header += requests.addressing(operation, self.named_endpoints.get(operation.service, url))
+            if operation.service == "subscription":
+                header += self.reference_parameters
         content = templates.envelope(body, header)
         if login is not None and login.digest is not None:
             headers.append(("Authorization", login.digest.authorization("POST", request_uri(url), content)))
@@ -250,6 +265,11 @@ class OnvifSession:
             raise
         self._silences, self._silence = 0, None
         self.last_http = http
+        if b"[action]" in http.body and login is None and not self._bare_content_type:
+            # quirk 33 (Illustra): "The [action] cannot be processed at the receiver."
+            self._bare_content_type = True
+            self.quirks["no_action_in_content_type"] = None
+            return await self._exchange(operation, body, login, limit_s, fragile)
         if http.url != url:
             self.endpoints[operation.service] = http.url  # redirected on the enrolled host
         if login is not None and login.digest is not None:

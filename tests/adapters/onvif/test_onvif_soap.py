@@ -68,6 +68,14 @@ def test_the_manifest_imports_nothing_heavy() -> None:
     assert told.stdout.strip() == "[]"
 
 
+# newer than the packaged WSDLs: sent by the house's own templates
+NEWER = {
+    operations.GET_PASSWORD_COMPLEXITY,
+    operations.GET_AUTH_FAILURE_WARNING,
+    operations.GET_STORAGE_CONFIGURATIONS,
+}
+
+
 class TestRender:
     def test_arguments_are_escaped(self, wsdl: Wsdl) -> None:
         """A token with markup stays a token."""
@@ -85,8 +93,10 @@ class TestRender:
     @pytest.mark.parametrize("operation", sorted(operations.READ_OPERATIONS, key=str), ids=str)
     def test_what_is_rendered_is_the_operation(self, wsdl: Wsdl, operation: operations.Operation) -> None:
         """The body element is the operation itself, in its service's namespace."""
+        if operation in NEWER:
+            return
         if not wsdl.knows(operation):
-            assert operation.service == "media2"
+            assert operation.service not in {"device", "media"}
             return
         arguments: dict[str, object] = {
             "GetServices": {"IncludeCapability": False},
@@ -95,6 +105,7 @@ class TestRender:
                 "ProfileToken": "x",
             },
             "GetSnapshotUri": {"ProfileToken": "x"},
+            "GetGuaranteedNumberOfVideoEncoderInstances": {"ConfigurationToken": "x"},
         }.get(operation.name, {})  # type: ignore[assignment]
         root = etree.fromstring(wsdl.render(operation, **arguments))
 
@@ -109,15 +120,29 @@ class TestRender:
 class TestReadOnly:
     def test_every_operation_reads(self) -> None:
         """The closed list holds no operation that sets, creates, deletes, moves, subscribes or reboots."""
-        for operation in operations.READ_OPERATIONS:
+        searches = {operations.FIND_RECORDINGS, operations.END_SEARCH}  # a search changes nothing
+        for operation in operations.READ_OPERATIONS - searches:
             assert operation.name.startswith("Get")
-            assert operation.service in {"device", "media", "media2"}
+            assert operation.service != "subscription"
+
+    def test_what_is_no_read_stands_apart(self) -> None:
+        """Subscriptions and PTZ are a second closed list of seven; nothing that sets or reboots is on any."""
+        assert {operation.name for operation in operations.ACTUATION_OPERATIONS} == {
+            "CreatePullPointSubscription",
+            "PullMessages",
+            "Renew",
+            "Unsubscribe",
+            "ContinuousMove",
+            "Stop",
+            "GotoPreset",
+        }
+        assert operations.ACTUATION_OPERATIONS.isdisjoint(operations.READ_OPERATIONS)
 
     def test_the_list_is_complete(self) -> None:
-        """Every operation that the module names is on the list."""
+        """Every operation that the module names is on one of the lists."""
         named = {value for value in vars(operations).values() if isinstance(value, operations.Operation)}
 
-        assert named == operations.READ_OPERATIONS
+        assert named == operations.READ_OPERATIONS | operations.ACTUATION_OPERATIONS
 
     def test_another_operation_is_refused_before_anything_is_sent(self) -> None:
         """The transport refuses an operation outside the list, whoever asks."""
