@@ -34,6 +34,42 @@ _AC_VALUES_CHROMA = bytes.fromhex(
 )
 
 
+# Sizes of camera pictures that RFC 2435's 8-bit fields (in units of 8 px) cut: what arrives, what is meant (quirk 64).
+_CUT_SIZES = {
+    (width // 8 % 256 * 8, height // 8 % 256 * 8): (width, height)
+    for width, height in (
+        (2048, 1536),
+        (2304, 1296),
+        (2304, 1728),
+        (2560, 1440),
+        (2560, 1920),
+        (2592, 1944),
+        (2688, 1520),
+        (2880, 1620),
+        (3072, 1728),
+        (3072, 2048),
+        (3200, 1800),
+        (3264, 2448),
+        (3840, 2160),
+        (4096, 2160),
+    )
+}
+
+
+def size_beyond_field(width: int, height: int, claimed: tuple[int, int]) -> tuple[int, int]:
+    """Return the picture's size (px) by the main header of RFC 2435, whose fields end at 2040 px (section 3.1.5).
+
+    `claimed` is the SDP's size: it is believed where a field is 0, or where cutting it gives what arrived. Without
+    it, sizes that only a cut picture of a usual camera gives (512x1440) are put right.
+    """
+    if claimed[0] and claimed[1]:
+        cut = (claimed[0] // 8 % 256 * 8, claimed[1] // 8 % 256 * 8)
+        if not width or not height or ((width, height) == cut and max(claimed) > 2040):
+            return claimed
+        return width, height
+    return _CUT_SIZES.get((width, height), (width, height))
+
+
 class Frame(NamedTuple):
     """What the header of one picture needs."""
 

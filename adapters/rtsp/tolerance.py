@@ -60,6 +60,22 @@ class Tolerance(StrEnum):
     SDP_RTPMAP_MISSING = "sdp_rtpmap_missing"  # 37
     SDP_RTPMAP_OVERRIDES = "sdp_rtpmap_overrides"  # 93: a static payload type given another codec
     SDP_ALL_BACKCHANNEL = "sdp_all_backchannel"  # 38
+    SDP_CONNECTION_UNREADABLE = "sdp_connection_unreadable"  # 33, 86: c= without net type, type and address
+    SDP_ORIGIN_UNREADABLE = "sdp_origin_unreadable"  # 33, 34: o= without its six fields
+    SDP_TIME_UNREADABLE = "sdp_time_unreadable"  # 34: t= is not two numbers
+    SDP_LINES_REPEATED = "sdp_lines_repeated"  # 34: v=, o=, s= twice, or inside a media section
+    SDP_LINES_UNORDERED = "sdp_lines_unordered"  # 34
+    SDP_LAST_LINE_OPEN = "sdp_last_line_open"  # 34
+    SDP_MEDIA_UNKNOWN = "sdp_media_unknown"  # 35: a media type that no standard names
+    SDP_FORMAT_EMPTY = "sdp_format_empty"  # 36: fmtp without parameters
+    SDP_CODEC_GUESSED = "sdp_codec_guessed"  # 37: no rtpmap; format parameters or bandwidth tell
+    SDP_CLOCK_RATE_ZERO = "sdp_clock_rate_zero"  # 43
+    SDP_AUDIO_FORMAT_ODD = "sdp_audio_format_odd"  # 43: Opus with one channel, PCMU/16000, PCM/48000
+    SDP_SECOND_VIDEO = "sdp_second_video"  # 44: the first one is used
+    PROFILE_LEVEL_UNREADABLE = "profile_level_unreadable"  # 39: profile-level-id is not six hex digits
+    PROFILE_LEVEL_OTHER = "profile_level_other"  # 39: the SPS says something else, and is believed
+    PARAMETER_SETS_ANNEX_B = "parameter_sets_annex_b"  # 40: start codes in sprop
+    PARAMETER_SETS_OTHER_CODEC = "parameter_sets_other_codec"  # 40: H.265 sets in an H.264 section
     PARAMETER_SETS_UNREADABLE = "parameter_sets_unreadable"  # 40
     PARAMETER_SETS_INCOMPLETE = "parameter_sets_incomplete"  # 41
     # RTP
@@ -69,6 +85,7 @@ class Tolerance(StrEnum):
     RTP_UNREADABLE = "rtp_unreadable"
     RTCP_UNREADABLE = "rtcp_unreadable"  # 52
     TIMESTAMP_JUMP = "timestamp_jump"  # 50
+    PACKETIZATION_MODE_OTHER = "packetization_mode_other"  # 42: mode 0 promised, mode 1 sent
     # depacketising
     MARKER_MISSING = "marker_missing"  # 48
     MARKER_PER_SLICE = "marker_per_slice"  # 48
@@ -86,6 +103,11 @@ class Tolerance(StrEnum):
     UNIT_TOO_LARGE = "unit_too_large"  # 48
     JPEG_UNREADABLE = "jpeg_unreadable"
     JPEG_OFFSET_OTHER = "jpeg_offset_other"
+    JPEG_WHOLE_FILE = "jpeg_whole_file"  # a JPEG file in packets, not the scan of RFC 2435
+    JPEG_SIZE_BEYOND_FIELD = "jpeg_size_beyond_field"  # 64: over 2040 px, which the header cannot say
+    AAC_LENGTHS_MISSING = "aac_lengths_missing"  # 43: sizelength, indexlength or indexdeltalength
+    AAC_ADTS = "aac_adts"  # 65
+    AAC_UNREADABLE = "aac_unreadable"
 
 
 class Violation(ValueError):

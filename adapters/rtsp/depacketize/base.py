@@ -1,12 +1,12 @@
-"""What depacketisers take and what they share for NAL-based codecs."""
+"""What depacketisers take, and what they share whatever the payload format."""
 
 from typing import NamedTuple, Protocol
 
 from adapters.port import AccessUnit
-from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 MAX_UNIT_BYTES = 8_388_608  # one access unit; a 4K key frame at high quality is about 2 MB
 MAX_UNIT_NALS = 2_048
+MAX_PIECES = 16_384  # packets of one frame: each costs memory of its own, however short it is
 
 
 class Input(NamedTuple):
@@ -29,145 +29,28 @@ class Depacketizer(Protocol):
         """Return what is held when the stream ends."""
 
 
-class NalAssembler:
-    """Collects NAL units into access units and decides where one ends.
+class Pieces:
+    """The pieces of one frame, bounded in bytes and in number."""
 
-    An access unit ends at the marker bit (RFC 6184 section 5.1) or, where a camera sets none, at a change of
-    timestamp (quirk 48). A marker before any slice ends nothing (each of SPS, PPS, SEI with its own marker, quirk
-    48), nor does a timestamp of their own (quirk 49). A camera that marks every slice is found out by its second
-    slice that does not start a picture; from then on only timestamps divide its pictures.
-    """
+    __slots__ = ("_limit_bytes", "_parts", "size")
 
-    def __init__(self, track: int, tolerances: Tolerances) -> None:
-        self._track = track
-        self._tolerances = tolerances
-        self._nals: list[bytes] = []
-        self._size = 0
-        self._timestamp: int | None = None
-        self._arrived_s = 0.0
-        self._lost = 0
-        self._has_slice = False
-        self._key = False
-        self._too_large = False
-        self._by_timestamp = False
-        self._last_sent: int | None = None
-
-    def begin(self, item: Input, out: list[AccessUnit]) -> None:
-        """Open the packet's access unit: closes the one before if the timestamp is another."""
-        if self._timestamp is not None and item.timestamp != self._timestamp:
-            if self._has_slice or self._too_large:
-                if not self._by_timestamp:
-                    self._tolerances.note(Tolerance.MARKER_MISSING)
-                self._lost += item.lost  # its end may be among the lost: both units are told
-                self._emit(out)
-            elif self._nals:
-                self._tolerances.note(Tolerance.TIMESTAMP_INSIDE_UNIT)
-        self._timestamp = item.timestamp
-        self._arrived_s = item.arrived_s
-        self._lost += item.lost
-
-    def add(self, nal: bytes, *, is_slice: bool, is_key: bool, starts_picture: bool) -> None:
-        """Add one NAL to the open access unit."""
-        self._size += len(nal)
-        if self._size > MAX_UNIT_BYTES or len(self._nals) >= MAX_UNIT_NALS:
-            if not self._too_large:
-                self._tolerances.note(Tolerance.UNIT_TOO_LARGE)
-            self._too_large = True
-            self._nals = []
-            return
-        if is_slice and not starts_picture and not self._has_slice and self._timestamp == self._last_sent:
-            self._tolerances.note(Tolerance.MARKER_PER_SLICE)
-            self._by_timestamp = True
-        self._nals.append(nal)
-        self._has_slice = self._has_slice or is_slice
-        self._key = self._key or is_key
-
-    def end(self, item: Input, out: list[AccessUnit]) -> None:
-        """Close the access unit if the packet's marker says so."""
-        if not item.marker or self._by_timestamp:
-            return
-        if self._has_slice or self._too_large:
-            self._emit(out)
-        elif self._nals:
-            self._tolerances.note(Tolerance.MARKER_ON_PARAMETER_SETS)
-
-    def finish(self, out: list[AccessUnit]) -> None:
-        """Close whatever is open."""
-        if self._has_slice:
-            self._emit(out)
-
-    def _emit(self, out: list[AccessUnit]) -> None:
-        nals, timestamp = self._nals, self._timestamp
-        lost = self._lost
-        if nals and not self._too_large and timestamp is not None:
-            out.append(AccessUnit(self._track, timestamp, self._arrived_s, nals, self._key, lost))
-            lost = 0
-        self._last_sent = timestamp
-        self._nals, self._size, self._timestamp = [], 0, None
-        self._has_slice = self._key = self._too_large = False
-        self._lost = lost
-
-
-class FragmentBuffer:
-    """Joins the fragments of one NAL (FU-A of RFC 6184, FU of RFC 7798)."""
-
-    def __init__(self, tolerances: Tolerances) -> None:
-        self._tolerances = tolerances
+    def __init__(self, limit_bytes: int = MAX_UNIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
         self._parts: list[bytes] = []
-        self._size = 0
-        self._open = False
-        self._kind = -1
+        self.size = 0
 
-    @property
-    def is_open(self) -> bool:
-        """Tell whether a NAL waits for its end."""
-        return self._open
-
-    def drop(self) -> None:
-        """Forget an unfinished NAL: a packet of it is lost, or something else came in between."""
-        if self._open:
-            self._tolerances.note(Tolerance.FRAGMENT_UNFINISHED)
-        self._parts, self._size, self._open = [], 0, False
-
-    def push(self, header: bytes, kind: int, *, start: bool, end: bool, data: bytes) -> bytes | None:
-        """Take one fragment; return the NAL (with its rebuilt header) when it is whole."""
-        if not data:
-            self._tolerances.note(Tolerance.FRAGMENT_EMPTY)
-            if not (end and self._open):
-                return None
-        if start:
-            if self._open:
-                self.drop()
-            if end:
-                self._tolerances.note(Tolerance.FRAGMENT_START_AND_END)
-            self._parts, self._size, self._open, self._kind = [header], len(header), True, kind
-        elif not self._open:
-            self._tolerances.note(Tolerance.FRAGMENT_WITHOUT_START)
-            return None
-        elif kind != self._kind:
-            self._tolerances.note(Tolerance.FRAGMENT_TYPE_CHANGED)  # the first one is believed (Tiandy)
+    def add(self, data: bytes) -> bool:
+        """Keep one piece; False where the frame is now beyond its bounds (the caller then clears it)."""
         self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_UNIT_BYTES:
-            self._tolerances.note(Tolerance.UNIT_TOO_LARGE)
-            self.drop()
-            return None
-        if not end:
-            return None
-        nal = b"".join(self._parts)
-        self._parts, self._size, self._open = [], 0, False
-        return nal
+        self.size += len(data)
+        return self.size <= self._limit_bytes and len(self._parts) <= MAX_PIECES
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._parts, self.size = [], 0
 
-def split_start_codes(nal: bytes, tolerances: Tolerances) -> list[bytes]:
-    """Return the NAL units in what a camera sent as one: cut at Annex-B start codes, trailing zeros removed.
-
-    No legal NAL holds 00 00 01 or ends with 00 (H.264 7.4.1, H.265 7.4.2.1), so nothing legal is changed.
-    """
-    if b"\x00\x00\x01" in nal:
-        tolerances.note(Tolerance.START_CODE_IN_NAL)
-        return [piece for part in nal.split(b"\x00\x00\x01") if (piece := part.rstrip(b"\x00"))]
-    if nal and nal[-1] == 0:
-        tolerances.note(Tolerance.TRAILING_ZEROS)
-        nal = nal.rstrip(b"\x00")
-    return [nal] if nal else []
+    def joined(self) -> bytes:
+        """Return the whole and forget it."""
+        whole = b"".join(self._parts)
+        self._parts, self.size = [], 0
+        return whole

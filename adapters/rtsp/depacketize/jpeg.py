@@ -4,8 +4,8 @@ import struct
 from typing import NamedTuple
 
 from adapters.port import AccessUnit
-from adapters.rtsp.depacketize.base import MAX_UNIT_BYTES, Input
-from adapters.rtsp.jpeg import Frame, jfif_header, tables_for_quality
+from adapters.rtsp.depacketize.base import Input, Pieces
+from adapters.rtsp.jpeg import Frame, jfif_header, size_beyond_field, tables_for_quality
 from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 
@@ -32,8 +32,7 @@ class JpegDepacketizer:
         self._size = size
         self._tables: dict[int, bytes] = {}
         self._first: _Header | None = None
-        self._parts: list[bytes] = []
-        self._length = 0
+        self._pieces = Pieces()
         self._timestamp: int | None = None
         self._lost = 0
         self._offset_told = False
@@ -52,17 +51,16 @@ class JpegDepacketizer:
             self._reset()
             return []
         if header.offset == 0:
-            self._first, self._parts, self._length = header, [], 0
+            self._pieces.clear()
+            self._first = header
         elif self._first is None:
             self._tolerances.note(Tolerance.FRAGMENT_WITHOUT_START)
             return []
-        elif header.offset != self._length and not self._offset_told:
+        elif header.offset != self._pieces.size and not self._offset_told:
             # Some senders count their payload headers too; sequence numbers say that nothing is missing.
             self._tolerances.note(Tolerance.JPEG_OFFSET_OTHER)
             self._offset_told = True
-        self._parts.append(header.data)
-        self._length += len(header.data)
-        if self._length > MAX_UNIT_BYTES:
+        if not self._pieces.add(header.data):
             self._tolerances.note(Tolerance.UNIT_TOO_LARGE)
             self._reset()
             return []
@@ -81,7 +79,8 @@ class JpegDepacketizer:
         return []
 
     def _reset(self) -> None:
-        self._first, self._parts, self._length = None, [], 0
+        self._first = None
+        self._pieces.clear()
 
     def _parse(self, payload: bytes) -> _Header | None:
         if len(payload) < 8:
@@ -110,8 +109,9 @@ class JpegDepacketizer:
         first = self._first
         if first is None:
             return None
-        data = b"".join(self._parts)
+        data = self._pieces.joined()
         if data[:2] == b"\xff\xd8":  # a whole JPEG file as payload: some cameras send just that
+            self._tolerances.note(Tolerance.JPEG_WHOLE_FILE)
             return data if data.endswith(b"\xff\xd9") else data + b"\xff\xd9"
         tables = first.tables
         if not tables:
@@ -119,7 +119,9 @@ class JpegDepacketizer:
             tables = known if known is not None else tables_for_quality(first.quality)
         elif first.quality != 255 and len(tables) in (64, 128):
             self._tables[first.quality] = tables
-        width, height = first.width or self._size[0], first.height or self._size[1]
+        width, height = size_beyond_field(first.width, first.height, self._size)
+        if (width, height) != (first.width, first.height):
+            self._tolerances.note(Tolerance.JPEG_SIZE_BEYOND_FIELD)
         if len(tables) not in (64, 128) or first.kind & 0x3F > 1 or not width or not height:
             return None
         frame = Frame(width, height, first.kind & 0x3F, first.restart_interval, tables)
