@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("hub.cli.demo", "demo", "Run a hub with simulated cameras and open it in the browser."),
     "serve": ("hub.cli.serve", "serve", "Run the hub."),
     "check": ("hub.cli.check", "check", "Check one camera against a standard, no hub needed."),
+    "discover": ("hub.cli.discover", "discover", "Find the cameras on the networks of this machine."),
     "simulate": ("hub.cli.simulate", "simulate", "Run scripted cameras until interrupted."),
     "standards": ("hub.cli.standards", "standards", "List and show the rule packs."),
     "users": ("hub.cli.users", "users", "Manage people and tokens."),

@@ -28,6 +28,9 @@ from hub.simulator.presets import Preset, PresetError, chosen, from_file, shippe
     "--port", "first_port", default=0, type=click.IntRange(0, 65535), help="First port; 0 takes free ones."
 )
 @click.option(
+    "--discoverable", is_flag=True, help="Let `camhub discover` find them: answer WS-Discovery (UDP 3702)."
+)
+@click.option(
     "--file",
     "file",
     type=click.Path(path_type=Path),
@@ -41,6 +44,7 @@ def simulate(
     count: int,
     host: str,
     first_port: int,
+    discoverable: bool,
     file: Path | None,
 ) -> None:
     """Run scripted cameras until interrupted: real ONVIF and RTSP servers.
@@ -68,8 +72,12 @@ def simulate(
         raise click.UsageError(f"--host {host!r} is not an IP address") from error
     if address.is_unspecified:
         raise click.UsageError("--host: give one address of this machine; clients are told to dial it")
+    if discoverable and address.version == 6:
+        raise click.UsageError("--discoverable needs an IPv4 --host")
     configure_logging("info", "text")
-    fleet = Fleet(picked, SystemClock(), count=count, host=host, first_port=first_port)
+    fleet = Fleet(
+        picked, SystemClock(), count=count, host=host, first_port=first_port, discoverable=discoverable
+    )
     try:
         asyncio.run(_run(fleet, as_json))
     except (OSError, OverflowError) as error:

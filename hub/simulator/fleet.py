@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from adapters.clock import Clock
 from hub.simulator.camera import ScriptedCamera
+from hub.simulator.discovery import DiscoveryResponder
 from hub.simulator.presets import Preset
 from hub.simulator.studio import Studio
 
@@ -19,8 +20,12 @@ class Fleet:
         count: int = 1,
         host: str = "127.0.0.1",
         first_port: int = 0,
+        discoverable: bool = False,
     ) -> None:
-        """Prepare `count` cameras of each preset; `first_port` 0 takes free ports, else they go upwards from it."""
+        """Prepare `count` cameras of each preset; `first_port` 0 takes free ports, else they go upwards from it.
+
+        `discoverable` cameras answer WS-Discovery on the host's network.
+        """
         self.studio = Studio(clock)
         self.cameras: list[ScriptedCamera] = []
         port = first_port
@@ -43,6 +48,8 @@ class Fleet:
                     )
                 )
 
+        self._responder = DiscoveryResponder(self.cameras, host) if discoverable else None
+
     async def start(self) -> None:
         """Start every camera; on an error the ones that run are stopped again.
 
@@ -52,12 +59,16 @@ class Fleet:
         try:
             for camera in self.cameras:
                 await camera.start()
+            if self._responder is not None:
+                await self._responder.start()
         except OSError:
             await self.aclose()
             raise
 
     async def aclose(self) -> None:
         """Stop every camera and encoder."""
+        if self._responder is not None:
+            await self._responder.aclose()
         for camera in self.cameras:
             await camera.stop()
         await self.studio.aclose()

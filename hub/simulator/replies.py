@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from hub.simulator.device import Device
-from hub.simulator.presets import OnvifScript, StreamScript
+from hub.simulator.presets import OnvifScript, Preset, StreamScript
 from hub.simulator.soap import DEVICE, MEDIA, MEDIA2, Call, SoapFault
 
 Operations = Mapping[str, Callable[[Call], str]]
@@ -36,6 +36,18 @@ def operations(device: Device, script: OnvifScript) -> Mapping[str, Operations]:
         "media2": Media2Replies(device, script).operations(),
     }
     return {name: made[name] for name in script.services}
+
+
+def scopes_of(preset: Preset) -> list[tuple[str, str]]:
+    """Return the scopes of a camera without their common beginning: for GetScopes and for discovery."""
+    claimed = preset.onvif.profiles_claimed if preset.onvif is not None else ()
+    return [
+        ("Fixed", "type/video_encoder"),
+        *(("Fixed", f"Profile/{profile}") for profile in claimed),
+        ("Fixed", f"hardware/{quote(preset.identity.hardware)}"),
+        ("Configurable", f"name/{quote(preset.title)}"),
+        ("Configurable", f"location/{quote(preset.location)}"),
+    ]
 
 
 def _wrap(prefix: str, operation: str, inner: str) -> str:
@@ -179,18 +191,10 @@ class DeviceReplies(_Replies):
         )
 
     def get_scopes(self, _call: Call) -> str:
-        preset = self._device.preset
-        scopes = [
-            ("Fixed", "type/video_encoder"),
-            *(("Fixed", f"Profile/{claimed}") for claimed in self._script.profiles_claimed),
-            ("Fixed", f"hardware/{quote(preset.identity.hardware)}"),
-            ("Configurable", f"name/{quote(preset.title)}"),
-            ("Configurable", f"location/{quote(preset.location)}"),
-        ]
         return "".join(
             f"<tds:Scopes><tt:ScopeDef>{kind}</tt:ScopeDef>"
             f"<tt:ScopeItem>onvif://www.onvif.org/{escape(scope)}</tt:ScopeItem></tds:Scopes>"
-            for kind, scope in scopes
+            for kind, scope in scopes_of(self._device.preset)
         )
 
     def get_network_interfaces(self, _call: Call) -> str:
