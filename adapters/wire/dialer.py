@@ -240,21 +240,27 @@ class Dialer:
             return transport, protocol
 
     async def open_tls(
-        self, host: str, port: int, deadline: Deadline, factory: Callable[[], Reads]
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        factory: Callable[[], Reads],
+        *,
+        legacy: bool = False,
     ) -> tuple[asyncio.Transport, Reads, TlsSeen]:
         """Open a TLS connection and tell what the handshake showed; no certificate is verified.
 
         Where the peer speaks only older TLS than 1.2, one second connection is made with the legacy context; its
-        `TlsSeen.legacy` says so (the tolerance `legacy_tls`, quirk 43).
+        `TlsSeen.legacy` says so (the tolerance `legacy_tls`, quirk 43). `legacy`: that is known already.
 
         Raises:
             AddressRefused, Unreachable, TlsFailed, TimedOut: as `open`.
         """
-        legacy = False
         try:
-            transport, protocol = await self.open(host, port, deadline, factory, tls=self._tls.modern)
+            first = self._tls.legacy if legacy else self._tls.modern
+            transport, protocol = await self.open(host, port, deadline, factory, tls=first)
         except TlsFailed as error:
-            if not isinstance(error.__cause__, ssl.SSLError) or not too_old(error.__cause__):
+            if legacy or not isinstance(error.__cause__, ssl.SSLError) or not too_old(error.__cause__):
                 raise
             legacy = True
             transport, protocol = await self.open(host, port, deadline, factory, tls=self._tls.legacy)

@@ -1,43 +1,37 @@
 """HTTP towards cameras: every socket through the guarded dialer, every length and every wait bounded.
 
-httpx on aiohttp (flat CPU per request at many requests in flight). One `HttpClient` serves one device for one
-action: at most two connections, no cookies, no proxies from the environment, no host but the enrolled one.
-Certificates of cameras are self-signed and are not verified; what was negotiated is kept in the reply.
+One `HttpClient` serves one device for one action: at most two connections, no cookies, no proxies, no host but the
+enrolled one, no certificate verified; what the TLS handshake showed is kept in the reply. The framing is read by
+`adapters.wire.http1`; docs/design/http.md says why this is not a general HTTP library.
 """
 
 import asyncio
-import contextlib
-import ipaddress
-import socket
-import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
-
-import aiohttp
-import httpx
-import yarl
-from aiohappyeyeballs import AddrInfoType
-from aiohttp.abc import AbstractResolver, ResolveResult
-from httpx_aiohttp import AiohttpTransport
+from typing import Self
+from urllib.parse import quote, urljoin, urlsplit
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, TlsFailed, Unreachable
+from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, Unreachable
 from adapters.wire.dialer import Dialer
+from adapters.wire.http1 import BadReply, Fault, ReplyReader
+from adapters.wire.http_connection import Gone, HttpConnection
 from adapters.wire.tap import Heard, Tap
+from adapters.wire.tls import LEGACY, TlsSeen
 from standards.reason import Reason
 
 MAX_BODY = 4 << 20  # a SOAP reply
 MAX_PICTURE = 8 << 20  # a snapshot
 MAX_URL = 2048
 _REDIRECTS = 2
-_TAIL_WAIT_S = 0.3  # for the end of a reply that is already complete by its content
-_CHUNK = 1 << 16
+_KEPT_S = 10.0  # a connection that was idle for longer is not used again
+_PLACES = 64  # addresses of one device that are kept parsed
+# What a request line may hold as it is (RFC 3986 section 3.4, and what cameras use beside it); the rest is escaped.
+_AS_IT_IS = "/?%:@!$&'()*+,;=-._~[]{}|^`\\"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,7 @@ class HttpReply:
     took_s: float  # until the end of the body
     quirks: tuple[str, ...] = ()  # named tolerances that reading it needed
     tls: str = ""  # negotiated version, such as TLSv1.3; "" over plain TCP
+    tls_seen: TlsSeen | None = None  # what the handshake of its connection showed; None over plain TCP
 
     def header(self, name: str) -> str:
         """Return the first header of this (lower-case) name, "" where there is none."""
@@ -67,58 +62,55 @@ class HttpReply:
         return self.header("content-type").partition(";")[0].strip().lower()
 
 
-class CameraTls(ssl.SSLContext):
-    """A TLS context for cameras that remembers what it negotiated; one per client.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An address, taken apart once."""
 
-    Nothing is verified and old key exchanges and short keys are accepted: cameras carry self-signed certificates
-    and RSA-only key exchange (quirk 43). The protocol floor stays TLS 1.2.
+    scheme: str
+    host: str
+    port: int
+    peer: str  # for messages
+    target: str  # path and query as in the request line
+    head: bytes  # the lines that every request to it begins with, after the request line
+
+    @classmethod
+    def of(cls, url: str) -> "_Place":
+        """Take an address apart.
+
+        Raises:
+            ValueError: it is none.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("not an HTTP address")
+        host = parts.hostname.lower()
+        usual = 443 if parts.scheme == "https" else 80
+        port = parts.port or usual
+        name = f"[{host}]" if ":" in host else host
+        named = name if port == usual else f"{name}:{port}"
+        try:
+            wire_name = named.encode("ascii")
+        except UnicodeEncodeError:
+            wire_name = named.encode("idna")
+        head = b" HTTP/1.1\r\nHost: " + wire_name + b"\r\nConnection: keep-alive\r\n"
+        return cls(
+            parts.scheme, host, port, parts.netloc.rpartition("@")[2], _target(parts.path, parts.query), head
+        )
+
+
+def _target(path: str, query: str) -> str:
+    """Return path and query as they go out: what is not allowed there is escaped, escapes are kept."""
+    text = f"{path or '/'}?{query}" if query else path or "/"
+    return quote(text if text.startswith("/") else f"/{text}", safe=_AS_IT_IS)
+
+
+def request_uri(url: str) -> str:
+    """Return path and query exactly as they go out in the request line, for Digest's ``uri``.
+
+    Raises:
+        ValueError: this is no HTTP address.
     """
-
-    def __new__(cls) -> Self:
-        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-
-    def __init__(self) -> None:
-        self.check_hostname = False
-        self.verify_mode = ssl.CERT_NONE
-        self.set_ciphers("DEFAULT:@SECLEVEL=0")
-        self._last: ssl.SSLObject | None = None
-
-    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        """Wrap a connection as the base class does and remember it."""
-        self._last = super().wrap_bio(*args, **kwargs)
-        return self._last
-
-    @property
-    def negotiated(self) -> str:
-        """Return the TLS version of the latest connection, such as TLSv1.3; "" where there was none."""
-        return (self._last.version() or "") if self._last is not None else ""
-
-
-class _GuardedResolver(AbstractResolver):
-    """aiohttp's resolver, answered by the dialer: one name, one checked address."""
-
-    def __init__(self, dialer: Dialer, clock: Clock) -> None:
-        self._dialer = dialer
-        self._clock = clock
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        address = await self._dialer.resolve(host, port, Deadline.after(self._clock, 5.0))
-        version = ipaddress.ip_address(address.split("%", 1)[0]).version
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET if version == 4 else socket.AF_INET6,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+    return _Place.of(url).target
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +119,7 @@ class _Ask:
 
     method: str
     url: str
+    place: _Place
     operation: str
     peer: str
     headers: tuple[tuple[str, str], ...]
@@ -143,6 +136,62 @@ class _Ask:
             peer=self.peer,
             operation=self.operation,
             hint="Nothing so long is expected here; check what answers at this address",
+        )
+
+    def broken(self, bad: BadReply) -> AdapterError:
+        """Return the adapter's error for a reply that cannot be read."""
+        if bad.fault is Fault.TOO_LONG:
+            return self.too_long()
+        if bad.fault is Fault.NOT_HTTP:
+            return RemoteProtocolError(
+                f"{self.operation}: what answers at {self.peer} does not speak HTTP",
+                reason=Reason.NOT_THE_PROTOCOL,
+                spec="RFC 9112 section 4",
+                peer=self.peer,
+                operation=self.operation,
+                hint="Check the port: 554 is usually RTSP, not ONVIF",
+            )
+        return RemoteProtocolError(
+            f"{self.operation}: the HTTP reply of {self.peer} is broken: {bad}",
+            reason=Reason.MALFORMED_HTTP,
+            spec="RFC 9112",
+            peer=self.peer,
+            operation=self.operation,
+            hint="Restart the camera or update its firmware",
+        )
+
+    def written(self) -> bytes:
+        """Return the request's bytes.
+
+        Raises:
+            LocalProtocolError: a header would break the request.
+        """
+        own: dict[str, bytes] = {
+            "user-agent": b"User-Agent: camhub\r\n",
+            "accept": b"Accept: */*\r\n",
+            "accept-encoding": b"Accept-Encoding: identity\r\n",
+        }
+        lines: list[str] = []
+        for name, value in self.headers:
+            if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
+                raise LocalProtocolError(
+                    f"{self.operation}: the header {name[:40]!r} cannot be sent",
+                    peer=self.peer,
+                    operation=self.operation,
+                )
+            own.pop(name.lower(), None)
+            lines.append(f"{name}: {value}\r\n")
+        if self.body or self.method not in {"GET", "HEAD"}:
+            lines.append(f"Content-Length: {len(self.body)}\r\n")
+        return b"".join(
+            (
+                f"{self.method} {self.place.target}".encode(),
+                self.place.head,
+                *own.values(),
+                "".join(lines).encode(),
+                b"\r\n",
+                self.body,
+            )
         )
 
 
@@ -166,45 +215,18 @@ class HttpClient:
         self._clock = clock
         self._host = host.lower()
         self._connections = connections
-        self._tls = CameraTls()
         self._on_request = on_request
         self._tap = tap
-        self._client: httpx.AsyncClient | None = None
-        self._opened = 0  # sockets of this client: tells a kept connection from a fresh one
+        self._places: dict[str, _Place] = {}
+        self._slots = asyncio.Semaphore(connections)
+        self._active = 0
+        self._idle: list[HttpConnection] = []
+        self._legacy: set[int] = set()  # ports where only old TLS is spoken
+        self._entered = False
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=self._connections,
-            ssl=self._tls,
-            resolver=_GuardedResolver(self._dialer, self._clock),
-            use_dns_cache=False,
-            happy_eyeballs_delay=None,
-            socket_factory=self._socket,
-            keepalive_timeout=10.0,
-        )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            max_line_size=8190,
-            max_field_size=8190,
-            max_headers=100,
-            read_bufsize=_CHUNK,
-        )
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._tls, trust_env=False, client=session),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113  deadlines bound every request, see `request`
-            headers={"User-Agent": "camhub", "Accept-Encoding": "identity"},
-        )
+        self._entered = True
         return self
-
-    def _socket(self, info: AddrInfoType) -> socket.socket:
-        fresh = self._dialer.socket_for(info[0], info[1], info[2], info[4])
-        self._opened += 1
-        return fresh
 
     async def __aexit__(
         self,
@@ -212,9 +234,12 @@ class HttpClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        self._entered = False
+        if self._idle:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            await asyncio.sleep(0)  # the transports let go of their sockets in the loop's next round
 
     async def request(
         self,
@@ -246,12 +271,14 @@ class HttpClient:
                 sends elsewhere.
             LocalProtocolError: the URL names another host, or the client is not open.
         """
-        peer = urlsplit(url).netloc.rpartition("@")[2]
+        place = self._place(url, operation)
+        peer = place.peer
         async with deadline.phase(operation, limit_s, peer=peer):
             for hop in range(_REDIRECTS + 1):
                 ask = _Ask(
                     method,
                     url,
+                    place,
                     operation,
                     peer,
                     tuple(headers),
@@ -268,6 +295,7 @@ class HttpClient:
                 if hop == _REDIRECTS:
                     break
                 url = self._redirected(url, location, operation, peer)
+                place = self._place(url, operation)
         raise RemoteProtocolError(
             f"{operation}: {peer} redirects again and again",
             reason=Reason.NOT_THE_PROTOCOL,
@@ -328,96 +356,133 @@ class HttpClient:
                 )
             )
 
-    async def _once(self, ask: _Ask) -> HttpReply:
-        client = self._client
-        if client is None:
-            raise LocalProtocolError("the HTTP client is not open", peer=ask.peer, operation=ask.operation)
-        named = (urlsplit(ask.url).hostname or "").lower()
-        if named != self._host:
-            raise LocalProtocolError(
-                f"a request for {named or 'no host'} on the client of {self._host}",
-                peer=ask.peer,
-                operation=ask.operation,
-            )
-        retried = False
-        while True:
-            opened = self._opened
-            started_at, started_s = self._clock.now(), self._clock.monotonic()
-            self._on_request()
+    def _place(self, url: str, operation: str) -> _Place:
+        """Return an address of the enrolled host, taken apart."""
+        place = self._places.get(url)
+        if place is None:
             try:
-                request = client.build_request(
-                    ask.method,
-                    ask.url,
-                    headers=[(name.encode(), value.encode()) for name, value in ask.headers],
-                    content=ask.body,
+                place = _Place.of(url)
+            except ValueError as error:
+                raise LocalProtocolError(
+                    f"{operation}: an address that is none", operation=operation
+                ) from error
+            if place.host != self._host:
+                raise LocalProtocolError(
+                    f"a request for {place.host} on the client of {self._host}",
+                    peer=place.peer,
+                    operation=operation,
                 )
-                response = await client.send(request, stream=True)
-            except Exception as error:
-                cause = _cause(error)
-                gone = isinstance(cause, aiohttp.ClientConnectionError) and self._opened == opened
-                if gone and ask.again and not retried:
-                    retried = True  # quirk 28: it had closed the kept connection without saying so
-                    continue
-                raise _typed(cause, ask.operation, ask.peer) from error
-            quirks = ["closes_without_saying"] if retried else []
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            self._places[url] = place
+        return place
+
+    async def _once(self, ask: _Ask) -> HttpReply:
+        """Send one request and read its reply; a kept connection that turns out to be closed is made anew once."""
+        if not self._entered:
+            raise LocalProtocolError("the HTTP client is not open", peer=ask.peer, operation=ask.operation)
+        request = ask.written()
+        retried = False
+        async with self._slots:
+            self._active += 1
             try:
-                content = await _read(response, ask, quirks) if ask.read_body else b""
+                while True:
+                    self._on_request()
+                    connection = self._kept(ask.place)
+                    fresh = connection is None
+                    if connection is None:
+                        connection = await self._connect(ask.place)
+                    reader = ReplyReader(
+                        ask.max_bytes,
+                        read_body=ask.read_body,
+                        no_body=ask.method == "HEAD",
+                        complete=ask.complete,
+                    )
+                    started_at, started_s = self._clock.now(), self._clock.monotonic()
+                    try:
+                        await connection.exchange(request, reader)
+                    except Gone as gone:
+                        if not fresh and ask.again and not retried:
+                            retried = True  # quirk 28: it had closed the kept connection without saying so
+                            continue
+                        raise Unreachable(
+                            f"{ask.operation}: {ask.peer} closed the connection without an answer",
+                            peer=ask.peer,
+                            operation=ask.operation,
+                            hint="Check that this is the camera's ONVIF or HTTP port",
+                        ) from gone
+                    except BadReply as bad:
+                        raise ask.broken(bad) from bad
+                    took_s = self._clock.monotonic() - started_s
+                    if retried:
+                        reader.quirks.insert(0, "closes_without_saying")
+                    self._keep(connection, reader.keeps)
+                    return _reply(ask, connection.seen, reader, started_at, took_s)
             finally:
-                with contextlib.suppress(httpx.HTTPError, aiohttp.ClientError):
-                    await response.aclose()
-            return HttpReply(
-                status=response.status_code,
-                headers=tuple((name.lower(), value) for name, value in response.headers.multi_items()),
-                body=content,
-                url=ask.url,
-                started_at=started_at,
-                took_s=self._clock.monotonic() - started_s,
-                quirks=tuple(quirks),
-                tls=self._tls.negotiated if ask.url.startswith("https:") else "",
-            )
+                self._active -= 1
 
-
-def request_uri(url: str) -> str:
-    """Return path and query exactly as they go out in the request line, for Digest's ``uri``."""
-    return yarl.URL(str(httpx.URL(url))).raw_path_qs
-
-
-async def _read(response: httpx.Response, ask: _Ask, quirks: list[str]) -> bytes:
-    """Read the body up to its bound, tolerant of a wrong Content-Length, undoing a content coding."""
-    announced = response.headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:20]) > ask.max_bytes:
-        raise ask.too_long()
-    whole = bytearray()
-    chunks = response.aiter_raw()
-    while True:
-        ended = ask.complete is not None and bool(whole) and ask.complete(bytes(whole[-256:]))
-        try:
-            async with asyncio.timeout(_TAIL_WAIT_S if ended else None) as tail:
-                chunk = await _following(chunks)
-        except TimeoutError:
-            if not tail.expired():
-                raise
-            quirks.append("content_length_too_long")
-            break
-        except (httpx.HTTPError, aiohttp.ClientError) as error:
-            cause = _cause(error)
-            if whole and isinstance(cause, aiohttp.ClientPayloadError):
-                quirks.append("content_length_too_long" if ended else "body_cut_short")
-                break
-            raise _typed(cause, ask.operation, ask.peer) from error
-        if chunk is None:
-            break
-        whole += chunk
-        if len(whole) > ask.max_bytes:
-            raise ask.too_long()
-    return _decoded(bytes(whole), response.headers.get("content-encoding", ""), ask, quirks)
-
-
-async def _following(chunks: AsyncIterator[bytes]) -> bytes | None:
-    try:
-        return await anext(chunks)
-    except StopAsyncIteration:
+    def _kept(self, place: _Place) -> HttpConnection | None:
+        """Return an idle connection to this port that may be used again."""
+        oldest_s = self._clock.monotonic() - _KEPT_S
+        for connection in self._idle[:]:
+            if not connection.open or connection.used_s < oldest_s:
+                self._idle.remove(connection)
+                connection.close()
+                continue
+            if connection.serves == (place.scheme, place.port):
+                self._idle.remove(connection)
+                return connection
         return None
+
+    async def _connect(self, place: _Place) -> HttpConnection:
+        """Open a connection, within the bound of connections to this device."""
+        deadline = Deadline.after(self._clock, 60.0)  # the request's own phase is the bound
+        while self._idle and len(self._idle) + self._active > self._connections:
+            self._idle.pop(0).close()
+        if place.scheme == "https":
+            _transport, connection, seen = await self._dialer.open_tls(
+                place.host, place.port, deadline, HttpConnection, legacy=place.port in self._legacy
+            )
+            connection.seen = seen
+            if seen.legacy:
+                self._legacy.add(place.port)
+        else:
+            _transport, connection = await self._dialer.open(place.host, place.port, deadline, HttpConnection)
+        connection.serves = (place.scheme, place.port)
+        return connection
+
+    def _keep(self, connection: HttpConnection, keeps: bool) -> None:
+        """Keep a connection for the next request, or close it."""
+        if keeps and connection.open and self._entered:
+            connection.used_s = self._clock.monotonic()
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+
+def _reply(
+    ask: _Ask, seen: TlsSeen | None, reader: ReplyReader, started_at: datetime, took_s: float
+) -> HttpReply:
+    """Return what was read, a content coding undone."""
+    quirks = reader.quirks
+    if seen is not None and seen.legacy:
+        quirks.append(LEGACY)
+    body = bytes(reader.body)
+    if body:
+        coding = next((value for name, value in reader.headers if name == "content-encoding"), "")
+        if coding:
+            body = _decoded(body, coding, ask, quirks)
+    return HttpReply(
+        status=reader.status,
+        headers=tuple(reader.headers),
+        body=body,
+        url=ask.url,
+        started_at=started_at,
+        took_s=took_s,
+        quirks=tuple(quirks),
+        tls=seen.version if seen is not None else "",
+        tls_seen=seen,
+    )
 
 
 def _decoded(body: bytes, coding: str, ask: _Ask, quirks: list[str]) -> bytes:
@@ -435,59 +500,4 @@ def _decoded(body: bytes, coding: str, ask: _Ask, quirks: list[str]) -> bytes:
     return plain
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Return what aiohttp raised: the httpx transport maps classes loosely and keeps the original as cause."""
-    if isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
-        return error.__cause__
-    return error
-
-
-def _typed(error: BaseException, operation: str, peer: str) -> AdapterError:
-    """Return the adapter's error for one of the HTTP stack's. The message never repeats the cause's text."""
-    if isinstance(error, AdapterError):
-        return error
-    where: dict[str, Any] = {"peer": peer, "operation": operation}
-    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
-        return TlsFailed(
-            f"{operation}: TLS with {peer} failed",
-            hint="Check that the port is the camera's HTTPS port, or use http://",
-            **where,
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, ConnectionRefusedError):
-            return Unreachable(
-                f"{peer} refused the connection: nothing listens on port {peer.rpartition(':')[2]}",
-                hint="Check the port, and that the service is switched on in the camera",
-                **where,
-            )
-        return Unreachable(
-            f"{peer} cannot be reached",
-            hint="Check power, cable, and that the camera is on this network",
-            **where,
-        )
-    if isinstance(error, (aiohttp.ClientConnectionError, ConnectionError)):
-        return Unreachable(
-            f"{operation}: {peer} closed the connection without an answer",
-            hint="Check that this is the camera's ONVIF or HTTP port",
-            **where,
-        )
-    if isinstance(error, aiohttp.ClientResponseError) and "Expected HTTP/" in str(error.message):
-        return RemoteProtocolError(
-            f"{operation}: what answers at {peer} does not speak HTTP",
-            reason=Reason.NOT_THE_PROTOCOL,
-            spec="RFC 9112 section 4",
-            hint="Check the port: 554 is usually RTSP, not ONVIF",
-            **where,
-        )
-    if isinstance(error, (aiohttp.ClientError, httpx.HTTPError)):
-        return RemoteProtocolError(
-            f"{operation}: the HTTP reply of {peer} is broken ({type(error).__name__})",
-            reason=Reason.MALFORMED_HTTP,
-            spec="RFC 9112",
-            hint="Restart the camera or update its firmware",
-            **where,
-        )
-    return LocalProtocolError(f"{operation}: {type(error).__name__} while asking {peer}", **where)
-
-
-__all__ = ["MAX_BODY", "MAX_PICTURE", "MAX_URL", "CameraTls", "HttpClient", "HttpReply", "request_uri"]
+__all__ = ["MAX_BODY", "MAX_PICTURE", "MAX_URL", "HttpClient", "HttpReply", "request_uri"]

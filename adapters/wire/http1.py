@@ -1,0 +1,403 @@
+"""Reading one HTTP/1.1 reply (RFC 9112): bytes in, a reply out. No socket, no clock.
+
+Cameras break the framing in many ways. What can be read without guessing is read and named as a quirk; the rest ends
+in `BadReply`. Every length is bounded before memory is taken for it.
+"""
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+
+MAX_HEAD = 64 << 10  # bytes of status line and headers together
+MAX_HEADERS = 100
+MAX_LINE = 8190  # bytes of one line of the head
+MAX_CHUNKS = 65_536  # a 4 MB reply in chunks of 64 bytes
+_MAX_CHUNK_LINE = 1024
+_MAX_TRAILERS = 8192
+_MAX_GARBAGE = 4096  # before the status line
+_MAX_INTERIM = 8  # 1xx replies before the final one
+
+_STATUS = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?!\d)")
+_END = re.compile(rb"\r?\n\r?\n")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_GARBAGE = re.compile(rb"[^\t\r\n -~]")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\Z", re.DOTALL)
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class Fault(Enum):
+    """What is wrong with a reply."""
+
+    NOT_HTTP = auto()  # the peer speaks another protocol
+    MALFORMED = auto()
+    TOO_LONG = auto()  # the body is longer than was allowed
+
+
+class BadReply(Exception):
+    """The reply cannot be read. The message is ours and repeats no byte of the peer."""
+
+    def __init__(self, fault: Fault, what: str) -> None:
+        super().__init__(what)
+        self.fault = fault
+
+
+class _Part(Enum):
+    HEAD = auto()
+    LENGTH = auto()  # a body of a known length
+    CHUNKS = auto()
+    TRAILERS = auto()
+    REST = auto()  # a body that ends with the connection
+    DONE = auto()
+
+
+class ReplyReader:
+    """Reads one reply. Feed it until `feed` says True; call `ended` where the peer closes.
+
+    `waits` tells that the reply looks whole although its framing says otherwise (or looks cut although its framing
+    says whole): the caller waits a moment for more, then calls `settle`.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_buffer",
+        "_chunk_left",
+        "_chunks",
+        "_complete",
+        "_interim",
+        "_max_bytes",
+        "_no_body",
+        "_overtime",
+        "_part",
+        "_read_body",
+        "_searched",
+        "body",
+        "headers",
+        "keeps",
+        "quirks",
+        "started",
+        "status",
+        "waits",
+    )
+
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        read_body: bool = True,
+        no_body: bool = False,
+        complete: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """Prepare. `no_body`: the reply to HEAD. `complete` tells from its last bytes that a body has ended."""
+        self._max_bytes = max_bytes
+        self._read_body = read_body
+        self._no_body = no_body
+        self._complete = complete
+        self._buffer = bytearray()
+        self._part = _Part.HEAD
+        self._searched = 0
+        self._interim = 0
+        self._announced = -1
+        self._chunk_left = -1  # -1: a chunk's size line comes next; 0: the line end behind its data
+        self._chunks = 0
+        self._overtime = False
+        self.started = False  # a byte came
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []  # names in lower case
+        self.body = bytearray()
+        self.keeps = False  # the connection may be used again
+        self.quirks: list[str] = []
+        self.waits = False
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes; return whether the reply is whole.
+
+        Raises:
+            BadReply: it cannot be read.
+        """
+        self.started = True
+        self._buffer += data
+        if self._part is _Part.HEAD and not self._read_head():
+            return False
+        if self._part is _Part.CHUNKS or self._part is _Part.TRAILERS:
+            self._read_chunks()
+        elif self._part is _Part.LENGTH:
+            self._read_length()
+        elif self._part is _Part.REST:
+            self._take_rest()
+        if self._part is _Part.DONE:
+            if self._buffer:
+                self.keeps = False  # bytes that belong to nothing
+            return True
+        self.waits = self._overtime or (
+            self._complete is not None and bool(self.body) and self._complete(bytes(self.body[-256:]))
+        )
+        if self._overtime and self._complete is not None and self._complete(bytes(self.body[-256:])):
+            self._part = _Part.DONE
+            return True
+        return False
+
+    def settle(self) -> None:
+        """Take the reply as it is: nothing more came in the moment that was waited."""
+        if not self._overtime:
+            name = "content_length_too_long" if self._announced >= 0 else "body_without_end"
+            self.quirks.append(name)
+        self.keeps = False
+        self._part = _Part.DONE
+
+    def ended(self) -> None:
+        """The peer closed: what is there is all there will be.
+
+        Raises:
+            BadReply: that is no reply.
+        """
+        self.keeps = False
+        if self._part is _Part.HEAD:
+            if self._buffer and _STATUS.match(self._buffer) is None:
+                raise BadReply(Fault.NOT_HTTP, "it closed after bytes that are not HTTP")
+            raise BadReply(Fault.MALFORMED, "the head is cut short")
+        if self._part in {_Part.LENGTH, _Part.CHUNKS} and not self._overtime:
+            if not self.body:
+                raise BadReply(Fault.MALFORMED, "the body was announced and did not come")
+            self.quirks.append("content_length_too_long" if self.waits else "body_cut_short")
+        if not self.body and "garbage_in_head" in self.quirks:
+            raise BadReply(Fault.MALFORMED, "the head holds garbage and no body follows")
+        self._part = _Part.DONE
+
+    # head
+
+    def _read_head(self) -> bool:
+        """Read the head if it is whole; return whether it is."""
+        buffer = self._buffer
+        while True:
+            if not self._at_status():
+                return False
+            found = _END.search(buffer, max(0, self._searched - 3))
+            if found is None:
+                if len(buffer) > MAX_HEAD:
+                    raise BadReply(Fault.MALFORMED, f"the head is longer than {MAX_HEAD} bytes")
+                self._searched = len(buffer)
+                return False
+            if found.start() > MAX_HEAD:
+                raise BadReply(Fault.MALFORMED, f"the head is longer than {MAX_HEAD} bytes")
+            head = bytes(buffer[: found.start()])
+            del buffer[: found.end()]
+            self._searched = 0
+            version = self._parse_head(head)
+            if self.status >= 200 or self.status == 101:
+                break
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise BadReply(Fault.MALFORMED, "interim replies without end")
+        self._frame(version)
+        return True
+
+    def _at_status(self) -> bool:
+        """Bring the status line to the start of the buffer; return whether it is there."""
+        buffer = self._buffer
+        if buffer.startswith(b"HTTP/"):
+            return True
+        while buffer.startswith((b"\r", b"\n")):
+            del buffer[:1]
+        if b"HTTP/".startswith(buffer[:5]):
+            return len(buffer) >= 5
+        at = buffer.find(b"HTTP/1.", 0, _MAX_GARBAGE)
+        before = bytes(buffer[:at] if at >= 0 else buffer[:_MAX_GARBAGE])
+        if _GARBAGE.search(before) is None and (at >= 0 or b"\n" in before or len(before) >= 64):
+            raise BadReply(Fault.NOT_HTTP, "it answers in another protocol")
+        if at < 0:
+            if len(buffer) >= _MAX_GARBAGE:
+                raise BadReply(Fault.NOT_HTTP, "no HTTP in the first bytes of the answer")
+            return False
+        del buffer[:at]
+        self._note("garbage_in_head")  # quirk 31
+        return True
+
+    def _parse_head(self, head: bytes) -> tuple[int, int]:
+        """Take the status and the headers out of a head."""
+        lines = head.split(b"\n")
+        found = _STATUS.match(lines[0])
+        if found is None:
+            raise BadReply(Fault.MALFORMED, "the status line cannot be read")
+        if len(lines) > MAX_HEADERS + 1:
+            raise BadReply(Fault.MALFORMED, f"the head has more than {MAX_HEADERS} lines")
+        self.status = int(found[3])
+        headers: list[tuple[str, str]] = []
+        garbage = _CONTROL.search(head) is not None
+        for line in lines[1:]:
+            if len(line) > MAX_LINE:
+                raise BadReply(Fault.MALFORMED, f"a line of the head is longer than {MAX_LINE} bytes")
+            if garbage and _CONTROL.search(line) is not None:
+                self._note("garbage_in_head")
+                continue
+            if line[:1] in (b" ", b"\t") and headers:
+                name, value = headers[-1]
+                headers[-1] = (name, f"{value} {_text(line.strip())}"[:MAX_LINE])
+                self._note("folded_header")
+                continue
+            raw, colon, value_bytes = line.partition(b":")
+            raw = raw.strip()
+            if not colon or _NAME.fullmatch(raw) is None:
+                if line.strip():
+                    self._note("header_unreadable")
+                continue
+            headers.append((raw.decode("ascii").lower(), _text(value_bytes.strip())))
+        self.headers = headers
+        return int(found[1]), int(found[2])
+
+    def _frame(self, version: tuple[int, int]) -> None:
+        """Decide from the headers how the body ends."""
+        lengths: set[str] = set()
+        chunked = close = alive = False
+        for name, value in self.headers:
+            if name == "content-length":
+                lengths.update(part.strip() for part in value.split(","))
+            elif name == "transfer-encoding":
+                chunked = chunked or "chunked" in value.lower()
+            elif name == "connection":
+                told = value.lower()
+                close, alive = close or "close" in told, alive or "keep-alive" in told
+        self.keeps = not close and (version >= (1, 1) or alive)
+        if self._no_body or self.status in {101, 204, 304}:
+            self._part = _Part.DONE
+        elif chunked:
+            self._part = _Part.CHUNKS
+        elif len(lengths) == 1 and (length := lengths.pop()).isascii() and length.isdigit():
+            self._announced = int(length[:20])
+            self._part = _Part.LENGTH if self._announced else _Part.DONE
+            if self._read_body and self._announced > self._max_bytes:
+                raise BadReply(Fault.TOO_LONG, "the announced length is above the bound")
+        else:
+            if lengths:
+                self._note("content_length_unreadable")
+            self._part = _Part.REST
+            self.keeps = False
+        if self._part is _Part.DONE and "garbage_in_head" in self.quirks:
+            raise BadReply(Fault.MALFORMED, "the head holds garbage and no body follows")
+        if not self._read_body:
+            self.keeps = self.keeps and self._part is _Part.DONE
+            self._part = _Part.DONE
+            self._buffer.clear()
+
+    # body
+
+    def _take(self, count: int) -> None:
+        """Move bytes from the buffer to the body."""
+        if len(self.body) + count > self._max_bytes:
+            raise BadReply(Fault.TOO_LONG, "the body is above the bound")
+        buffer = self._buffer
+        if count >= len(buffer):
+            if self.body:
+                self.body += buffer
+                buffer.clear()
+            else:
+                self.body, self._buffer = buffer, self.body
+        else:
+            self.body += memoryview(buffer)[:count]
+            del buffer[:count]
+
+    def _read_length(self) -> None:
+        left = self._announced - len(self.body)
+        if len(self._buffer) < left:
+            self._take(len(self._buffer))
+            return
+        self._take(left)
+        if self._complete is None or self._complete(bytes(self.body[-256:])) or not self._unfinished_xml():
+            self._part = _Part.DONE
+            return
+        self._overtime = True
+        self._part = _Part.REST
+        self.keeps = False
+        self._take_rest()
+
+    def _take_rest(self) -> None:
+        """Take all there is, also behind an announced length that ends in the middle of a document (quirk 29)."""
+        if self._overtime and self._buffer:
+            self._note("content_length_too_short")
+        self._take(len(self._buffer))
+
+    def _unfinished_xml(self) -> bool:
+        """Tell whether the body begins as an XML document (and not as a page), so that more may come."""
+        start = bytes(self.body[:512]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+        return start.startswith(b"<") and b"<html" not in start and b"<!doctype html" not in start
+
+    def _read_chunks(self) -> None:
+        buffer = self._buffer
+        while buffer:
+            if self._part is _Part.TRAILERS:
+                self._read_trailers()
+                return
+            if self._chunk_left > 0:
+                count = min(self._chunk_left, len(buffer))
+                self._take(count)
+                buffer = self._buffer
+                self._chunk_left -= count
+                continue
+            end = buffer.find(b"\n", 0, _MAX_CHUNK_LINE)
+            if self._chunk_left == 0:  # the line end behind the data of a chunk
+                if not buffer.startswith((b"\r", b"\n")):
+                    raise BadReply(Fault.MALFORMED, "a chunk is longer than its size")
+                if end < 0:
+                    if len(buffer) > 1:
+                        raise BadReply(Fault.MALFORMED, "a chunk is longer than its size")
+                    return
+                del buffer[: end + 1]
+                self._chunk_left = -1
+                continue
+            if end < 0:
+                if self._chunks == 0 and buffer.lstrip()[:1] == b"<":
+                    self._plain()
+                    return
+                if len(buffer) >= _MAX_CHUNK_LINE:
+                    raise BadReply(Fault.MALFORMED, "a chunk's size cannot be read")
+                return
+            size = _CHUNK_SIZE.match(bytes(buffer[:end]))
+            if size is None:
+                if self._chunks == 0 and buffer.lstrip()[:1] == b"<":
+                    self._plain()
+                    return
+                raise BadReply(Fault.MALFORMED, "a chunk's size cannot be read")
+            del buffer[: end + 1]
+            self._chunks += 1
+            if self._chunks > MAX_CHUNKS:
+                raise BadReply(Fault.MALFORMED, f"the body comes in more than {MAX_CHUNKS} chunks")
+            self._chunk_left = int(size[1], 16)
+            if len(self.body) + self._chunk_left > self._max_bytes:
+                raise BadReply(Fault.TOO_LONG, "a chunk reaches above the bound")
+            if self._chunk_left == 0:
+                self._part = _Part.TRAILERS
+
+    def _plain(self) -> None:
+        """Go on with a body that was announced as chunked and is not."""
+        self._note("not_chunked_as_announced")
+        self._part = _Part.REST
+        self.keeps = False
+        self._take(len(self._buffer))
+
+    def _read_trailers(self) -> None:
+        """Skip the trailers: nothing in them is used."""
+        buffer = self._buffer
+        if buffer.startswith((b"\r\n", b"\n")):
+            del buffer[: 2 if buffer[:1] == b"\r" else 1]
+            self._part = _Part.DONE
+            return
+        found = _END.search(buffer)
+        if found is not None:
+            del buffer[: found.end()]
+            self._part = _Part.DONE
+        elif len(buffer) > _MAX_TRAILERS:
+            raise BadReply(Fault.MALFORMED, "trailers without end")
+
+    def _note(self, quirk: str) -> None:
+        if quirk not in self.quirks:
+            self.quirks.append(quirk)
+
+
+def _text(value: bytes) -> str:
+    """Return a header value as text: UTF-8 where it is, else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+__all__ = ["MAX_CHUNKS", "MAX_HEAD", "MAX_HEADERS", "MAX_LINE", "BadReply", "Fault", "ReplyReader"]
