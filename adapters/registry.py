@@ -105,6 +105,7 @@ class Registry:
                 offers=first.offers,
                 snapshot=first.snapshot,
                 failure=second.failure,
+                samples=second.samples,
             )
 
     async def open(

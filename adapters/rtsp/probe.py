@@ -12,12 +12,21 @@ from adapters.errors import (
     RemoteProtocolError,
     TimedOut,
 )
-from adapters.port import AccessUnit, ProbeContext, ProbeRequest, ProbeResult, Progress, StreamOffer
+from adapters.port import (
+    AccessUnit,
+    CodedSample,
+    ProbeContext,
+    ProbeRequest,
+    ProbeResult,
+    Progress,
+    StreamOffer,
+)
 from adapters.rtsp.book import FactBook, reason_of
 from adapters.rtsp.client import Exchange, OpenTrack, RtspClient
 from adapters.rtsp.depacketize import depacketizer_for
 from adapters.rtsp.measure import CODEC_NAMES, FORMAT_FACTS, WINDOW_FACTS, Measurement
 from adapters.rtsp.policy import DEFAULT, Policies
+from adapters.rtsp.sampling import Sampler
 from adapters.rtsp.sdp import Media, SessionDescription, parameter_sets
 from adapters.rtsp.session import Login
 from adapters.rtsp.source import no_video
@@ -71,6 +80,7 @@ class RtspProbe:
         self._login: DigestAuth | None = None
         self._quirks: set[str] = set()
         self._offers: list[StreamOffer] = []
+        self._samples: tuple[CodedSample, ...] = ()
         self._failure: AdapterError | None = None
         self._run_ok = 0
         self._runs_made = 0
@@ -97,7 +107,9 @@ class RtspProbe:
                 )
             )
         self._conclude()
-        return ProbeResult(book.observations(), tuple(self._offers), None, self._failure)
+        return ProbeResult(
+            book.observations(), tuple(self._offers), None, self._failure, samples=self._samples
+        )
 
     # the main stream
 
@@ -184,7 +196,14 @@ class RtspProbe:
     async def _picture(self, client: RtspClient, video: Media, lost: asyncio.Event) -> None:
         """Set up, play, wait for the first picture, measure."""
         request, deadline = self._request, self._deadline
-        measurement, opened = await self._play(client, video, lost, tcp=request.transport != "udp")
+        sampler = Sampler(
+            CODEC_NAMES.get(video.codec, video.codec),
+            parameter_sets(video, client.tolerances),
+            wanted=request.samples,
+        )
+        measurement, opened = await self._play(
+            client, video, lost, tcp=request.transport != "udp", sampler=sampler
+        )
         try:
             await self._first_picture(client, measurement, opened, lost)
             picture = measurement.picture
@@ -196,6 +215,7 @@ class RtspProbe:
             window_s = min(request.window_s, spare_s)
             if request.window_s > 0 and window_s >= MIN_WINDOW_S:
                 self._progress("measure", "running", f"{window_s:.0f} s")
+                sampler.begin(self._context.clock.monotonic(), window_s)
                 await self._measure(client, measurement, window_s, lost)
                 self._progress("measure", "ok")
             elif request.window_s > 0:
@@ -207,9 +227,17 @@ class RtspProbe:
             if measurement.packets:
                 self._book.measured("stream.main.", measurement.format_facts(), "RTP first pictures")
             self._transport_facts(request.transport, opened, measurement)
+            if sampler.sample is not None:
+                self._samples = (sampler.sample,)
 
     async def _play(
-        self, client: RtspClient, video: Media, lost: asyncio.Event, *, tcp: bool
+        self,
+        client: RtspClient,
+        video: Media,
+        lost: asyncio.Event,
+        *,
+        tcp: bool,
+        sampler: Sampler | None = None,
     ) -> tuple[Measurement, OpenTrack]:
         deadline = self._deadline
         clock = self._context.clock
@@ -218,6 +246,8 @@ class RtspProbe:
         def deliver(unit: AccessUnit) -> None:
             if measurement is not None:
                 measurement.unit(unit)
+            if sampler is not None:
+                sampler.unit(unit)
 
         opened = await client.setup(video, deadline, deliver=deliver, tcp=tcp)
         measurement = Measurement(
