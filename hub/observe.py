@@ -144,6 +144,18 @@ class Metrics:
         self.health_probes = Counter(
             "camhub_health_probes_total", "Liveness probes by outcome", ("outcome",), registry=self.registry
         )
+        self.decode_jobs = Counter(
+            "camhub_decode_jobs_total",
+            "Decode jobs by kind and outcome",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
+        self.decode_kills = Counter(
+            "camhub_decode_kills_total",
+            "Decode processes that a picture ended, by cause",
+            ("cause",),
+            registry=self.registry,
+        )
 
     def exposition(self, relay: Mapping[str, int] | None = None) -> bytes:
         """Return the Prometheus text format; `relay` are the relay worker's counters by name."""
