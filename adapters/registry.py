@@ -16,9 +16,12 @@ from adapters.port import (
     ProbeContext,
     ProbeRequest,
     ProbeResult,
+    Progress,
     StreamOffer,
 )
 from adapters.secret import Credential
+from adapters.vendors.routing import without_address
+from adapters.vendors.templates import spoken
 
 GROUP = "camhub.adapters"
 
@@ -87,6 +90,9 @@ class Registry:
         """
         async with context.gate.probing(context.device):
             first = await self.adapter(request.target.scheme).probe(request, context)
+            if not first.offers and first.failure is None:
+                made = self._by_template(first, request, context)
+                first = replace(first, offers=made) if made else first
             main = next((offer for offer in first.offers if offer.layer == "main"), None)
             if first.failure is not None or main is None or request.target.scheme == main.target.scheme:
                 return first
@@ -107,6 +113,22 @@ class Registry:
                 failure=second.failure,
                 samples=second.samples,
             )
+
+    def _by_template(
+        self, first: ProbeResult, request: ProbeRequest, context: ProbeContext
+    ) -> tuple[StreamOffer, ...]:
+        """Return the maker's one template as offers, where the device answered and told no stream address (quirk 48)."""
+        if request.target.scheme in {"rtsp", "rtsps"}:
+            return ()
+        told = first.observations.value("vendor.family") or first.observations.value("device.manufacturer")
+        found = without_address(request.target.host, request.vendor, told if isinstance(told, str) else "")
+        if found is None or found.template is None:
+            return ()
+        context.progress(Progress("picture", "running", spoken(found.template, "en")))
+        offers = [StreamOffer(found.target, "main")]
+        if found.sub is not None:
+            offers.append(StreamOffer(found.sub, "sub"))
+        return tuple(offers)
 
     async def open(
         self,

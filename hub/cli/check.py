@@ -16,6 +16,8 @@ from adapters.port import Permission, Progress
 from adapters.registry import Registry
 from adapters.secret import Credential, Secret
 from adapters.target import Target, parse_target
+from adapters.vendors.routing import route
+from adapters.vendors.templates import spoken
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
@@ -62,6 +64,11 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
 @click.option(
     "--transport", type=click.Choice(["auto", "tcp", "udp"]), default="auto", help="How the media travels."
 )
+@click.option(
+    "--vendor",
+    metavar="NAME",
+    help="The maker, where only an address is known; `camhub adapters` lists them. Picks one port and one path.",
+)
 def check(
     *,
     target: str,
@@ -75,6 +82,7 @@ def check(
     output: Path | None,
     sub: str | None,
     transport: str,
+    vendor: str | None,
 ) -> None:
     """Check one camera against a standard, no hub needed.
 
@@ -100,15 +108,19 @@ def check(
     try:
         address, inside = parse_target(target)
         sub_address = parse_target(sub)[0] if sub else None
+        found = route(target, address, vendor or "")
     except BadTarget as error:
         _stop(str(error), error.hint)
+    if found.template is not None:
+        click.echo(f"using {spoken(found.template, language)}", err=True)
     request = CheckRequest(
-        target=address,
+        target=found.target,
         credential=_credential(user, password_stdin, inside),
         permission=Permission("", "command", SystemClock().now()),
         standard=standard,
         transport=transport,
-        sub_target=sub_address,
+        sub_target=sub_address or found.sub,
+        vendor=vendor or "",
     )
     if thorough:
         request = replace(

@@ -73,6 +73,7 @@ class CheckRequest:
     runs: int | None = None  # complete RTSP runs; None takes what the standard asks for in STR-03
     transport: str = "auto"  # tcp | udp | auto
     sub_target: Target | None = None
+    vendor: str = ""  # maker that the owner named (`adapters.vendors`), where no interface tells the stream's address
     declared: Observations = field(default_factory=Observations)
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
@@ -194,6 +195,7 @@ class Checker:
             runs=request.runs or _runs(profile),
             sub_target=request.sub_target,
             transport=request.transport,
+            vendor=request.vendor,
         )
         peer = request.target.authority
         _log.info("check.started", peer=peer, standard=profile.id, basis=request.permission.basis)

@@ -170,3 +170,33 @@ def test_one_probe_at_a_time() -> None:
                 await registry.probe(request, context)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("reported", "main", "sub"),
+    [
+        ("HIKVISION", "rtsp://10.0.0.1:554/Streaming/Channels/101", "/Streaming/Channels/102"),
+        ("TP-Link Tapo", "rtsp://10.0.0.1:554/stream1", "/stream2"),
+    ],
+)
+def test_a_device_that_tells_no_stream_is_asked_at_its_makers_one_path(
+    reported: str, main: str, sub: str
+) -> None:
+    """Without an offer, the maker that the device reported gives one RTSP address, and the stream is probed there."""
+    registry, rtsp = two(ProbeResult(observed(device__manufacturer=reported)), ProbeResult(Observations()))
+
+    result = probe(registry)
+
+    assert [offer.target.url for offer in result.offers[:1]] == [main]
+    assert [request.target.url for request in rtsp.asked] == [main]
+    assert rtsp.asked[0].sub_target is not None
+    assert rtsp.asked[0].sub_target.path == sub
+
+
+@pytest.mark.parametrize("reported", ["IMOU", "ONVIF", "Xiaomi", "Tiandy", "XMEye"])
+def test_no_path_is_guessed_for_an_unconfirmed_or_unknown_maker(reported: str) -> None:
+    """On the device's word alone nothing unconfirmed is asked, and nothing for a maker without a path."""
+    registry, rtsp = two(ProbeResult(observed(device__manufacturer=reported)), ProbeResult(Observations()))
+
+    assert probe(registry).offers == ()
+    assert rtsp.asked == []
