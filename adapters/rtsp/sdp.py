@@ -4,14 +4,14 @@ Lines are read one by one and each is allowed to be wrong: what is not understoo
 body without any media section is refused.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from adapters.rtsp.encodings import Encoding, Hints, encoding_of
+from adapters.rtsp.parameter_sets import sets_of
 from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation, excerpt_of
 from adapters.target import Target
 from standards.reason import Reason
@@ -19,28 +19,14 @@ from standards.reason import Reason
 MAX_LINES = 2_000
 MAX_LINE = 16_384  # H.265 parameter sets and "config" strings stay well under this
 MAX_MEDIA = 32
-MAX_PARAMETER_SET = 4_096
-
-# RFC 3551 table 4 and 5: static payload types that cameras use.
-_STATIC: Mapping[int, tuple[str, int, int]] = MappingProxyType(
-    {
-        0: ("PCMU", 8000, 1),
-        3: ("GSM", 8000, 1),
-        8: ("PCMA", 8000, 1),
-        9: ("G722", 8000, 1),
-        10: ("L16", 44100, 2),
-        11: ("L16", 44100, 1),
-        14: ("MPA", 90000, 1),
-        18: ("G729", 8000, 1),
-        26: ("JPEG", 90000, 1),
-        31: ("H261", 90000, 1),
-        32: ("MPV", 90000, 1),
-        33: ("MP2T", 90000, 1),
-        34: ("H263", 90000, 1),
-        35: ("H264", 90000, 1),  # Bosch (quirk 37)
-    }
-)
-_RTPMAP = re.compile(r"\s*(\d{1,3})\s+([^/\s]{1,64})\s*/\s*(\d{1,9})(?:\s*/\s*(\d{1,3}))?")
+MAX_PARAMETERS = 64  # of one fmtp
+# The order of lines in RFC 8866 section 5; t=, r= and z= repeat together.
+_SESSION_ORDER = "voiuepcbtka"
+_MEDIA_ORDER = "micbka"
+_KINDS = frozenset({"video", "audio", "application", "text", "message", "image"})  # RFC 8866 section 5.14
+_CONNECTION = re.compile(r"IN\s+IP[46]\s+\S+$")
+_ORIGIN = re.compile(r"\S+ \d+ \d+ IN IP[46] \S+$")
+_TIME = re.compile(r"\d+ \d+$")
 _FMTP = re.compile(r"\s*(\d{1,3})\s*(.*)$", re.DOTALL)
 
 
@@ -96,10 +82,7 @@ def parse_sdp(body: bytes, tolerances: Tolerances) -> SessionDescription:
             spec="RFC 2326 section 10.2",
         )
     head, sections = _sections(body, tolerances)
-    for needed in "vost":
-        if not any(kind == needed for kind, _ in head):
-            tolerances.note(Tolerance.SDP_LINES_MISSING)
-            break
+    _check_lines(body, head, sections, tolerances)
     if not sections:
         raise Violation(
             "the session description has no media section (no m= line): it is cut short or empty",
@@ -110,6 +93,8 @@ def parse_sdp(body: bytes, tolerances: Tolerances) -> SessionDescription:
     attributes = _attributes(head)
     by_payload = _format_lines(sections)
     media = [_media(lines, by_payload, attributes, tolerances) for lines in sections]
+    if sum(item.kind == "video" for item in media) > 1:
+        tolerances.note(Tolerance.SDP_SECOND_VIDEO)
     name = next((text.strip()[:200] for kind, text in head if kind == "s"), "")
     return SessionDescription(
         _directed(media, tolerances), attributes.get("control"), name, MappingProxyType(attributes)
@@ -123,6 +108,8 @@ def _sections(body: bytes, tolerances: Tolerances) -> tuple[Lines, list[Lines]]:
     head: Lines = []
     sections: list[Lines] = []
     lines = body.decode("utf-8", "replace").replace("\r", "\n").split("\n")
+    if len(lines) > MAX_LINES or max(map(len, lines)) > MAX_LINE:
+        tolerances.note(Tolerance.SDP_TOO_LONG)
     for raw in lines[:MAX_LINES]:
         line = raw.strip(" \t\x00")[:MAX_LINE]
         if not line:
@@ -133,10 +120,37 @@ def _sections(body: bytes, tolerances: Tolerances) -> tuple[Lines, list[Lines]]:
         kind, text = line[0], line[2:].strip()
         if kind == "m":
             if len(sections) >= MAX_MEDIA:
+                tolerances.note(Tolerance.SDP_TOO_LONG)
                 break
             sections.append([])
         (sections[-1] if sections else head).append((kind, text))
     return head, sections
+
+
+def _check_lines(body: bytes, head: Lines, sections: list[Lines], tolerances: Tolerances) -> None:
+    """Name what is wrong with lines that the hub does not use (quirks 33, 34, 85, 86)."""
+    kinds = [kind for kind, _ in head]
+    if not {"v", "o", "s", "t"} <= set(kinds):
+        tolerances.note(Tolerance.SDP_LINES_MISSING)
+    in_media = {kind for lines in sections for kind, _ in lines}
+    if any(kinds.count(kind) > 1 for kind in "vos") or in_media & {"v", "o", "s", "t"}:
+        tolerances.note(Tolerance.SDP_LINES_REPEATED)
+    if not _ordered(head, _SESSION_ORDER) or not all(_ordered(lines, _MEDIA_ORDER) for lines in sections):
+        tolerances.note(Tolerance.SDP_LINES_UNORDERED)
+    if not body.endswith((b"\n", b"\r", b"\0")):
+        tolerances.note(Tolerance.SDP_LAST_LINE_OPEN)
+    for kind, text in (line for lines in (head, *sections) for line in lines):
+        if kind == "c" and not _CONNECTION.match(text):
+            tolerances.note(Tolerance.SDP_CONNECTION_UNREADABLE)
+        elif kind == "o" and not _ORIGIN.match(text):
+            tolerances.note(Tolerance.SDP_ORIGIN_UNREADABLE)
+        elif kind == "t" and not _TIME.match(text):
+            tolerances.note(Tolerance.SDP_TIME_UNREADABLE)
+
+
+def _ordered(lines: Lines, order: str) -> bool:
+    places = [order.index(kind) for kind, _ in lines if kind in order]
+    return places == sorted(places)
 
 
 def _attributes(lines: Lines) -> dict[str, str]:
@@ -173,27 +187,27 @@ def _media(
         payload_type = int(words[3])
     else:
         tolerances.note(Tolerance.SDP_FORMAT_UNREADABLE)
+    if kind not in _KINDS:
+        tolerances.note(Tolerance.SDP_MEDIA_UNKNOWN)
     attributes = _attributes(lines)
-    codec, clock_rate_hz, channels = "", 0, 1
-    if payload_type is not None:
-        codec, clock_rate_hz, channels = _encoding(
-            payload_type, _of(lines, "rtpmap"), by_payload.get(("rtpmap", payload_type)), tolerances
-        )
     parameters = _format_parameters(payload_type, _of(lines, "fmtp"), by_payload, tolerances)
-    direction = next(
-        (word for word in ("sendonly", "recvonly", "sendrecv", "inactive") if word in attributes),
-        next((word for word in ("sendonly", "recvonly") if word in session), ""),
-    )
     bandwidth = next(
         (int(text[3:].strip()) for key, text in lines if key == "b" and re.match(r"AS:\s*\d{1,7}\s*$", text)),
         None,
     )
+    encoding = Encoding("", 0, 1)
+    if payload_type is not None:
+        elsewhere, _ = by_payload.get(("rtpmap", payload_type), (None, 0))
+        hints = Hints(kind, parameters, bandwidth)
+        encoding = encoding_of(payload_type, _of(lines, "rtpmap"), elsewhere, hints, tolerances)
+    direction = next(
+        (word for word in ("sendonly", "recvonly", "sendrecv", "inactive") if word in attributes),
+        next((word for word in ("sendonly", "recvonly") if word in session), ""),
+    )
     return Media(
         kind,
         payload_type,
-        codec,
-        clock_rate_hz,
-        channels,
+        *encoding,
         MappingProxyType(parameters),
         attributes.get("control"),
         direction,
@@ -204,34 +218,6 @@ def _media(
 
 def _of(lines: Lines, name: str) -> list[str]:
     return [text.partition(":")[2] for kind, text in lines if kind == "a" and text.startswith(f"{name}:")]
-
-
-def _encoding(
-    payload_type: int, own: list[str], elsewhere: tuple[str, int] | None, tolerances: Tolerances
-) -> tuple[str, int, int]:
-    matches = [match for match in map(_RTPMAP.match, own) if match]
-    chosen = next((match for match in matches if int(match[1]) == payload_type), None)
-    static = _STATIC.get(payload_type)
-    if chosen is None and elsewhere is not None:
-        chosen = _RTPMAP.match(elsewhere[0])  # rtpmap stands under another section (quirk 94)
-        tolerances.note(Tolerance.SDP_FORMAT_MISPLACED)
-    if chosen is None and matches and static is None:
-        chosen = matches[0]  # rtpmap's payload type differs from the m= line (quirk 36)
-        tolerances.note(Tolerance.SDP_FORMAT_MISPLACED)
-    if chosen is None:
-        if static is None:
-            tolerances.note(Tolerance.SDP_RTPMAP_MISSING)
-            return "", 90000, 1
-        if matches:  # "m=audio 0 RTP/AVP 8" with "rtpmap:0 pcma": the payload type on the wire decides
-            tolerances.note(Tolerance.SDP_FORMAT_MISPLACED)
-        return static
-    codec = {"HEVC": "H265", "AVC": "H264"}.get(chosen[2].upper(), chosen[2].upper())
-    if static is not None and codec != static[0]:
-        tolerances.note(Tolerance.SDP_RTPMAP_OVERRIDES)  # GW4089IP: PCMU on payload type 8 (quirk 93)
-    rate = int(chosen[3])
-    if rate == 0:
-        rate = static[1] if static else 90000
-    return codec, rate, max(1, int(chosen[4] or 1))
 
 
 def _format_parameters(
@@ -248,8 +234,10 @@ def _format_parameters(
         found = _FMTP.match(by_payload["fmtp", payload_type][0])
         text = found[2] if found else None
         tolerances.note(Tolerance.SDP_FORMAT_MISPLACED)  # quirk 36, 94
+    if text is not None and not text.strip():
+        tolerances.note(Tolerance.SDP_FORMAT_EMPTY)  # Ubiquiti (quirk 36)
     parameters: dict[str, str] = {}
-    for part in (text or "").split(";")[:64]:
+    for part in (text or "").split(";")[:MAX_PARAMETERS]:
         name, equals, value = part.partition("=")
         if equals:
             parameters.setdefault(name.strip().lower(), value.strip())
@@ -265,58 +253,15 @@ def _directed(media: list[Media], tolerances: Tolerances) -> tuple[Media, ...]:
     """
     suspects = [item for item in media if item.direction == "sendonly" and item.kind == "audio"]
     labelled = [item for item in media if item.direction == "sendonly"]
-    if not suspects:
-        return tuple(media)
-    if len(labelled) == len(media) or any(item.kind == "video" for item in labelled):
+    if labelled and (len(labelled) == len(media) or any(item.kind == "video" for item in labelled)):
         tolerances.note(Tolerance.SDP_ALL_BACKCHANNEL)
         return tuple(media)
     return tuple(replace(item, direction="backchannel") if item in suspects else item for item in media)
 
 
 def parameter_sets(media: Media, tolerances: Tolerances) -> tuple[bytes, ...]:
-    """Return the parameter sets of a section: SPS, PPS for H.264; VPS, SPS, PPS for H.265. Empty: none usable.
-
-    Annex-B start codes inside are cut away (quirk 40), doubtful sets dropped; an incomplete H.265 trio counts
-    as none (quirk 41).
-    """
-    if media.codec == "H264":
-        texts = [text for text in media.format_parameters.get("sprop-parameter-sets", "").split(",") if text]
-        wanted: tuple[int, ...] = (7, 8)
-    elif media.codec == "H265":
-        texts = [
-            text
-            for name in ("sprop-vps", "sprop-sps", "sprop-pps")
-            for text in media.format_parameters.get(name, "").split(",")
-            if text
-        ]
-        wanted = (32, 33, 34)
-    else:
-        return ()
-    found: dict[int, list[bytes]] = {kind: [] for kind in wanted}
-    for text in texts[:16]:
-        for nal in _decoded(text, tolerances):
-            kind = nal[0] & 0x1F if media.codec == "H264" else nal[0] >> 1 & 0x3F
-            if kind in found and len(nal) > 3 and nal not in found[kind]:
-                found[kind].append(nal)
-            else:
-                tolerances.note(Tolerance.PARAMETER_SETS_UNREADABLE)
-    if not texts:
-        return ()
-    if not all(found.values()):
-        tolerances.note(Tolerance.PARAMETER_SETS_INCOMPLETE)
-        return ()
-    return tuple(nal for kind in wanted for nal in found[kind])
-
-
-def _decoded(text: str, tolerances: Tolerances) -> list[bytes]:
-    clean = text.strip().strip('"')
-    try:
-        data = base64.b64decode(clean + "=" * (-len(clean) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        tolerances.note(Tolerance.PARAMETER_SETS_UNREADABLE)
-        return []
-    pieces = [piece.rstrip(b"\0") for piece in re.split(rb"\x00\x00\x01", data[:MAX_PARAMETER_SET])]
-    return [piece for piece in pieces if piece]
+    """Return the parameter sets of a section (see `adapters.rtsp.parameter_sets`). Empty: none usable."""
+    return sets_of(media.codec, media.format_parameters, tolerances)
 
 
 def base_url(request_url: str, content_base: str | None, content_location: str | None) -> str:

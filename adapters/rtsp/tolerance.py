@@ -66,6 +66,7 @@ class Tolerance(StrEnum):
     SDP_LINES_REPEATED = "sdp_lines_repeated"  # 34: v=, o=, s= twice, or inside a media section
     SDP_LINES_UNORDERED = "sdp_lines_unordered"  # 34
     SDP_LAST_LINE_OPEN = "sdp_last_line_open"  # 34
+    SDP_TOO_LONG = "sdp_too_long"  # more lines, media or characters than are read
     SDP_MEDIA_UNKNOWN = "sdp_media_unknown"  # 35: a media type that no standard names
     SDP_FORMAT_EMPTY = "sdp_format_empty"  # 36: fmtp without parameters
     SDP_CODEC_GUESSED = "sdp_codec_guessed"  # 37: no rtpmap; format parameters or bandwidth tell
