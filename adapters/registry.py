@@ -98,7 +98,14 @@ class Registry:
                 return first
             if main.target.scheme not in self.manifests:
                 return first  # the camera names a scheme that nobody here speaks: its stream stays unseen
-            sub = next((offer for offer in first.offers if offer.layer == "sub"), None)
+            sub = next(
+                (
+                    offer
+                    for offer in first.offers
+                    if offer.layer == "sub" and offer.video_source_token == main.video_source_token
+                ),
+                None,
+            )
             told = sub.target if sub is not None and sub.target.scheme == main.target.scheme else None
             follow = replace(request, target=main.target, sub_target=request.sub_target or told)
             second = await self.adapter(main.target.scheme).probe(follow, context)

@@ -61,6 +61,12 @@ FACTS: Mapping[str, Fact] = _table(
         "",
         "same: service addresses name the enrolled host; rewritten: they did not, the hub rewrites",
     ),
+    (
+        "onvif.named_hosts",
+        "list",
+        "",
+        "hosts and ports other than the enrolled one that the camera named in its addresses; the hub dials none of them",
+    ),
     ("onvif.scopes", "list", "", "scopes, as URIs"),
     ("onvif.profiles_claimed", "list", "", "ONVIF Profile letters claimed in scopes: S, T, G, M"),
     (

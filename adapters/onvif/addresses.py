@@ -21,6 +21,7 @@ _KEPT = (
     "/?&=;:@!$'()*+,-._~%[]|{}^`\\\"<>"  # sent as the camera wrote it; only blanks and non-ASCII are encoded
 )
 MAX_LENGTH = 2048
+_MAX_OTHERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class AddressBook:
         self._tls = enrolled.scheme == "onvifs"
         self._own = ("", 0)  # host and port by which the device calls its own device service
         self.rewritten = False  # a service address named another host
+        self.others: dict[str, None] = {}  # host:port of every address that named another host, as named
         self.seen = False
         self.quirks: dict[str, None] = {}
 
@@ -101,6 +103,15 @@ class AddressBook:
         if named is None or named.scheme not in {"rtsp", "rtsps"}:
             return None
         return Target(named.scheme, self._enrolled.host, named.port, named.path)
+
+    def named(self, text: str) -> str:
+        """Return an address as the camera named it, without credentials, "" where it is none."""
+        named = read_named(text)
+        return named.url if named is not None else ""
+
+    def peek(self, text: str) -> Named | None:
+        """Return the parts of an address that is only looked at."""
+        return self._one(text)
 
     def picture(self, text: str) -> Target | None:
         """Return the HTTP target for a snapshot address."""
@@ -140,6 +151,8 @@ class AddressBook:
         named = read_named(text)
         if named is not None:
             self.quirks.update(dict.fromkeys(named.quirks))
+            if not self._same_host(named.host) and len(self.others) < _MAX_OTHERS:
+                self.others[f"{named.host}:{named.port}"] = None
         return named
 
     def _best(self, text: str) -> Named | None:

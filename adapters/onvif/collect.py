@@ -61,6 +61,16 @@ class Facts:
         """Tell whether anything was recorded about a fact."""
         return fact in self._by_name
 
+    def value(self, fact: str) -> Value:
+        """Return the value of a fact that was seen, else None."""
+        told = self._by_name.get(fact)
+        return told.value if isinstance(told, Observed) else None
+
+    def reason(self, fact: str) -> Reason | None:
+        """Return why a fact was not seen; None where it was, or where nothing was said about it."""
+        told = self._by_name.get(fact)
+        return told.reason if isinstance(told, NotObserved) else None
+
     def complete(
         self,
         prefixes: Iterable[str],

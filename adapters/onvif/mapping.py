@@ -5,7 +5,7 @@ anybody.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from lxml import etree
@@ -116,6 +116,10 @@ class MediaProfile:
     bitrate_kbps: int
     gov_length: int
     service: str  # media | media2
+    source_configuration: str = ""  # token of the VideoSourceConfiguration
+    analytics: str = ""  # token of the VideoAnalyticsConfiguration
+    ptz: str = ""  # token of the PTZConfiguration
+    metadata: bool = False  # it carries a metadata configuration
 
 
 def system_time(reply: Reply) -> SystemTime:
@@ -279,9 +283,9 @@ def media_profiles(reply: Reply) -> tuple[MediaProfile, ...]:
     for item in list(xml.descendants(reply.body, "Profiles"))[:MAX_ITEMS]:
         encoder = xml.child(item, "VideoEncoderConfiguration")
         codec = next(xml.children(encoder, "H264", "H265", "MPEG4"), None)
-        found.append(
-            _profile(item, encoder, "media", xml.child(item, "VideoSourceConfiguration"), _gov(codec))
-        )
+        source = xml.child(item, "VideoSourceConfiguration")
+        profile = _profile(item, encoder, "media", source, _gov(codec))
+        found.append(_with_extras(profile, item, source, _EXTRAS))
     return _distinct(found)
 
 
@@ -292,7 +296,9 @@ def media2_profiles(reply: Reply) -> tuple[MediaProfile, ...]:
         told = xml.child(item, "Configurations")
         encoder = xml.child(told, "VideoEncoder")
         gov = _int(xml.attribute(encoder, "GovLength")) or _gov(encoder)
-        found.append(_profile(item, encoder, "media2", xml.child(told, "VideoSource"), gov))
+        source = xml.child(told, "VideoSource")
+        profile = _profile(item, encoder, "media2", source, gov)
+        found.append(_with_extras(profile, told, source, _EXTRAS2))
     return _distinct(found)
 
 
@@ -305,17 +311,14 @@ def with_encoder(profile: MediaProfile, encoder: etree._Element) -> MediaProfile
     """Return a media2 profile with the values of its encoder configuration."""
     gov = _int(xml.attribute(encoder, "GovLength")) or _gov(encoder)
     filled = _profile(None, encoder, "media2", None, gov)
-    return MediaProfile(
-        profile.token,
-        profile.name,
-        profile.source,
-        filled.encoding,
-        filled.width,
-        filled.height,
-        filled.fps,
-        filled.bitrate_kbps,
-        filled.gov_length,
-        "media2",
+    return replace(
+        profile,
+        encoding=filled.encoding,
+        width=filled.width,
+        height=filled.height,
+        fps=filled.fps,
+        bitrate_kbps=filled.bitrate_kbps,
+        gov_length=filled.gov_length,
     )
 
 
@@ -346,6 +349,27 @@ def _profile(
         bitrate_kbps=_int(xml.text(rate, "BitrateLimit", limit=16)),
         gov_length=gov_length,
         service=service,
+    )
+
+
+# analytics, PTZ, metadata: the names in media and in media2
+_EXTRAS = ("VideoAnalyticsConfiguration", "PTZConfiguration", "MetadataConfiguration")
+_EXTRAS2 = ("Analytics", "PTZ", "Metadata")
+
+
+def _with_extras(
+    profile: MediaProfile,
+    told: etree._Element | None,
+    source: etree._Element | None,
+    names: tuple[str, str, str],
+) -> MediaProfile:
+    analytics, ptz, metadata = (xml.child(told, name) for name in names)
+    return replace(
+        profile,
+        source_configuration=xml.attribute(source, "token"),
+        analytics=xml.attribute(analytics, "token"),
+        ptz=xml.attribute(ptz, "token"),
+        metadata=metadata is not None,
     )
 
 

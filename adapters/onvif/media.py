@@ -35,6 +35,7 @@ class MediaReader:
         self.profiles_http: HttpReply | None = None
         self.uses_media2 = self._media2
         self._told_by_media2 = False
+        self._tokens: dict[str, str] = {}  # what a device takes for a profile's token (quirk 47)
 
     @property
     def profiles_operation(self) -> Operation:
@@ -155,35 +156,49 @@ class MediaReader:
             )
         return tuple(filled)
 
-    async def stream_uri(self, token: str) -> Reply:
+    async def stream_uri(self, profile: MediaProfile) -> Reply:
         """Ask for the RTSP address of a profile; of the other media service where the one in use does not tell.
+
+        A device that does not know its own token is asked by the profile's name once (quirk 47).
 
         Raises:
             AdapterError: as `OnvifSession.ask`; the error of the service in use.
         """
         try:
-            return await self._stream_uri(token)
+            return await self._by_token_or_name(profile)
         except (CameraFault, Unsupported, RemoteProtocolError) as error:
             if not (self._media and self._media2) or self._session.stopped is not None:
                 raise
             self.uses_media2 = not self.uses_media2
             try:
-                reply = await self._stream_uri(token)
+                reply = await self._by_token_or_name(profile)
             except AdapterError as second:
                 self.uses_media2 = not self.uses_media2
                 raise error from second
         self._session.quirks["stream_uri_by_the_other_service"] = None
         return reply
 
-    async def _stream_uri(self, token: str) -> Reply:
+    async def _by_token_or_name(self, profile: MediaProfile) -> Reply:
+        token = self._tokens.get(profile.token, profile.token)
+        try:
+            return await self._stream_uri(token)
+        except CameraFault:
+            name = profile.name
+            twins = sum(1 for item in self.profiles if item.name == name)
+            if token != profile.token or not name or name == token or twins > 1:
+                raise
+            reply = await self._stream_uri(name)
+        self._tokens[profile.token] = name
+        self._session.quirks["name_used_as_token"] = None
+        return reply
+
+    async def _stream_uri(self, token: str, *, tunnel: bool = False) -> Reply:
         if not self.uses_media2:
-            body = self._wsdl.render(
-                operations.MEDIA_GET_STREAM_URI,
-                StreamSetup={"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}},
-                ProfileToken=token,
-            )
+            body = self.old_stream_uri_body(token, tunnel=tunnel)
             return await self._session.ask(operations.MEDIA_GET_STREAM_URI, body)
         operation = operations.MEDIA2_GET_STREAM_URI
+        if tunnel:
+            return await self._session.ask(operation, templates.media2_get_stream_uri(token, "RtspOverHttp"))
         try:
             return await self._session.ask(operation, templates.media2_get_stream_uri(token, "RTSP"))
         except CameraFault:  # such as InvalidArgVal: it knows the operation, not the protocol
@@ -192,12 +207,27 @@ class MediaReader:
             self._session.quirks["media2_only_rtsp_unicast"] = None
             return reply
 
-    async def snapshot_uri(self, token: str) -> Reply:
+    def old_stream_uri_body(self, token: str, *, tunnel: bool = False) -> bytes:
+        """Return GetStreamUri of the media service for a profile token."""
+        transport = {"Protocol": "HTTP" if tunnel else "RTSP"}
+        setup = {"Stream": "RTP-Unicast", "Transport": transport}
+        return self._wsdl.render(operations.MEDIA_GET_STREAM_URI, StreamSetup=setup, ProfileToken=token)
+
+    async def tunnel_uri(self, profile: MediaProfile) -> Reply:
+        """Ask for the address of a profile tunnelled over HTTP or HTTPS, of the service in use.
+
+        Raises:
+            AdapterError: as `OnvifSession.ask`.
+        """
+        return await self._stream_uri(self._tokens.get(profile.token, profile.token), tunnel=True)
+
+    async def snapshot_uri(self, profile: MediaProfile) -> Reply:
         """Ask for the snapshot address of a profile.
 
         Raises:
             AdapterError: as `OnvifSession.ask`.
         """
+        token = self._tokens.get(profile.token, profile.token)
         if self.uses_media2:
             body = templates.media2_get_snapshot_uri(token)
         else:
@@ -205,14 +235,19 @@ class MediaReader:
         return await self._session.ask(self.snapshot_operation, body)
 
 
-def streams_of(profiles: tuple[MediaProfile, ...]) -> tuple[MediaProfile | None, MediaProfile | None]:
-    """Return the main stream (largest picture) and the sub stream (next smaller one) of the first video source.
+def sources_of(profiles: tuple[MediaProfile, ...]) -> tuple[str, ...]:
+    """Return the tokens of the video sources that profiles name, in the device's order."""
+    return tuple(dict.fromkeys(profile.source for profile in profiles if profile.source))
 
-    H.264 and H.265 come before JPEG and MPEG-4 of any size; of equals the device's order decides.
 
-    A recorder lists the profiles of many sources (quirk 49); the first source stands for the device.
+def streams_of(
+    profiles: tuple[MediaProfile, ...], source: str
+) -> tuple[MediaProfile | None, MediaProfile | None]:
+    """Return the main stream (largest picture) and the sub stream (next smaller one) of one video source.
+
+    H.264 and H.265 come before JPEG and MPEG-4 of any size; of equals the device's order decides. Where no profile
+    names its source, all are of the one.
     """
-    source = next((profile.source for profile in profiles if profile.source), "")
     own = [profile for profile in profiles if profile.source == source] or list(profiles)
     # What a browser can be given first: AXIS lists a JPEG profile as large as or larger than the H.264 one.
     ordered = sorted(own, key=lambda item: (item.encoding in _NOT_RELAYED, -item.width * item.height))
@@ -226,4 +261,4 @@ def streams_of(profiles: tuple[MediaProfile, ...]) -> tuple[MediaProfile | None,
     return main, next(smaller, None)
 
 
-__all__ = ["MediaReader", "streams_of"]
+__all__ = ["MediaReader", "sources_of", "streams_of"]

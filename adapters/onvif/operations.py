@@ -102,7 +102,6 @@ GET_PASSWORD_COMPLEXITY = Operation("device", "GetPasswordComplexityConfiguratio
 GET_AUTH_FAILURE_WARNING = Operation("device", "GetAuthFailureWarningConfiguration", Access.READ_SYSTEM)
 GET_STORAGE_CONFIGURATIONS = Operation("device", "GetStorageConfigurations", Access.READ_SYSTEM)
 GET_USERS = Operation("device", "GetUsers", Access.READ_SYSTEM_SECRET)  # expects refusal: SEC-11
-MEDIA_CAPABILITIES = Operation("media", "GetServiceCapabilities", Access.PRE_AUTH)
 MEDIA_GET_VIDEO_SOURCES = Operation("media", "GetVideoSources", Access.READ_MEDIA)
 MEDIA_GET_INSTANCES = Operation("media", "GetGuaranteedNumberOfVideoEncoderInstances", Access.READ_MEDIA)
 MEDIA_GET_OSDS = Operation("media", "GetOSDs", Access.READ_MEDIA)
@@ -138,7 +137,6 @@ READ_OPERATIONS |= {
     GET_AUTH_FAILURE_WARNING,
     GET_STORAGE_CONFIGURATIONS,
     GET_USERS,
-    MEDIA_CAPABILITIES,
     MEDIA_GET_VIDEO_SOURCES,
     MEDIA_GET_INSTANCES,
     MEDIA_GET_OSDS,

@@ -1,11 +1,15 @@
 """One probe of one device: the listed reads, in an order that asks least and learns the login's scheme first."""
 
+from collections.abc import Mapping
+
 from adapters.errors import AdapterError, AuthenticationFailed, CoolingDown, RemoteProtocolError
 from adapters.onvif import mapping, operations
 from adapters.onvif.addresses import AddressBook
 from adapters.onvif.clock_step import ClockStep
 from adapters.onvif.collect import Facts, why
-from adapters.onvif.media import MediaReader, streams_of
+from adapters.onvif.details_step import FACTS as DETAILS
+from adapters.onvif.details_step import DetailsStep
+from adapters.onvif.media import MediaReader
 from adapters.onvif.operations import Operation
 from adapters.onvif.reply import Challenged, Reply
 from adapters.onvif.services_step import ServicesStep
@@ -13,6 +17,7 @@ from adapters.onvif.session import OnvifSession
 from adapters.onvif.soap import Wsdl
 from adapters.onvif.steps import Ended, Kit
 from adapters.onvif.still_step import StillStep
+from adapters.onvif.streams_step import StreamsStep
 from adapters.port import ProbeContext, ProbeRequest, ProbeResult, Progress, StreamOffer
 from adapters.target import Target
 from adapters.wire.http import HttpClient
@@ -31,15 +36,10 @@ PREFIXES = (
     "stream.main.claimed_",
     "stream.sub.claimed_",
 )
-NOT_OURS = frozenset({"device.endpoint_reference_stable"})  # worked out by the hub, over many probes
-_CLAIMS = {
-    "claimed_encoding": "encoding",
-    "claimed_width": "width",
-    "claimed_height": "height",
-    "claimed_fps": "fps",
-    "claimed_bitrate_kbps": "bitrate_kbps",
-    "claimed_gov_length": "gov_length",
-}
+# Worked out by the hub over many probes, or by an extended probe
+NOT_OURS = frozenset({"device.endpoint_reference_stable", "time.drift_s_per_day", "onvif.profiles_borne_out"})
+ALWAYS = ("media.video_sources", "media.metadata")  # of the other prefixes, what every probe tells
+RESERVE_S = 5.0  # kept back from extended reads for the stream's adapter, beside its media window
 
 
 class Probe:
@@ -54,7 +54,7 @@ class Probe:
         self._facts = Facts(request.target.authority, context.clock, Redactor(secrets))
         self._addresses = AddressBook(request.target)
         self._step = "address"
-        self._offers: tuple[StreamOffer, ...] = ()
+        self._streams_step: StreamsStep | None = None
         self._snapshot: Target | None = None
 
     async def run(self) -> ProbeResult:
@@ -87,8 +87,9 @@ class Probe:
                 failure = ended.error
                 self._after(ended)
                 self._tell("failed", str(failure))
-        self._conclude(failure)
-        return ProbeResult(self._facts.observations(), self._offers, self._snapshot, failure)
+        offers = self._streams_step.offers if self._streams_step is not None else ()
+        self._conclude(failure, offers)
+        return ProbeResult(self._facts.observations(), offers, self._snapshot, failure)
 
     async def _steps(self, kit: Kit) -> None:
         self._tell("running", f"asking {self._target.authority} for its clock", step="address")
@@ -98,6 +99,10 @@ class Probe:
         refused = await services.read(anonymous=True)
         if not self._session.spoke and not self._session.login.challenges:
             raise self._not_onvif()
+        streams = self._streams_step = StreamsStep(kit, self._addresses)
+        reserve_s = self._request.window_s + RESERVE_S
+        if self._request.extended:
+            await DetailsStep(kit, services.listed, reserve_s).capabilities(anonymous=True)
         self._tell("ok", "answers with ONVIF")
 
         self._tell("running", "asking without a login, which should be refused", step="login")
@@ -108,7 +113,7 @@ class Probe:
         read = False
         if "device" not in self._session.login.challenges and self._session.login.challenges:
             read = True  # only media wants a login, so media makes it
-            await self._media(media)
+            await streams.profiles(media)
         information = await self._device_information()
         if self._session.login.accepted:
             if not self._facts.knows("time.utc_present"):
@@ -124,18 +129,36 @@ class Probe:
 
         self._tell("running", "reading its streams and snapshot", step="picture")
         if not read:
-            await self._media(media)
-        await self._streams(media)
+            await streams.profiles(media)
+        await streams.addresses(media)
         still = StillStep(kit, self._addresses)
         try:
-            await still.read(media)
+            await still.read(media, streams.source)
         finally:
             self._snapshot = still.target
-        main = next((offer for offer in self._offers if offer.layer == "main"), None)
+        if self._request.extended:
+            await self._details(media, streams, DetailsStep(kit, services.listed, reserve_s))
+        main = next((offer for offer in streams.offers if offer.layer == "main"), None)
         if main is None:
             self._tell("failed", "no stream address was given")
         else:
             self._tell("ok", f"{main.encoding or 'video'} {main.width}x{main.height} at {main.target.url}")
+
+    async def _details(self, media: MediaReader, streams: StreamsStep, details: DetailsStep) -> None:
+        """Make the extended reads; those of the device's other cameras first."""
+        await streams.others(media, details.may_ask)
+        if details.may_ask():
+            listed = self._facts.value("onvif.network_protocols")
+            ports: list[int] = []
+            for entry in listed if isinstance(listed, tuple) else ():
+                if (
+                    isinstance(entry, Mapping)
+                    and entry["name"] == "HTTPS"
+                    and isinstance(entry["ports"], tuple)
+                ):
+                    ports.extend(port for port in entry["ports"] if isinstance(port, int))
+            await streams.over_https(media, tuple(ports))
+        await details.read(media, streams.source)
 
     def _tell(self, state: str, detail: str, *, step: str = "") -> None:
         self._step = step or self._step
@@ -216,102 +239,6 @@ class Probe:
             self._kit.check_schema(reply)
         return reply
 
-    async def _media(self, media: MediaReader) -> None:
-        """Read the MediaProfiles, of media2 first where it is there (quirks 44-46)."""
-        facts = ("onvif.media_profiles", "onvif.encodings")
-        try:
-            await media.read_profiles()
-        except AdapterError as error:
-            self._facts.failed(facts, error, media.profiles_operation)
-            self._kit.end_if_final(error, media.profiles_operation)
-            return
-        listed = [
-            {
-                "token": item.token,
-                "name": item.name,
-                "source": item.source,
-                "encoding": item.encoding,
-                "width": item.width,
-                "height": item.height,
-                "fps": item.fps,
-                "bitrate_kbps": item.bitrate_kbps,
-                "gov_length": item.gov_length,
-                "service": item.service,
-            }
-            for item in media.profiles
-        ]
-        encodings = tuple(sorted({item.encoding for item in media.profiles if item.encoding}))
-        self._facts.saw("onvif.media_profiles", freeze(listed), media.profiles_operation, media.profiles_http)
-        self._facts.saw("onvif.encodings", encodings, media.profiles_operation, media.profiles_http)
-
-    async def _streams(self, media: MediaReader) -> None:
-        """Read the addresses of the main and the sub stream; that of the main one twice (STR-02)."""
-        main, sub = streams_of(media.profiles)
-        uri_facts = ("onvif.stream_uri_stable", "onvif.stream_uri_octets")
-        offers: list[StreamOffer] = []
-        for layer, profile in (("main", main), ("sub", sub)):
-            claims = tuple(f"stream.{layer}.{name}" for name in _CLAIMS)
-            if profile is None:
-                if media.profiles_http is None:
-                    continue  # GetProfiles failed: `_conclude` says so
-                count = len(media.profiles)
-                detail = f"{media.profiles_operation}: {count or 'no'} MediaProfile(s), none for the {layer} stream"
-                self._facts.missed(claims, Reason.DENIED_BY_DEVICE, detail, media.profiles_operation)
-                if layer == "main":
-                    self._facts.missed(uri_facts, Reason.DENIED_BY_DEVICE, detail, media.profiles_operation)
-                continue
-            for name, field in _CLAIMS.items():
-                value = getattr(profile, field)
-                if value:
-                    self._facts.saw(
-                        f"stream.{layer}.{name}", value, media.profiles_operation, media.profiles_http
-                    )
-                else:
-                    self._facts.missed(
-                        (f"stream.{layer}.{name}",),
-                        Reason.EMPTY_REPLY,
-                        f"{media.profiles_operation}: MediaProfile {profile.token} does not tell it",
-                        media.profiles_operation,
-                    )
-            operation = media.stream_operation
-            try:
-                reply = await media.stream_uri(profile.token)
-                told = mapping.uri(reply)
-                if layer == "main":
-                    again = mapping.uri(await media.stream_uri(profile.token))
-                    self._facts.saw("onvif.stream_uri_stable", told == again, operation, reply.http)
-                    octets = self._addresses.octets(told)
-                    if octets:
-                        self._facts.saw("onvif.stream_uri_octets", octets, operation, reply.http)
-            except AdapterError as error:
-                if layer == "main":
-                    self._facts.failed(uri_facts, error, operation)
-                self._offers = tuple(offers)
-                self._kit.end_if_final(error, operation)
-                continue
-            target = self._addresses.stream(told)
-            if target is None:
-                if layer == "main":
-                    self._facts.missed(
-                        uri_facts,
-                        Reason.EMPTY_REPLY,
-                        f"{operation}: the answer holds no RTSP address",
-                        operation,
-                    )
-                continue
-            offers.append(
-                StreamOffer(
-                    target,
-                    layer,
-                    profile.encoding,
-                    profile.width,
-                    profile.height,
-                    profile.token,
-                    profile.source,
-                )
-            )
-        self._offers = tuple(offers)
-
     def _not_onvif(self) -> Ended:
         operation = operations.GET_SERVICES
         error = RemoteProtocolError(
@@ -337,17 +264,23 @@ class Probe:
             reason, detail = Reason.NO_CREDENTIAL, f"not asked: {detail}"
         self._schemes(ended.operation)
         self._facts.complete(PREFIXES, NOT_OURS, reason, detail, ended.operation)
+        self._facts.missed(self._open(), reason, detail, ended.operation)
+
+    def _open(self) -> tuple[str, ...]:
+        """Return the facts beside those of `PREFIXES` that nothing was said about yet."""
+        promised = (*ALWAYS, *DETAILS) if self._request.extended else ALWAYS
+        return tuple(fact for fact in promised if not self._facts.knows(fact))
 
     def _schemes(self, operation: object) -> None:
         """Record the schemes that were offered, where anything was said about them."""
         if self._session.schemes or self._facts.knows("onvif.anonymous_read_system"):
             self._facts.saw("http.auth_schemes", tuple(self._session.schemes), operation)
 
-    def _conclude(self, failure: AdapterError | None) -> None:
+    def _conclude(self, failure: AdapterError | None, offers: tuple[StreamOffer, ...]) -> None:
         """Record what the whole probe tells, and close every fact that is still open."""
         session, facts = self._session, self._facts
         step = operations.GET_DEVICE_INFORMATION
-        interfaces = ("onvif", "rtsp") if self._offers else ("onvif",)
+        interfaces = ("onvif", "rtsp") if offers else ("onvif",)
         facts.saw("target.interfaces", interfaces, "ONVIF probe")
         if self._request.credential is None:
             facts.missed(("credential.accepted",), Reason.NO_CREDENTIAL, "no credential was supplied", step)
@@ -369,14 +302,11 @@ class Probe:
         self._schemes(step)
         facts.saw("http.tls", self._tls(), "ONVIF probe")
         quirks = {**session.quirks, **self._addresses.quirks}
+        facts.saw("onvif.named_hosts", tuple(self._addresses.others), "ONVIF probe")
         facts.saw("onvif.quirks", tuple(sorted(quirks)), "ONVIF probe")
-        facts.complete(
-            PREFIXES,
-            NOT_OURS,
-            Reason.NOT_ASKED,
-            "not asked: an earlier read of this probe failed",
-            "ONVIF probe",
-        )
+        why_not = "not asked: an earlier read of this probe failed"
+        facts.complete(PREFIXES, NOT_OURS, Reason.NOT_ASKED, why_not, "ONVIF probe")
+        facts.missed(self._open(), Reason.NOT_ASKED, why_not, "ONVIF probe")
 
     def _tls(self) -> str:
         http = self._session.last_http

@@ -74,6 +74,7 @@ class OnvifSession:
         self.clock_offset = timedelta()
         self.stopped: AdapterError | None = None
         self.last_http: HttpReply | None = None  # latest reply of any kind
+        self.answered: set[Operation] = set()  # operations that were answered at least once
         self.spoke = False  # a SOAP envelope came back at least once
         self.schemes: dict[str, None] = {}  # every scheme that was offered, in order
         self.quirks: dict[str, None] = {}
@@ -289,6 +290,7 @@ class OnvifSession:
             self.spoke = self.spoke or not error.fault.startswith("HTTP ")
             raise
         self.spoke = True
+        self.answered.add(operation)
         self.quirks.update(dict.fromkeys(reply.quirks))
         return reply
 

@@ -18,10 +18,10 @@ class StillStep:
         self._addresses = addresses
         self.target: Target | None = None
 
-    async def read(self, media: MediaReader) -> None:
+    async def read(self, media: MediaReader, source: str) -> None:
         """Read the snapshot address, then ask it without and with the credential; no picture is read."""
         facts = ("snapshot.anonymous", "snapshot.status", "snapshot.content_type")
-        main, _sub = streams_of(media.profiles)
+        main, _sub = streams_of(media.profiles, source)
         operation: object = media.snapshot_operation
         if main is None:
             if media.profiles_http is not None:
@@ -30,7 +30,7 @@ class StillStep:
                 )
             return
         try:
-            reply = await media.snapshot_uri(main.token)
+            reply = await media.snapshot_uri(main)
         except Unsupported as error:
             self._no_snapshot(error, operation)
             return

@@ -54,6 +54,9 @@ async def probe_at(
     gate: CredentialGate | None = None,
     clock: Clock = CLOCK,
     rule: str = "",
+    extended: bool = False,
+    video_source: str = "",
+    window_s: float = 0.0,
 ) -> Seen:
     dialer = Dialer(NetworkPolicy.of((rule or target.authority,)))
     progress: list[Progress] = []
@@ -67,7 +70,13 @@ async def probe_at(
         courtesy,
     )
     request = ProbeRequest(
-        target, credential, Permission("test", "own device", clock.now()), Deadline.after(clock, limit_s)
+        target,
+        credential,
+        Permission("test", "own device", clock.now()),
+        Deadline.after(clock, limit_s),
+        window_s=window_s,
+        extended=extended,
+        video_source=video_source,
     )
     started = CLOCK.monotonic()
     result = await ADAPTER.probe(request, context)

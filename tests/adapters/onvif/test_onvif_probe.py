@@ -11,9 +11,8 @@ from scripted_onvif import PASSWORD, Device, Request, answer, http, listening, p
 
 from adapters.deadline import Deadline
 from adapters.errors import AuthenticationFailed, CoolingDown, Unreachable, Unsupported
-from adapters.onvif import manifest
 from adapters.onvif.operations import READ_OPERATIONS
-from adapters.onvif.probe import NOT_OURS
+from adapters.onvif.probe import ALWAYS, NOT_OURS, PREFIXES
 from adapters.port import StreamOffer
 from adapters.target import Target
 from adapters.wire.gate import CredentialGate, MemoryBook
@@ -21,7 +20,7 @@ from standards.facts import FACTS
 from standards.observation import Method
 from standards.reason import Reason
 
-COVERED = {name for name in FACTS if name.startswith(manifest.facts)} - NOT_OURS
+COVERED = {name for name in FACTS if name.startswith(PREFIXES)} - NOT_OURS | set(ALWAYS)
 
 
 class TestFacts:
@@ -86,6 +85,7 @@ class TestFacts:
                 1080,
                 "M",
                 "VS0",
+                "rtsp://127.0.0.1:8554/M?unicast=true&proto=Onvif",
             ),
             StreamOffer(
                 Target("rtsp", "127.0.0.1", 8554, "/S?unicast=true&proto=Onvif"),
@@ -95,6 +95,7 @@ class TestFacts:
                 360,
                 "S",
                 "VS0",
+                "rtsp://127.0.0.1:8554/S?unicast=true&proto=Onvif",
             ),
         )
         assert seen.result.snapshot is not None
