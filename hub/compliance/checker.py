@@ -74,6 +74,8 @@ class CheckRequest:
     transport: str = "auto"  # tcp | udp | auto
     sub_target: Target | None = None
     vendor: str = ""  # maker that the owner named (`adapters.vendors`), where no interface tells the stream's address
+    extended: bool = True  # with the reads beyond identity and streams; a sweep leaves them out
+    video_source: str = ""  # token of the video source that is the camera, on a device with several; "" the first
     declared: Observations = field(default_factory=Observations)
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
@@ -196,6 +198,8 @@ class Checker:
             sub_target=request.sub_target,
             transport=request.transport,
             vendor=request.vendor,
+            extended=request.extended,
+            video_source=request.video_source,
         )
         peer = request.target.authority
         _log.info("check.started", peer=peer, standard=profile.id, basis=request.permission.basis)
