@@ -66,6 +66,8 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "area_unknown": 422,
         "custodian_unknown": 422,
         "address_bad": 422,
+        "vendor_unknown": 422,
+        "vendor_refused": 422,
         "login_locked": 429,
         "too_many_requests": 429,
         "internal": 500,
@@ -144,6 +146,7 @@ class Problem(Exception):
             part: texts.say(f"problem.{self.code}.{part}", language, shown)
             for part in ("title", "detail", "hint")
         }
+        said["hint"] = _with_advice(said["hint"], params)
         body: dict[str, Any] = {
             "type": f"/docs/problems#{self.code}",
             "title": said["title"],
@@ -165,7 +168,18 @@ class Problem(Exception):
     def said(self, texts: Texts, part: str = "detail") -> Both:
         """Return one part in both languages."""
         shown = {name: moment_words(value) for name, value in self.params.items()}
-        return texts.both(f"problem.{self.code}.{part}", shown)
+        told = texts.both(f"problem.{self.code}.{part}", shown)
+        advice = self.params.get("advice")
+        if part == "hint" and isinstance(advice, Mapping):
+            return {
+                language: _with_advice(text, {"advice": advice[language]}) for language, text in told.items()
+            }
+        return told
+
+
+def _with_advice(hint: str, params: Mapping[str, Any]) -> str:
+    """Put what is known about the maker after a hint."""
+    return f"{hint} {params['advice']}" if params.get("advice") else hint
 
 
 def moment_words(value: Any) -> Any:

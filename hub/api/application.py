@@ -17,7 +17,13 @@ from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
-from hub.api.reference import AreasController, AuditController, IncidentsController, StandardsController
+from hub.api.reference import (
+    AreasController,
+    AuditController,
+    IncidentsController,
+    MakersController,
+    StandardsController,
+)
 from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
 from hub.api.services import ServiceSet
 from hub.api.ui import Ui, ui_handler, ui_start
@@ -66,6 +72,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             ConsentsController,
             IncidentsController,
             StandardsController,
+            MakersController,
             AreasController,
             AuditController,
             tab_events,

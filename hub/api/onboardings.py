@@ -61,6 +61,7 @@ class OnboardingsController(Controller):
             consent=consent_of(data.consent) if data.consent is not None else None,
             standard=data.standard or services.settings.standard,
             keep_unreachable=data.keep_unreachable,
+            vendor=data.vendor,
         )
         entry = await services.onboarding.start(
             intake, credential_of(data.username, data.password), caller.principal

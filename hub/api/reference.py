@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from adapters.vendors.families import families
 from hub.access.rights import AUDIT_READ, CAMERAS_READ, CAMERAS_WRITE
 from hub.api.cameras import Limit
 from hub.api.schemas import IncidentCreate
@@ -57,6 +58,30 @@ def _line(profile: StandardProfile) -> dict[str, Any]:
         "rules": len(profile.rules),
         "in_force_from": profile.in_force_from or None,
     }
+
+
+class MakersController(Controller):
+    """Makers of cameras: what works, what to switch on, or why there is no route."""
+
+    path = "/makers"
+    tags = ("onboarding",)
+    guards = (signed_in,)
+
+    @get("/", summary="List makers", operation_id="list_makers")
+    async def all(self) -> list[dict[str, Any]]:
+        """Return every family that the hub knows, in the order in which they are offered."""
+        return [
+            {
+                "id": one.id,
+                "label": one.label,
+                "route": one.route,
+                "advice": one.advice.as_json(),
+                "account": one.account.as_json() if one.account else None,
+                "why": one.why.as_json() if one.why else None,
+                "certainty": one.certainty,
+            }
+            for one in families()
+        ]
 
 
 class AreasController(Controller):

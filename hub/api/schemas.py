@@ -193,6 +193,9 @@ class OnboardingCreate(Body):
     area: AreaCode | None = None
     position: Position | None = None
     sub_address: Address | None = None
+    vendor: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=60), AfterValidator(_clean)
+    ] = ""
     custodian: CustodianInput
     permission: PermissionInput | None = None
     consent: ConsentInput | None = None

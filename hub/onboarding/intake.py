@@ -26,6 +26,7 @@ class Intake:
     standard: str = "technical"
     keep_unreachable: bool = False
     notes: str = ""
+    vendor: str = ""  # the maker, where the owner knows little more than an address
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -45,6 +46,7 @@ class Intake:
             "standard": self.standard,
             "keep_unreachable": self.keep_unreachable,
             "notes": self.notes,
+            "vendor": self.vendor,
         }
 
     @classmethod
@@ -67,6 +69,7 @@ class Intake:
             standard=told["standard"],
             keep_unreachable=bool(told["keep_unreachable"]),
             notes=told.get("notes", ""),
+            vendor=told.get("vendor", ""),
         )
 
 

@@ -24,6 +24,7 @@ from hub.observe import Metrics
 from hub.onboarding.book import Onboarding, OnboardingBook
 from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
 from hub.onboarding.intake import Intake
+from hub.onboarding.makers import advised
 from hub.onboarding.steps import FROM_PROBE, Steps
 from hub.problems import STATUS, Problem
 from hub.reports.document import Method, document
@@ -121,6 +122,7 @@ class Run:
                 standard=intake.standard,
                 window_s=self._parts.window_s,
                 sub_target=sub_target,
+                vendor=intake.vendor,
                 declared=declared_facts(
                     camera or intake, consent_now or intake.consent, self._parts.clock.now(), kind=kind
                 ),
@@ -288,7 +290,8 @@ class Run:
             self.feeds.put("step", step.as_json())
 
     def _trouble(self, error: Exception, step: str, typed: str) -> Problem:
-        return problem_of(error, step=step, peer=authority_of(typed), typed=typed, texts=self._parts.texts)
+        problem = problem_of(error, step=step, peer=authority_of(typed), typed=typed, texts=self._parts.texts)
+        return advised(problem, self.entry.request.get("vendor", ""))
 
     async def _custodian_kind(self, intake: Intake) -> Kind:
         if isinstance(intake.custodian, NewCustodian):

@@ -27,6 +27,7 @@ from hub.observe import Metrics
 from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
 from hub.onboarding.declared import consent_gate, declared_facts, new_assessment
 from hub.onboarding.intake import Intake
+from hub.onboarding.makers import routed
 from hub.onboarding.run import Parts, Run, new_camera, said_step
 from hub.onboarding.steps import Steps
 from hub.problems import Problem
@@ -120,7 +121,8 @@ class OnboardingService:
         """Record the permission and begin.
 
         Raises:
-            Problem: the standard, the area or the custodian is unknown, or the hub stops.
+            Problem: the standard, the area, the custodian or the maker is unknown, there is no route to the maker's
+                cameras, or the hub stops.
             ServiceError: the consent does not fit, or the address is enrolled already.
         """
         if self._closing:
@@ -132,7 +134,9 @@ class OnboardingService:
             target, inside = parse_target(intake.address)
         except BadTarget as error:
             return await self._unreadable(intake, error, who)
-        intake = replace(intake, address=target.url)
+        found = routed(intake.address, target, intake.vendor)
+        target, sub = found.target, found.sub.url if found.sub is not None else ""
+        intake = replace(intake, address=target.url, sub_address=intake.sub_address or sub)
         taken = await self._catalog.at_address(target.url)
         if taken is not None:
             raise Problem("already_enrolled", {"address": target.url, "camera_id": taken.id}, field="address")

@@ -3,6 +3,8 @@ import type { CustodianKind } from './types';
 
 export interface Draft {
   address: string;
+  /** The maker's family, where only an address is known; empty for none. */
+  vendor: string;
   username: string;
   name: string;
   area: string;
@@ -14,7 +16,7 @@ export interface Draft {
   grantedBy: string;
   basis: 'owner' | 'authority' | 'installer';
 }
-export const EMPTY: Draft = { address: '', username: '', name: '', area: '', kind: 'authority', owner: '', custodian: '', contact: '', grantedBy: '', basis: 'authority' };
+export const EMPTY: Draft = { address: '', vendor: '', username: '', name: '', area: '', kind: 'authority', owner: '', custodian: '', contact: '', grantedBy: '', basis: 'authority' };
 const KEY = 'camhub.draft';
 
 export function readDraft(): Draft {

@@ -9,6 +9,15 @@ export interface Page<T> {
   next: string | null;
   total: number;
 }
+/** A maker's family: how its cameras are reached, and what the owner has to do. */
+export interface Maker {
+  id: string;
+  label: string;
+  route: 'onvif' | 'rtsp' | 'vendor' | 'ask' | 'refuse';
+  advice: Text;
+  account: Text | null;
+  why: Text | null;
+}
 export type Role = 'admin' | 'operator' | 'viewer' | 'inspector' | 'donor';
 export type Right =
   | 'cameras.read'
