@@ -11,7 +11,7 @@ from datetime import datetime
 from statistics import median
 
 from adapters.port import AccessUnit
-from adapters.rtsp import h264, h265, jpeg
+from adapters.rtsp.pictures import PictureFormat, reader_for
 from adapters.rtsp.rtp import RtpPacket, SenderReport
 from standards.observation import Value
 from standards.reason import Reason
@@ -31,38 +31,6 @@ class Missing:
 
 
 Measured = Value | Missing
-
-
-@dataclass(frozen=True, slots=True)
-class PictureFormat:
-    """What the parameter sets say about the picture."""
-
-    profile: str
-    level: str
-    chroma_format: str
-    bit_depth: int
-    width: int
-    height: int
-
-
-def picture_format(codec: str, nals: tuple[bytes, ...] | list[bytes]) -> PictureFormat | None:
-    """Return the format by the last readable SPS among some NAL units; None where there is none."""
-    found: PictureFormat | None = None
-    for nal in nals:
-        try:
-            if codec == "H264" and h264.nal_type(nal) == h264.SPS:
-                sps = h264.parse_sps(nal)
-                found = PictureFormat(
-                    sps.profile, sps.level, sps.chroma_format, sps.bit_depth, sps.width, sps.height
-                )
-            elif codec == "H265" and h265.nal_type(nal) == h265.SPS:
-                wide = h265.parse_sps(nal)
-                found = PictureFormat(
-                    wide.profile, wide.level, wide.chroma_format, wide.bit_depth, wide.width, wide.height
-                )
-        except ValueError:
-            continue
-    return found
 
 
 def relay_need(codec: str, picture: PictureFormat | None, b_frames: int) -> str:
@@ -85,18 +53,13 @@ class Measurement:
         self.codec = codec
         self._rate = clock_rate_hz
         self._wall_minus_now = wall.timestamp() - now_s
-        self.sdp_sets = sets
-        self.in_band = False
-        self.picture = picture_format(codec, sets)
+        self._headers = reader_for(codec, sets)
         self.played_s = now_s
         self.sets_after_s: float | None = 0.0 if sets else None
         self.first_frame_s: float | None = None
         self.first_packet_s: float | None = None
         self.packets = 0
         self.units = 0
-        self._sps265: dict[int, h265.Sps] = {}
-        self._pps265: dict[int, h265.Pps] = {}
-        self._kinds: set[int] = set()
         self._window_from: float | None = None
         self._window_to: float | None = None
         self._lost = 0
@@ -106,8 +69,11 @@ class Measurement:
         self._frames: list[tuple[int, float, bool]] = []  # timestamp, arrival, key frame
         self._b_frames = 0
         self._typed = 0  # frames whose slice type could be read
-        for nal in sets:
-            self._learn(nal)
+
+    @property
+    def picture(self) -> PictureFormat | None:
+        """Return the picture's format by the newest parameter sets; None before any was readable."""
+        return self._headers.picture
 
     # feeding
 
@@ -122,29 +88,28 @@ class Measurement:
             self._octets += len(packet.payload)
 
     def report(self, report: SenderReport, timestamp: int, now_s: float) -> None:
-        """Take note of a sender report. A report with an NTP time of 0 counts, but tells no time."""
+        """Take note of a sender report. One without wall time counts, but tells none."""
         if (
             self._window_to is None
         ):  # those before the first picture too: cameras send one with PLAY, then seldom
             self._reports.append(
-                report.unix_s - (self._wall_minus_now + now_s) if report.ntp >> 32 else math.nan
+                report.unix_s - (self._wall_minus_now + now_s) if report.tells_time else math.nan
             )
 
     def unit(self, unit: AccessUnit) -> None:
         """Take note of one picture."""
         self.units += 1
-        for nal in unit.nals:
-            self._learn(nal, in_band=True)
-        if self.codec == "JPEG" and self.picture is None:
-            self._learn_jpeg(unit.nals[0])
-        complete = self.codec not in {"H264", "H265"} or self._complete()
+        self._headers.read(unit.nals)
+        complete = self._headers.complete
         if complete and self.sets_after_s is None:
             self.sets_after_s = unit.arrived_s - self.played_s
         if complete and unit.key_frame and self.first_frame_s is None:
             self.first_frame_s = unit.arrived_s - self.played_s
         if self._within(unit.arrived_s) and len(self._frames) < MAX_FRAMES:
             self._frames.append((unit.timestamp, unit.arrived_s, unit.key_frame))
-            self._classify(unit)
+            types = self._headers.types(unit.nals)
+            self._typed += bool(types)
+            self._b_frames += "B" in types
 
     def begin_window(self, now_s: float) -> None:
         """Start counting."""
@@ -162,62 +127,6 @@ class Measurement:
     def _within(self, now_s: float) -> bool:
         return self._window_from is not None and self._window_to is None and now_s >= self._window_from
 
-    def _complete(self) -> bool:
-        needed = {h264.SPS, h264.PPS} if self.codec == "H264" else {h265.VPS, h265.SPS, h265.PPS}
-        return bool(self.sdp_sets) or needed <= self._kinds
-
-    def _learn(self, nal: bytes, *, in_band: bool = False) -> None:
-        """Keep what a parameter set says; the newest one counts."""
-        if self.codec == "H264":
-            kind = h264.nal_type(nal)
-            if kind not in (h264.SPS, h264.PPS):
-                return
-        elif self.codec == "H265":
-            kind = h265.nal_type(nal)
-            if kind not in (h265.VPS, h265.SPS, h265.PPS):
-                return
-        else:
-            return
-        if in_band:
-            self._kinds.add(kind)
-            self.in_band = self.in_band or self._complete_in_band()
-        try:
-            if self.codec == "H265" and kind == h265.SPS:
-                sps = h265.parse_sps(nal)
-                self._sps265[sps.identifier] = sps
-            elif self.codec == "H265" and kind == h265.PPS:
-                pps = h265.parse_pps(nal)
-                self._pps265[pps.identifier] = pps
-        except ValueError:
-            return
-        self.picture = picture_format(self.codec, [nal]) or self.picture
-
-    def _complete_in_band(self) -> bool:
-        needed = {h264.SPS, h264.PPS} if self.codec == "H264" else {h265.VPS, h265.SPS, h265.PPS}
-        return needed <= self._kinds
-
-    def _learn_jpeg(self, data: bytes) -> None:
-        try:
-            width, height = jpeg.picture_size(data)
-        except ValueError:
-            return
-        self.picture = PictureFormat("Baseline", "", "", 8, width, height)
-
-    def _classify(self, unit: AccessUnit) -> None:
-        kinds: set[str] = set()
-        for nal in unit.nals:
-            try:
-                if self.codec == "H264" and h264.nal_type(nal) in (h264.SLICE, h264.IDR):
-                    kinds.add(h264.slice_type(nal))
-                elif self.codec == "H265" and 0 <= h265.nal_type(nal) <= h265.MAX_SLICE:
-                    kinds.add(h265.slice_type(nal, self._sps265, self._pps265) or "")
-            except ValueError:
-                continue
-        if kinds or self.codec == "JPEG":
-            self._typed += 1
-        if "B" in kinds:
-            self._b_frames += 1
-
     # results
 
     def format_facts(self) -> dict[str, Measured]:
@@ -225,6 +134,8 @@ class Measurement:
         unknown = Missing(Reason.MALFORMED_MEDIA, "no readable sequence parameter set came")
         if self.codec == "JPEG":
             unknown = Missing(Reason.MALFORMED_MEDIA, "no readable JPEG picture came")
+        elif self.codec == "MPEG4":
+            unknown = Missing(Reason.MALFORMED_MEDIA, "no readable video object layer came")
         elif self.codec not in {"H264", "H265"}:
             unknown = Missing(Reason.NOT_ASKED, f"this hub does not read the headers of {self.codec}")
         picture = self.picture
@@ -250,8 +161,9 @@ class Measurement:
             missing = Missing(Reason.NOT_ASKED, "JPEG has no parameter sets apart from its pictures")
             facts["parameter_sets"] = facts["parameter_sets_after_s"] = missing
         elif self.sets_after_s is not None:
+            headers = self._headers
             facts["parameter_sets"] = (
-                "both" if self.sdp_sets and self.in_band else "sdp" if self.sdp_sets else "in_band"
+                "both" if headers.from_sdp and headers.in_band else "sdp" if headers.from_sdp else "in_band"
             )
             facts["parameter_sets_after_s"] = round(self.sets_after_s, 3)
         facts["first_frame_s"] = (
@@ -320,10 +232,17 @@ class Measurement:
         return round(max(gaps) / self._rate, 3)
 
     def _jitter_ms(self) -> float:
-        """Return the 95th percentile of how unevenly neighbouring frames arrive against their timestamps."""
+        """Return the 95th percentile of how unevenly neighbouring frames arrive against their timestamps.
+
+        B-frames are sent behind pictures that are shown later: the order of sending has the timestamps in order.
+        """
+        times = [timestamp for timestamp, _, _ in self._frames]
+        if self._b_frames:
+            times.sort()
+        arrivals = [arrived_s for _, arrived_s, _ in self._frames]
         deviations = sorted(
-            abs((b[1] - a[1]) - (b[0] - a[0]) / self._rate)
-            for a, b in zip(self._frames, self._frames[1:], strict=False)
+            abs((arrived[1] - arrived[0]) - (sent[1] - sent[0]) / self._rate)
+            for arrived, sent in zip(itertools.pairwise(arrivals), itertools.pairwise(times), strict=True)
         )
         return deviations[min(len(deviations) - 1, math.ceil(0.95 * len(deviations)) - 1)] * 1000
 

@@ -7,6 +7,7 @@ from adapters.rtsp.bits import BitReader
 
 VOS_START = 0xB0  # visual_object_sequence_start_code
 VOP_START = 0xB6
+LAYER_START = 0x20  # video_object_layer_start_code, up to 0x2F
 MAX_HEADER = 4_096  # bytes of a header that are looked at
 MAX_START_CODES = 256  # of one picture: with resync markers there is one VOP, with a few headers before it
 MAX_PICTURE_PX = 16_384
@@ -65,7 +66,7 @@ def vop_types(data: bytes) -> Iterator[str]:
 
 def has_layer(data: bytes) -> bool:
     """Tell whether a video object layer header is among some bytes."""
-    return any(0x20 <= code <= 0x2F for code, _ in _start_codes(data[:MAX_HEADER]))
+    return any(LAYER_START <= code <= LAYER_START + 15 for code, _ in _start_codes(data[:MAX_HEADER]))
 
 
 def parse_layer(data: bytes) -> Layer:
@@ -80,7 +81,7 @@ def parse_layer(data: bytes) -> Layer:
     for code, position in _start_codes(head):
         if code == VOS_START and position < len(head):
             profile_level = head[position]
-        elif 0x20 <= code <= 0x2F:
+        elif LAYER_START <= code <= LAYER_START + 15:
             found = _layer(BitReader(head[position : position + 64]), profile_level)
         elif code == VOP_START:
             break

@@ -93,6 +93,11 @@ class SenderReport(NamedTuple):
         """Return the report's wall time as Unix seconds (era 0: until 2036)."""
         return self.ntp / (1 << 32) - NTP_TO_UNIX_S
 
+    @property
+    def tells_time(self) -> bool:
+        """Tell whether the NTP time is one: 0 is "not known" (section 6.4.1), a few seconds are an uptime."""
+        return self.unix_s > 0
+
 
 class Goodbye(NamedTuple):
     """An RTCP BYE (section 6.6)."""
@@ -112,7 +117,9 @@ def parse_rtcp(data: bytes) -> tuple[SenderReport | Goodbye, ...]:
         count += 1
         first, kind = data[position], data[position + 1]
         stop = position + 4 + 4 * (data[position + 2] << 8 | data[position + 3])
-        if first >> 6 != 2 or (stop > len(data) and not found):
+        # A sender report whose length lies is still one: its fixed part says all that is wanted.
+        whole = stop <= len(data) or (kind == SENDER_REPORT and position + 28 <= len(data))
+        if first >> 6 != 2 or (not whole and not found):
             if found:
                 break
             raise Violation(

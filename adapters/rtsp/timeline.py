@@ -9,6 +9,8 @@ from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 MAX_DROPOUT = 3_000  # packets: a larger step is a new start, not a loss (RFC 3550 appendix A.1)
 MAX_MISORDER = 100
+MAX_ANCHOR_S = 3_600.0  # from a sender report to a picture whose wall time it tells
+STEP_S = 0.5
 
 
 class JumpPolicy(StrEnum):
@@ -210,18 +212,33 @@ class Reorder:
 
 
 class WallClock:
-    """The camera's wall clock, by its sender reports: RTP time to Unix seconds."""
+    """The camera's wall clock, by its sender reports: RTP time to Unix seconds.
+
+    With it the age of a picture can be told (the time between its sampling and now), as far as the camera's clock
+    is right: rule TIM-06 and the glass-to-glass delay. Reports that tell no wall time are passed over.
+    """
 
     def __init__(self, clock_rate_hz: int) -> None:
         self._rate = max(1, clock_rate_hz)
         self._anchor: tuple[int, float] | None = None
+        self.steps = 0  # how often a report moved the mapping by more than STEP_S: SNTP, or reports that lie
 
     def reported(self, timestamp: int, unix_s: float) -> None:
         """Take a report: the 64-bit RTP time and the wall time of the same moment."""
+        if unix_s <= 0:  # an uptime, or "not known" (RFC 3550 section 6.4.1)
+            return
+        expected = self.unix_s(timestamp)
+        if expected is not None and abs(unix_s - expected) > STEP_S:
+            self.steps += 1
         self._anchor = (timestamp, unix_s)
 
     def unix_s(self, timestamp: int) -> float | None:
-        """Return the camera's wall time of a 64-bit RTP timestamp; None before the first report."""
+        """Return the camera's wall time of a 64-bit RTP timestamp.
+
+        None before the first report, and further than MAX_ANCHOR_S from the last one: clocks drift, and a report
+        whose RTP time is on another scale says nothing about the pictures.
+        """
         if self._anchor is None:
             return None
-        return self._anchor[1] + (timestamp - self._anchor[0]) / self._rate
+        away_s = (timestamp - self._anchor[0]) / self._rate
+        return self._anchor[1] + away_s if abs(away_s) <= MAX_ANCHOR_S else None
