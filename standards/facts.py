@@ -26,8 +26,13 @@ def _table(*rows: tuple[str, str, str, str]) -> Mapping[str, Fact]:
 
 FACTS: Mapping[str, Fact] = _table(
     # what the hub was given
-    ("target.scheme", "str", "", "scheme of the address that the owner gave: onvif onvifs rtsp rtsps"),
-    ("target.interfaces", "list", "", "interfaces by which this camera is integrated: onvif, rtsp"),
+    ("target.scheme", "str", "", "scheme of the address that the owner gave: onvif rtsp hikvision ..."),
+    (
+        "target.interfaces",
+        "list",
+        "",
+        "interfaces by which this camera is integrated: onvif, rtsp, or a vendor's: hikvision dahua axis vigi",
+    ),
     ("credential.supplied", "bool", "", "the owner supplied a credential"),
     ("credential.accepted", "bool", "", "the device accepted the supplied credential"),
     ("credential.factory_default", "bool", "", "the supplied credential is on the list of factory defaults"),
@@ -210,6 +215,12 @@ FACTS: Mapping[str, Fact] = _table(
         "",
         "streams as the vendor interface configures them: id name enabled encoding width height fps bitrate_kbps"
         " gov_length smart_codec channel layer",
+    ),
+    (
+        "stream.encrypted",
+        "bool",
+        "",
+        "the maker's own encryption of the streams is on: nobody else can decode them",
     ),
     # accounts: levels and numbers, never a name or a password
     ("account.activated", "bool", "", "the device left its factory state: its password was set once"),

@@ -72,10 +72,35 @@ def test_shipped_rules_are_whole() -> None:
 
 
 def test_shipped_profiles_are_these() -> None:
-    """technical, base and vn-donated-2026 ship; the donated one extends base; rules stand in reading order."""
+    """All profiles of the plan ship; donated extends base, municipal donated, a province municipal; reading order holds."""
     packs = packaged()
 
-    assert packs.standards() == ("base", "technical", "vn-donated-2026")
+    assert packs.standards() == (
+        "base",
+        "en303645-observable",
+        "gb28181-2022",
+        "iec62676-4-2014",
+        "iec62676-4-2025",
+        "ndaa889",
+        "onvif-g",
+        "onvif-m",
+        "onvif-s-legacy",
+        "onvif-t",
+        "qcvn11-2026-observable",
+        "technical",
+        "thanh-hoa-2026",
+        "vn-donated-2026",
+        "vn-municipal-2026",
+    )
+    assert len(packs.rules) == 89
+    assert {rule.id for rule in packs.profile("vn-municipal-2026").rules} == set(packs.rules)
+    province = packs.profile("thanh-hoa-2026")
+    assert [step.split()[0] for step in province.chain] == [
+        "base",
+        "vn-donated-2026",
+        "vn-municipal-2026",
+        "thanh-hoa-2026",
+    ]
     donated = packs.profile("vn-donated-2026")
     assert [step.split()[0] for step in donated.chain] == ["base", "vn-donated-2026"]
     assert {rule.id for rule in packs.profile("base").rules} < {rule.id for rule in donated.rules}
