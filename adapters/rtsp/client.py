@@ -551,7 +551,14 @@ class RtspClient:
         receiver = TrackReceiver(
             track,
             media.payload_type,
-            depacketizer_for(media.codec, index, self.tolerances, size=_claimed_size(media)),
+            depacketizer_for(
+                media.codec,
+                index,
+                self.tolerances,
+                size=_claimed_size(media),
+                parameters=media.format_parameters,
+                clock_rate_hz=track.clock_rate_hz,
+            ),
             deliver,
             tolerances=self.tolerances,
             policies=self.policies,
