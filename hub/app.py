@@ -45,6 +45,9 @@ from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.compliance.checker import Checker
 from hub.coordination.factory import coordination_for
+from hub.decode.limits import MIB
+from hub.decode.process import DecodeSetup
+from hub.decode.service import DecodeService
 from hub.health.service import HealthService
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
@@ -174,11 +177,20 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     await relay.start()
     stack.push_async_callback(relay.aclose)
 
+    decode = DecodeService(
+        DecodeSetup(processes=settings.decode.processes, memory=settings.decode.memory_mb * MIB),
+        clock=clock,
+        metrics=metrics,
+    )
+    await decode.start()  # a hub without it serves everything but stills and picture rules; see readyz
+    stack.push_async_callback(decode.aclose)
+
     async def person(user_id: str, login: str) -> Principal | None:
         if login and not await accounts.session_lives(login):
             return None
         return await accounts.principal(user_id, "user" if login else "token")
 
+    registry = Registry.installed()
     receipts = Receipts(store, clock, office=settings.name)
     sources = Sources(catalog)
     viewers = ViewerSessions(
@@ -198,7 +210,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         book=OnboardingBook(store, sealer),
         catalog=catalog,
         areas=areas,
-        checker=Checker(Registry.installed(), dialer, gate, clock, packs),
+        checker=Checker(registry, dialer, gate, clock, packs, decode=decode),
         standards=packs.standards,
         devices=book,
         limiter=coordination.limiter,
@@ -227,10 +239,15 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     relay.on_event = on_relay_event
 
+    def unconfined() -> bool:
+        return decode.confinement is None or decode.confinement.unconfined
+
     async def ready() -> dict[str, str]:
         parts = {
             "store": "",
             "relay": "" if relay.worker_pid is not None else "the relay worker does not run",
+            "decode": decode.trouble
+            or ("works unconfined on this machine; see the log" if unconfined() else ""),
         }
         try:
             await store.ping()

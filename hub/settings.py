@@ -98,6 +98,20 @@ class Health(BaseModel):
     timeout_s: float = Field(default=5.0, ge=0.2, le=30.0, description="longest wait for one answer")
 
 
+class Decode(BaseModel):
+    """The processes in which pictures are decoded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="decode processes; never more than the cores of the machine less one",
+    )
+    memory_mb: int = Field(default=512, ge=128, le=4096, description="memory that one picture may take, MiB")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Times in seconds."""
 
@@ -157,6 +171,7 @@ class Settings(BaseSettings):
     )
     networks: Networks = Field(default_factory=Networks)
     relay: Relay = Field(default_factory=Relay)
+    decode: Decode = Field(default_factory=Decode)
     health: Health = Field(default_factory=Health)
 
     @model_validator(mode="after")

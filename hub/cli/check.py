@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,9 @@ from adapters.vendors.templates import spoken
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
-from hub.observe import configure_logging
+from hub.decode.process import DecodeSetup
+from hub.decode.service import DecodeService
+from hub.observe import Metrics, configure_logging
 from hub.reports.document import Document, of_check
 from hub.reports.formats import SUFFIXES, WRITERS, FormatNotAvailable, render
 from hub.reports.terminal import as_text
@@ -169,21 +172,31 @@ def _credential(user: str | None, password_stdin: bool, inside: Credential | Non
 
 
 def _run(request: CheckRequest) -> CheckOutcome:
+    teller = _Teller(request.target)
+    try:
+        return asyncio.run(_checked(request, teller.tell))
+    except KeyboardInterrupt:
+        _stop("interrupted; nothing was concluded", "")
+    finally:
+        teller.end()
+
+
+async def _checked(request: CheckRequest, tell: Callable[[Progress], None]) -> CheckOutcome:
     clock = SystemClock()
+    decode = DecodeService(DecodeSetup(), clock=clock, metrics=Metrics())
     checker = Checker(
         Registry.installed(),
         Dialer(LAN_AND_LOOPBACK),
         CredentialGate(MemoryBook(clock), clock),
         clock,
         packaged(),
+        decode=decode,
     )
-    teller = _Teller(request.target)
+    await decode.start(wait=False)  # it is ready long before the first picture
     try:
-        return asyncio.run(checker.run(request, teller.tell))
-    except KeyboardInterrupt:
-        _stop("interrupted; nothing was concluded", "")
+        return await checker.run(request, tell)
     finally:
-        teller.end()
+        await decode.aclose()
 
 
 class _Teller:

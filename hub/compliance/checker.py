@@ -31,6 +31,8 @@ from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate, device_key
 from adapters.wire.tap import Tap
+from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts
+from hub.decode.service import DecodeService
 from standards.assess import assess
 from standards.assessment import Assessment
 from standards.factory_defaults import is_factory_default
@@ -73,9 +75,13 @@ class CheckRequest:
     runs: int | None = None  # complete RTSP runs; None takes what the standard asks for in STR-03
     transport: str = "auto"  # tcp | udp | auto
     sub_target: Target | None = None
-    vendor: str = ""  # maker that the owner named (`adapters.vendors`), where no interface tells the stream's address
+    vendor: str = (
+        ""  # maker that the owner named (`adapters.vendors`), where no interface tells the stream's address
+    )
     extended: bool = True  # with the reads beyond identity and streams; a sweep leaves them out
-    video_source: str = ""  # token of the video source that is the camera, on a device with several; "" the first
+    video_source: str = (
+        ""  # token of the video source that is the camera, on a device with several; "" the first
+    )
     declared: Observations = field(default_factory=Observations)
     waivers: tuple[Waiver, ...] = ()
     attestations: tuple[Attestation, ...] = ()
@@ -108,6 +114,7 @@ class Checker:
     clock: Clock
     packs: Packs
     tap: Tap | None = None
+    decode: DecodeService | None = None  # without it no picture is judged, and the report says so
 
     async def run(
         self, request: CheckRequest, progress: Callable[[Progress], None] = lambda _progress: None
@@ -120,8 +127,20 @@ class Checker:
         profile = self.packs.profile(request.standard)
         started_at, started_s = self.clock.now(), self.clock.monotonic()
         courtesy = Courtesy()
-        result, failure = await self._probe(request, profile, courtesy, progress)
-        observations = self._complete(request, result.observations, failure)
+        limit_s = max(request.limit_s, 2 * _MARGIN_S)
+        ends = Deadline.after(self.clock, limit_s)
+        result, failure = await self._probe(request, profile, courtesy, progress, limit_s)
+        pictures = await picture_facts(
+            result,
+            self.decode,
+            self.clock,
+            ends,
+            window_s=request.window_s,
+            peer=request.target.authority,
+            device=device_key(request.target),
+        )
+        seen = Observations(pictures).merged(result.observations)
+        observations = self._complete(request, seen, failure)
         progress(Progress("rules", "running", f"{len(profile.rules)} rules"))
         assessment = assess(
             observations,
@@ -176,6 +195,7 @@ class Checker:
         profile: StandardProfile,
         courtesy: Courtesy,
         progress: Callable[[Progress], None],
+        limit_s: float,
     ) -> tuple[ProbeResult, AdapterError | None]:
         """Probe within the limit. Every error comes back as the failure; a bug of an adapter as LocalProtocolError."""
         context = ProbeContext(
@@ -187,12 +207,13 @@ class Checker:
             courtesy=courtesy,
             tap=self.tap,
         )
-        limit_s = max(request.limit_s, 2 * _MARGIN_S)
+        judged = self.decode is not None and request.window_s > 0
+        kept_back_s = _MARGIN_S + (RESERVED_S if judged and limit_s > 4 * RESERVED_S else 0.0)
         probe = ProbeRequest(
             target=request.target,
             credential=request.credential,
             permission=request.permission,
-            deadline=Deadline.after(self.clock, limit_s - _MARGIN_S),
+            deadline=Deadline.after(self.clock, limit_s - kept_back_s),
             window_s=request.window_s,
             runs=request.runs or _runs(profile),
             sub_target=request.sub_target,
@@ -200,6 +221,7 @@ class Checker:
             vendor=request.vendor,
             extended=request.extended,
             video_source=request.video_source,
+            samples=WANTED if judged else 0,
         )
         peer = request.target.authority
         _log.info("check.started", peer=peer, standard=profile.id, basis=request.permission.basis)

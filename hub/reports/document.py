@@ -79,7 +79,7 @@ def document(
             for name in ("manufacturer", "model", "firmware", "serial", "hardware_id", "mac")
         },
         "repairs": repairs(observations),
-        "method": _method(how),
+        "method": {**_method(how), "pictures": observations.value("picture.main.decoded")},
         "failure": _failure(how.failure),
         "limits": texts().both("report.limits"),
         "tool": {"name": "camhub", "version": version("camhub")},

@@ -201,6 +201,12 @@ class View:
         )
 
     @property
+    def pictures(self) -> str:
+        """Return what was done with pictures, in a sentence; "" where none was decoded."""
+        count = self.report["method"].get("pictures")
+        return self.word("method.pictures", count=self.number(count)) if count else ""
+
+    @property
     def permission(self) -> str:
         """Return who allowed the check, in words; "" where the report does not know."""
         permission = self.report["method"]["permission"]

@@ -224,7 +224,8 @@ def test_operations_answer(hub: HubThread) -> None:
         admin.get(f"/api/v1/cameras/no-such-{number}")
 
     assert httpx.get(f"{hub.url}/healthz").json() == {"status": "ok"}
-    assert httpx.get(f"{hub.url}/readyz").json() == {"ready": True, "parts": {"store": "ok", "relay": "ok"}}
+    ready = httpx.get(f"{hub.url}/readyz").json()
+    assert ready == {"ready": True, "parts": {"store": "ok", "relay": "ok", "decode": "ok"}}
     told = httpx.get(f"{hub.url}/metrics").text
     assert "no-such-" not in told
     assert 'route="/api/v1/cameras/{camera_id}"' in told
