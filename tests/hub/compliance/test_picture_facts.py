@@ -34,9 +34,6 @@ from standards.observation import Method, NotObserved, Observation, Observations
 from standards.pack import packaged
 from standards.reason import Reason
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "decode"))
-from decode_pictures import coded, sample
-
 CLOCK = SystemClock()
 TARGET = Target("rtsp", "127.0.0.1", 5554, "/main")
 TOLD = Provenance(Method.TEST, "kept/1", "RTSP PLAY", "127.0.0.1:5554", datetime(2026, 11, 21, tzinfo=UTC))
