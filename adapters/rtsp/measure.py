@@ -19,6 +19,8 @@ from standards.reason import Reason
 MAX_FRAMES = 100_000  # of one window: 20 minutes at 80 frames per second
 SLOPE_MIN_S = 4.0  # a shorter window says nothing about a clock
 SLOPE_MIN_FRAMES = 40
+_PICTURE_FACTS = ("profile", "level", "chroma_format", "bit_depth", "width", "height")
+_HEADER_FACTS = (*_PICTURE_FACTS, "parameter_sets", "parameter_sets_after_s")
 CODEC_NAMES: Mapping[str, str] = {"MP4V-ES": "MPEG4", "MPV": "MPEG1"}
 
 
@@ -139,21 +141,9 @@ class Measurement:
         elif self.codec not in {"H264", "H265"}:
             unknown = Missing(Reason.NOT_ASKED, f"this hub does not read the headers of {self.codec}")
         picture = self.picture
-        facts: dict[str, Measured] = dict.fromkeys(
-            (
-                "profile",
-                "level",
-                "chroma_format",
-                "bit_depth",
-                "width",
-                "height",
-                "parameter_sets",
-                "parameter_sets_after_s",
-            ),
-            unknown,
-        )
+        facts: dict[str, Measured] = dict.fromkeys(_HEADER_FACTS, unknown)
         if picture is not None:
-            for name in ("profile", "level", "chroma_format", "bit_depth", "width", "height"):
+            for name in _PICTURE_FACTS:
                 facts[name] = getattr(picture, name) or Missing(
                     Reason.NOT_ASKED, f"{self.codec} headers do not say it"
                 )
@@ -285,15 +275,4 @@ WINDOW_FACTS = (
     "clock_slope_ppm",
     "timestamps_increase",
 )
-FORMAT_FACTS = (
-    "profile",
-    "level",
-    "chroma_format",
-    "bit_depth",
-    "width",
-    "height",
-    "parameter_sets",
-    "parameter_sets_after_s",
-    "first_frame_s",
-    "relay",
-)
+FORMAT_FACTS = (*_HEADER_FACTS, "first_frame_s", "relay")

@@ -1,5 +1,6 @@
 """Payload formats whose packets are plain pieces of a frame: MPEG-4 part 2 (RFC 6416), ONVIF metadata."""
 
+import re
 from abc import ABC, abstractmethod
 
 from adapters.port import AccessUnit
@@ -8,6 +9,10 @@ from adapters.rtsp.depacketize.base import MAX_UNIT_BYTES, Input, Pieces
 from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 MAX_DOCUMENT_BYTES = 1_048_576  # one metadata document; real ones are some kB
+# The head of a document, as text, by gzip, or by EXI with its cookie.
+_DOCUMENT = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s{0,64}<(?:\?xml|(?:[\w.-]{1,64}:)?MetadataStream)|\x1f\x8b|\$EXI"
+)
 
 
 class JoinedDepacketizer(ABC):
@@ -107,7 +112,7 @@ class MetadataDepacketizer(JoinedDepacketizer):
         super().__init__(track, tolerances, MAX_DOCUMENT_BYTES)
 
     def _begins(self, payload: bytes, *, sure: bool) -> bool:
-        return sure or payload.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<", b"\x1f\x8b", b"$EXI"))
+        return sure or _DOCUMENT.match(payload) is not None
 
     def _is_key(self, frame: bytes) -> bool:
         return True
