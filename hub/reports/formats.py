@@ -3,21 +3,41 @@
 from collections.abc import Callable, Mapping
 
 from hub.reports.document import Document, as_json, texts
+from hub.reports.junit import as_junit
+from hub.reports.oscal import as_oscal
 from hub.reports.page import as_html
+from hub.reports.sarif import as_sarif
+from hub.reports.table import as_csv
 from hub.reports.terminal import as_text
 
 WRITERS: Mapping[str, Callable[[Document, str], str]] = {
     "text": as_text,
     "json": lambda report, _language: as_json(report),
     "html": as_html,
+    "csv": as_csv,
+    "sarif": as_sarif,
+    "junit": as_junit,
+    "oscal": as_oscal,
 }
-SUFFIXES = {"text": ".txt", "json": ".json", "html": ".html"}
+SUFFIXES = {
+    "text": ".txt",
+    "json": ".json",
+    "html": ".html",
+    "csv": ".csv",
+    "sarif": ".sarif.json",
+    "junit": ".junit.xml",
+    "oscal": ".oscal.json",
+}
 MEDIA_TYPES = {
     "text": "text/plain; charset=utf-8",
     "json": "application/json",
     "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "sarif": "application/sarif+json",
+    "junit": "application/xml",
+    "oscal": "application/json",
 }
-PLANNED = ("pdf", "csv", "xlsx", "sarif", "junit", "oscal")
+PLANNED = ("pdf", "xlsx")
 
 
 class FormatNotAvailable(ValueError):
@@ -39,7 +59,7 @@ def render(report: Document, form: str, language: str) -> str:
     """Return a report in one of the forms.
 
     Raises:
-        FormatNotAvailable: pdf, csv, xlsx, sarif, junit, oscal, or a form that nobody knows.
+        FormatNotAvailable: pdf, xlsx, or a form that nobody knows.
     """
     writer = WRITERS.get(form)
     if writer is None:

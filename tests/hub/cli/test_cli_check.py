@@ -86,7 +86,7 @@ def free_port() -> int:
             "The format pdf does not exist yet",
             "--format text,json,html",
         ),
-        (["rtsp://10.0.0.1", "--format", "text,sarif", "--output", "x"], "The format sarif", "--format"),
+        (["rtsp://10.0.0.1", "--format", "text,xlsx", "--output", "x"], "The format xlsx", "--format"),
         (["rtsp://10.0.0.1", "--format", "text,json"], "several formats need files", "--output"),
         (["rtsp://10.0.0.1", "--user", "hub"], "--user needs a password", "--password-stdin"),
         (["rtsp://10.0.0.1", "--password-stdin"], "--password-stdin needs a user", "--user"),
