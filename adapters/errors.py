@@ -10,6 +10,7 @@
     ├── CoolingDown             cooling_down         no_credential
     ├── AuthenticationFailed    login_refused        refused
     ├── PermissionDenied        no_privilege         no_privilege
+    ├── NotPermitted            not_permitted        no_permission
     ├── RemoteProtocolError     <reason>             not_the_protocol, malformed_*, empty_reply
     ├── CameraFault             device_fault         device_fault
     ├── Unsupported             unsupported          denied_by_device
@@ -113,6 +114,13 @@ class PermissionDenied(AdapterError):
 
     code = "no_privilege"
     reason = Reason.NO_PRIVILEGE
+
+
+class NotPermitted(AdapterError):
+    """Nobody gave leave for this on this camera (events and PTZ are for municipal ones). Nothing was sent."""
+
+    code = "not_permitted"
+    reason = Reason.NO_PERMISSION
 
 
 class RemoteProtocolError(AdapterError):

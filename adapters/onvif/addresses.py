@@ -68,6 +68,16 @@ def read_named(text: str) -> Named | None:
     return Named(scheme, found["host"].strip("[]").lower(), port, path, tuple(quirks))
 
 
+DEFAULT_PATH = "/onvif/device_service"
+
+
+def endpoint_of(target: Target) -> str:
+    """Return the URL of the device service of a target; its path is the usual one where none was given (quirk 23)."""
+    scheme = "https" if target.scheme in {"onvifs", "https"} else "http"
+    path = target.path if target.path not in {"", "/"} else DEFAULT_PATH
+    return f"{scheme}://{target.authority}{path}"
+
+
 class AddressBook:
     """Leads addresses back to the enrolled host."""
 

@@ -1,6 +1,6 @@
 """The clock of a device: reachability by three reads, the offset by five (rules CON-01, TIM-01, TIM-02, TIM-05)."""
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from statistics import median
 
@@ -16,6 +16,7 @@ from adapters.errors import (
 from adapters.onvif import mapping, operations
 from adapters.onvif.reply import Challenged, Reply
 from adapters.onvif.steps import Ended, Kit
+from adapters.wire.http import HttpReply
 from standards.reason import Reason
 
 REACH_LIMIT_S = 3.0  # CON-01: each answer within 3 s
@@ -36,17 +37,56 @@ def _answers(error: AdapterError) -> bool:
     return soap or isinstance(error, (Challenged, Unsupported))
 
 
+def signing_time(told: mapping.SystemTime, http: HttpReply) -> datetime | None:
+    """Return the device's clock as it checks signatures by, None where it tells no time (quirks 2, 3).
+
+    Where local time stands in the UTC field, the device itself still runs on UTC: of the two readings the one nearer
+    to the HTTP Date header counts, else the one nearer to our own clock.
+    """
+    zone = told.zone_offset_min
+    if told.utc is None:
+        if told.local is None or zone is None:
+            return None
+        return told.local.replace(tzinfo=UTC) - timedelta(minutes=zone)
+    east = written_offset_min(told)
+    if (
+        not east
+        or told.local is None
+        or abs(told.local.replace(tzinfo=UTC) - told.utc) > timedelta(seconds=2)
+    ):
+        return told.utc
+    shifted = told.utc - timedelta(minutes=east)
+    anchor = http_date(http) or http.started_at
+    return min((told.utc, shifted), key=lambda reading: abs(reading - anchor))
+
+
+def written_offset_min(told: mapping.SystemTime) -> int | None:
+    """Return the zone as it is written, without a look at the clocks."""
+    return mapping.zone_offset_min(told.zone)
+
+
+def http_date(http: HttpReply | None) -> datetime | None:
+    """Return the moment of the Date header, None where there is none."""
+    try:
+        moment = parsedate_to_datetime(http.header("date")) if http is not None else None
+    except (ValueError, TypeError):
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
 class ClockStep:
     """Reads GetSystemDateAndTime."""
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
+        self._signing: list[float] = []  # offsets of the clock by which signatures are checked
 
     async def read(self, *, anonymous: bool) -> None:
         """Read the clock: three reads count for reach.*, five for the offset."""
         operation = operations.GET_SYSTEM_DATE_AND_TIME
         body = self._kit.wsdl.render(operation)
         offsets: list[float] = []
+        self._signing.clear()
         answers, slowest_s = 0, 0.0
         last: AdapterError | None = None
         for attempt in range(CLOCK_READS):
@@ -79,7 +119,9 @@ class ClockStep:
             self._kit.facts.failed(("reach.answers", "reach.slowest_s"), last, operation)
         if offsets:
             middle = median(offsets)
-            self._kit.session.clock_offset = timedelta(seconds=middle)
+            self._kit.session.clock_offset = timedelta(seconds=median(self._signing))
+            if abs(middle - median(self._signing)) > 1.0:
+                self._kit.session.quirks["local_time_in_utc_field"] = None  # quirk 3
             self._kit.facts.saw("time.offset_s", round(middle, 3), operation, self._kit.session.last_http)
         elif (
             last is not None
@@ -108,6 +150,7 @@ class ClockStep:
         if camera is not None:
             halfway = http.started_at + timedelta(seconds=http.took_s / 2)
             offsets.append((camera - halfway).total_seconds())
+            self._signing.append(((signing_time(told, http) or camera) - halfway).total_seconds())
         if self._kit.facts.knows("time.utc_present"):
             return
         self._kit.facts.saw("time.utc_present", told.utc is not None, operation, http)
@@ -130,9 +173,6 @@ class ClockStep:
     def _borrow_clock(self) -> None:
         """Take the device's clock from an HTTP Date header where it tells no time: only to sign with (quirk 2)."""
         http = self._kit.session.last_http
-        try:
-            told = parsedate_to_datetime(http.header("date")) if http is not None else None
-        except (ValueError, TypeError):
-            return
-        if told is not None and told.tzinfo is not None and http is not None:
+        told = http_date(http)
+        if told is not None and http is not None:
             self._kit.session.clock_offset = told - http.started_at

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from adapters.errors import AdapterError, AuthenticationFailed, CoolingDown, RemoteProtocolError
 from adapters.onvif import mapping, operations
-from adapters.onvif.addresses import AddressBook
+from adapters.onvif.addresses import AddressBook, endpoint_of
 from adapters.onvif.clock_step import ClockStep
 from adapters.onvif.collect import Facts, why
 from adapters.onvif.details_step import FACTS as DETAILS
@@ -25,7 +25,6 @@ from adapters.wire.redaction import Redactor
 from standards.observation import freeze
 from standards.reason import Reason
 
-DEFAULT_PATH = "/onvif/device_service"
 PREFIXES = (
     "reach.",
     "device.",
@@ -63,8 +62,6 @@ class Probe:
         def count() -> None:
             self._context.courtesy.reads += 1
 
-        scheme = "https" if self._target.scheme in {"onvifs", "https"} else "http"
-        path = self._target.path if self._target.path not in {"", "/"} else DEFAULT_PATH
         failure: AdapterError | None = None
         async with HttpClient(
             self._context.dialer,
@@ -75,7 +72,7 @@ class Probe:
         ) as http:
             self._session = OnvifSession(
                 http,
-                f"{scheme}://{self._target.authority}{path}",
+                endpoint_of(self._target),
                 self._request.credential,
                 self._context,
                 self._request.deadline,

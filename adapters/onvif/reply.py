@@ -23,6 +23,7 @@ _NOT_AUTHORISED = frozenset(
         "SecurityTokenUnavailable",
     }
 )
+_END = re.compile(rb"</(?:[\w.\-]+:)?Envelope\s*>\s*\Z")
 _NOT_SUPPORTED = frozenset({"ActionNotSupported", "OptionalActionNotImplemented", "NotImplemented"})
 _NOT_AUTHORISED_TEXT = re.compile(
     r"not\s+authori[sz]ed|unauthori[sz]ed|authority\s+fail|authentication\s+fail|wrong\s+password|attempts?\s+left",
@@ -85,7 +86,7 @@ class Reply:
 
 def complete(tail: bytes) -> bool:
     """Tell from its last bytes that a SOAP reply has ended, whatever Content-Length says (quirk 29)."""
-    return re.search(rb"</(?:[\w.\-]+:)?Envelope\s*>\s*\Z", tail) is not None
+    return _END.search(tail) is not None
 
 
 def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
@@ -102,7 +103,7 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
     challenges = parse_challenges(http.all("www-authenticate"))
     document, why = _document(operation, http, peer)
     envelope = document.root if document is not None and xml.local(document.root) == "Envelope" else None
-    fault = _fault(envelope)
+    fault = _fault(envelope) if b"Fault" in http.body or b"\0" in http.body else None  # NUL: UTF-16
     told = f"{fault[0]} {fault[1]}".strip() if fault else ""
     refuses = fault is not None and (
         not _NOT_AUTHORISED.isdisjoint(fault[0].split("/")) or bool(_NOT_AUTHORISED_TEXT.search(fault[1]))

@@ -31,7 +31,7 @@ from adapters.onvif.reply import Challenged, Reply, complete, read
 from adapters.port import Actuation, ProbeContext
 from adapters.secret import Credential
 from adapters.wire.digest import DigestAuth, choose
-from adapters.wire.http import HttpClient, HttpReply, request_uri
+from adapters.wire.http import HttpClient, HttpReply
 
 READ_LIMIT_S = 5.0
 SILENCES = 2  # consecutive time-outs (or lost connections) after which a device is left alone
@@ -243,7 +243,9 @@ class OnvifSession:
                 header += self.reference_parameters
         content = templates.envelope(body, header)
         if login is not None and login.digest is not None:
-            headers.append(("Authorization", login.digest.authorization("POST", request_uri(url), content)))
+            headers.append(
+                ("Authorization", login.digest.authorization("POST", self._http.request_uri(url), content))
+            )
         try:
             http = await self._http.request(
                 "POST",
@@ -273,8 +275,8 @@ class OnvifSession:
             return await self._exchange(operation, body, login, limit_s, fragile)
         if http.url != url:
             self.endpoints[operation.service] = http.url  # redirected on the enrolled host
-        if login is not None and login.digest is not None:
-            login.digest.accept_info(http.header("authentication-info"))
+        if login is not None and login.digest is not None and (info := http.header("authentication-info")):
+            login.digest.accept_info(info)
         try:
             reply = read(operation, http, self._peer(url))
         except Challenged as error:

@@ -6,13 +6,16 @@ fails when a release moves the private names.
 """
 
 import asyncio
+import hashlib
 import logging
 import os
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -22,6 +25,12 @@ from adapters.wire import xml
 
 MAX_TYPED_BYTES = 64 << 10  # zeep builds value objects: 0.3 ms per kB, so longer replies are not read by type
 _SERVICES = {"device": ("devicemgmt.wsdl", "DeviceBinding"), "media": ("media.wsdl", "MediaBinding")}
+_TEMPLATES = 256  # request bodies that are kept
+_FORMS = 2048  # forms of replies whose judgement is kept
+_UNWRITABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"
+)  # zeep refuses them, or writes them as references
+_NUMBER_LIKE = re.compile(r"[\s0-9+\-_.:TZPHMSDYEe]+|true|false|INF|NaN", re.IGNORECASE)
 _SOAP_12 = "{http://www.w3.org/2003/05/soap-envelope}"
 
 
@@ -30,7 +39,8 @@ class Wsdl:
 
     def __init__(self) -> None:
         self._bindings: Mapping[str, Any] = {}
-        self._rendered: dict[Operation, bytes] = {}
+        self._templates: dict[Hashable, tuple[bytes, ...]] = {}
+        self._judged: dict[bytes, bool] = {}
         self._loading = threading.Lock()
 
     async def ready(self) -> None:
@@ -69,8 +79,24 @@ class Wsdl:
         Raises:
             LocalProtocolError: the WSDL refuses the arguments, or `ready` was not awaited.
         """
-        if not arguments and operation in self._rendered:
-            return self._rendered[operation]
+        texts: list[str] = []
+        key = (operation, _shape(arguments, texts))
+        pieces = self._templates.get(key)
+        if pieces is None:
+            marks = [f"camhub-mark-{number}" for number in range(len(texts))]
+            rendered = self._create(operation, _filled(arguments, iter(marks)))
+            pieces = _cut(rendered, marks)
+            if len(self._templates) < _TEMPLATES:
+                self._templates[key] = pieces
+        if len(pieces) != len(texts) + 1 or any(_UNWRITABLE.search(text) for text in texts):
+            return self._create(operation, arguments)
+        body = [pieces[0]]
+        for text, piece in zip(texts, pieces[1:], strict=True):
+            body += (escape(text).encode(), piece)
+        return b"".join(body)
+
+    def _create(self, operation: Operation, arguments: Mapping[str, Any]) -> bytes:
+        """Let zeep write a body element: 0.2 to 0.5 ms."""
         try:
             message = self._bindings[operation.service].get(operation.name).create(**arguments).content
             body = message.find(f"{_SOAP_12}Body")[0]
@@ -78,26 +104,85 @@ class Wsdl:
             raise LocalProtocolError(f"{operation} cannot be rendered", operation=str(operation)) from error
         etree.cleanup_namespaces(body)
         rendered: bytes = etree.tostring(body, with_tail=False)
-        if not arguments:
-            self._rendered[operation] = rendered
         return rendered
 
     def conforms(self, operation: Operation, root: etree._Element) -> bool:
         """Tell whether a reply can be read by its schema without losing a value.
 
         zeep raises nearly anything on what cameras send (AttributeError, IndexError, TypeError, Fault: quirks 38
-        and 41), and where it does not raise it may drop what it does not expect; both mean no.
+        and 41), and where it does not raise it may drop what it does not expect; both mean no. The outcome depends
+        on elements, attributes and kinds of values alone, and cameras of one firmware answer alike, so it is kept
+        by that form: building zeep's objects costs up to a millisecond.
         """
-        bound = self._bindings[operation.service].get(operation.name)
         body = xml.child(root, "Body")
         if body is None:
             return False
-        told = sum(1 for element in body.iter() if xml.local(element) and (element.text or "").strip())
+        form = [str(operation)]
+        told = 0
+        for element in body.iter():
+            text = (element.text or "").strip()
+            told += bool(text and xml.local(element))
+            form += (str(element.tag), _kind(text), f"{len(element)} {' '.join(element.attrib)}")
+        key = hashlib.blake2b("\n".join(form).encode("utf-8", "replace"), digest_size=16).digest()
+        known = self._judged.get(key)
+        if known is None:
+            known = self._reads(operation, root, told)
+            if len(self._judged) >= _FORMS:
+                self._judged.clear()
+            self._judged[key] = known
+        return known
+
+    def _reads(self, operation: Operation, root: etree._Element, told: int) -> bool:
+        """Tell whether zeep reads a reply and keeps at least as many values as were told."""
+        bound = self._bindings[operation.service].get(operation.name)
         try:
             value = bound.process_reply(root)
-        except Exception:  # noqa: BLE001  see above; the answer is the whole outcome
+        except Exception:  # noqa: BLE001  see `conforms`; the answer is the whole outcome
             return False
         return _values(value) >= told
+
+
+def _shape(value: Any, texts: list[str]) -> Hashable:
+    """Return arguments without their texts, which are collected in order."""
+    if isinstance(value, str):
+        texts.append(value)
+        return str
+    if isinstance(value, Mapping):
+        return tuple((name, _shape(inner, texts)) for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_shape(inner, texts) for inner in value)
+    return (type(value), value)
+
+
+def _filled(value: Any, marks: Iterator[str]) -> Any:
+    """Return arguments with every text replaced by the next mark."""
+    if isinstance(value, str):
+        return next(marks)
+    if isinstance(value, Mapping):
+        return {name: _filled(inner, marks) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_filled(inner, marks) for inner in value]
+    return value
+
+
+def _cut(rendered: bytes, marks: list[str]) -> tuple[bytes, ...]:
+    """Cut a body at its marks. Fewer pieces than that where a mark does not stand once, in order, as element text."""
+    pieces: list[bytes] = []
+    rest = rendered
+    for mark in marks:
+        before, found, after = rest.partition(mark.encode())
+        if not found or not before.endswith(b">") or not after.startswith(b"</") or mark.encode() in after:
+            return ()
+        pieces.append(before)
+        rest = after
+    return (*pieces, rest)
+
+
+def _kind(text: str) -> str:
+    """Return what matters of a value to its reading: all of it where it may be a number, else that there is one."""
+    if not text or (text.isascii() and text.isdigit() and len(text) <= 18):
+        return text and "0"
+    return text if len(text) <= 24 and _NUMBER_LIKE.fullmatch(text) else "x"
 
 
 def _values(value: Any) -> int:
