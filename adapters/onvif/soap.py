@@ -122,7 +122,7 @@ class Wsdl:
         for element in body.iter():
             text = (element.text or "").strip()
             told += bool(text and xml.local(element))
-            form += (str(element.tag), _kind(text), f"{len(element)} {' '.join(element.attrib)}")
+            form += (str(element.tag), _kind(text), f"{len(element)} {' '.join(map(str, element.attrib))}")
         key = hashlib.blake2b("\n".join(form).encode("utf-8", "replace"), digest_size=16).digest()
         known = self._judged.get(key)
         if known is None:

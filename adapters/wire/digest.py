@@ -9,7 +9,9 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote
 
 from adapters.secret import Credential
@@ -25,6 +27,10 @@ _HASHES: Mapping[str, str] = MappingProxyType(
     {"SHA-256": "sha256", "SHA-512-256": "sha512_256", "MD5": "md5"}
 )
 _RANK = tuple(_HASHES)
+# The constructors by hashlib's name; those of common hashes cost a third of `hashlib.new`.
+_HASHERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {"sha256": hashlib.sha256, "md5": hashlib.md5, "sha512_256": partial(hashlib.new, "sha512_256")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +189,33 @@ class DigestAuth:
             raise ValueError(f"a challenge of scheme {challenge.scheme!r} cannot be answered")
         self._credential = credential
         self._new_cnonce = new_cnonce
-        self._challenge = challenge
         self._nonce = challenge.nonce
         self._cnonce = new_cnonce()
         self._count = 0
+        self._take(challenge)
+
+    def _take(self, challenge: Challenge) -> None:
+        """Work out what is the same in every answer to a challenge."""
+        self._challenge = challenge
+        if challenge.scheme == "basic":
+            return
+        self._hasher = _HASHERS[_HASHES[challenge.algorithm]]
+        realm = challenge.realm
+        self._secret = self._hash(
+            f"{self._credential.user}:{realm}:{self._credential.password.reveal()}".encode()
+        )
+        self._qop = ""
+        if challenge.qop:
+            self._qop = "auth" if "auth" in challenge.qop else "auth-int"
+        self._head = ", ".join((*self._user_parameters(), f'realm="{_escape(realm)}"'))
+        tail = ""
+        if "algorithm" in challenge.parameters:
+            tail += f", algorithm={challenge.parameters['algorithm'].strip()}"
+        if "opaque" in challenge.parameters:
+            tail += f', opaque="{_escape(challenge.parameters["opaque"])}"'
+        if self._qop:
+            tail += f", qop={self._qop}"
+        self._tail = tail
 
     @property
     def challenge(self) -> Challenge:
@@ -207,14 +236,10 @@ class DigestAuth:
             pair = f"{self._credential.user}:{self._credential.password.reveal()}"
             return "Basic " + base64.b64encode(pair.encode()).decode()
         self._count += 1
-        challenge = self._challenge
-        realm, nonce, cnonce = challenge.realm, self._nonce, self._cnonce
-        secret = self._hash(f"{self._credential.user}:{realm}:{self._credential.password.reveal()}".encode())
-        if challenge.per_session:  # RFC 7616 section 3.4.2
+        nonce, cnonce, secret, qop = self._nonce, self._cnonce, self._secret, self._qop
+        per_session = self._challenge.per_session
+        if per_session:  # RFC 7616 section 3.4.2
             secret = self._hash(f"{secret}:{nonce}:{cnonce}".encode())
-        qop = ""
-        if challenge.qop:
-            qop = "auth" if "auth" in challenge.qop else "auth-int"
         request = f"{method}:{uri}"
         if qop == "auth-int":
             request = f"{request}:{self._hash(body)}"
@@ -224,23 +249,13 @@ class DigestAuth:
             response = self._hash(f"{secret}:{nonce}:{count}:{cnonce}:{qop}:{request_hash}".encode())
         else:  # RFC 2069: what nearly every RTSP camera speaks
             response = self._hash(f"{secret}:{nonce}:{request_hash}".encode())
-
-        parts = [
-            *self._user_parameters(),
-            f'realm="{_escape(realm)}"',
-            f'nonce="{_escape(nonce)}"',
-            f'uri="{_escape(uri)}"',
-            f'response="{response}"',
-        ]
-        if "algorithm" in challenge.parameters:
-            parts.append(f"algorithm={challenge.parameters['algorithm'].strip()}")
-        if "opaque" in challenge.parameters:
-            parts.append(f'opaque="{_escape(challenge.parameters["opaque"])}"')
-        if qop:
-            parts += [f"qop={qop}", f"nc={count}"]
-        if qop or challenge.per_session:
-            parts.append(f'cnonce="{cnonce}"')
-        return "Digest " + ", ".join(parts)
+        counted = f", nc={count}" if qop else ""
+        if qop or per_session:
+            counted += f', cnonce="{cnonce}"'
+        return (
+            f'Digest {self._head}, nonce="{_escape(nonce)}", uri="{_escape(uri)}", '
+            f'response="{response}"{self._tail}{counted}'
+        )
 
     def renewable(self, challenge: Challenge) -> bool:
         """Tell whether a later challenge may be answered by `renew`: only the nonce is new, nothing is weaker.
@@ -263,7 +278,7 @@ class DigestAuth:
         """
         if not self.renewable(challenge):
             raise ValueError("this challenge does not renew the login: it refuses or weakens it")
-        self._challenge = challenge
+        self._take(challenge)
         self._next(challenge.nonce)
 
     def accept_info(self, value: str) -> None:
@@ -280,7 +295,8 @@ class DigestAuth:
         self._count = 0
 
     def _hash(self, data: bytes) -> str:
-        return hashlib.new(_HASHES[self._challenge.algorithm], data, usedforsecurity=False).hexdigest()
+        digest: str = self._hasher(data, usedforsecurity=False).hexdigest()
+        return digest
 
     def _user_parameters(self) -> tuple[str, ...]:
         user = self._credential.user
@@ -295,6 +311,8 @@ class DigestAuth:
 
 def _escape(text: str) -> str:
     """Escape for a quoted-string; control characters, which no header may hold, are dropped."""
+    if text.isprintable() and "\\" not in text and '"' not in text:
+        return text
     kept = "".join(char for char in text if char >= " " and char != "\x7f")
     return kept.replace("\\", "\\\\").replace('"', '\\"')
 

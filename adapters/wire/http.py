@@ -241,6 +241,14 @@ class HttpClient:
             self._idle.clear()
             await asyncio.sleep(0)  # the transports let go of their sockets in the loop's next round
 
+    def request_uri(self, url: str) -> str:
+        """Return path and query of an address as they go out, for Digest's ``uri``; as the function of this name.
+
+        Raises:
+            LocalProtocolError: the URL names another host, or is none.
+        """
+        return self._place(url, "request").target
+
     async def request(
         self,
         method: str,

@@ -203,3 +203,72 @@ class TestConforms:
         root = etree.fromstring(self.ENVELOPE.format(body))
 
         assert wsdl.conforms(operations.GET_DEVICE_INFORMATION, root) is conforms
+
+
+class TestTemplates:
+    """A body is written by zeep once; after that only the texts are put in."""
+
+    @pytest.mark.parametrize("token", ["profile_1", "a&b<c>\"d'", "Đường", "camhub-mark-0", "", " x "])
+    def test_a_filled_template_is_what_zeep_writes(self, wsdl: Wsdl, token: str) -> None:
+        """Whatever the text is, the body says the same as the one that zeep writes for it."""
+        setup = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+        arguments = {"StreamSetup": setup, "ProfileToken": token}
+        wsdl.render(operations.MEDIA_GET_STREAM_URI, StreamSetup=setup, ProfileToken="first")
+
+        rendered = wsdl.render(operations.MEDIA_GET_STREAM_URI, **arguments)
+
+        by_zeep = wsdl._create(operations.MEDIA_GET_STREAM_URI, arguments)
+        assert etree.canonicalize(rendered) == etree.canonicalize(by_zeep)
+
+    def test_control_characters_are_refused(self, wsdl: Wsdl) -> None:
+        """A token that no XML can hold is our error, also where the template is known."""
+        wsdl.render(operations.MEDIA_GET_SNAPSHOT_URI, ProfileToken="first")
+
+        with pytest.raises(LocalProtocolError):
+            wsdl.render(operations.MEDIA_GET_SNAPSHOT_URI, ProfileToken="a\x01b")
+
+
+class TestJudgement:
+    """The judgement of a reply is kept by its form: elements and kinds of values."""
+
+    def _ntp(self, dhcp: str, inner: str = "") -> etree._Element:
+        body = (
+            '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+            '<GetNTPResponse xmlns="http://www.onvif.org/ver10/device/wsdl"><NTPInformation>'
+            f'<FromDHCP xmlns="http://www.onvif.org/ver10/schema">{dhcp}</FromDHCP>{inner}'
+            "</NTPInformation></GetNTPResponse></s:Body></s:Envelope>"
+        )
+        return xml.parse(body.encode()).root
+
+    def test_a_reply_of_the_same_form_is_judged_alike(self, wsdl: Wsdl) -> None:
+        """What zeep says of the first holds for the second."""
+        first, second = self._ntp("true"), self._ntp("false")
+
+        assert [wsdl.conforms(operations.GET_NTP, root) for root in (first, second, first)] == [True] * 3
+
+    def test_another_form_is_judged_by_itself(self, wsdl: Wsdl) -> None:
+        """An element that the schema does not have loses its value, whatever was judged before."""
+        assert wsdl.conforms(operations.GET_NTP, self._ntp("true"))
+
+        assert not wsdl.conforms(operations.GET_NTP, self._ntp("true", "<Invented>5</Invented>"))
+
+    def test_a_number_that_is_none_is_another_form(self, wsdl: Wsdl) -> None:
+        """Where the schema wants a number, the form tells numbers from words."""
+
+        def protocols(port: str) -> etree._Element:
+            return xml.parse(
+                (
+                    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+                    '<GetNetworkProtocolsResponse xmlns="http://www.onvif.org/ver10/device/wsdl"'
+                    ' xmlns:t="http://www.onvif.org/ver10/schema"><NetworkProtocols><t:Name>HTTP</t:Name>'
+                    f"<t:Enabled>true</t:Enabled><t:Port>{port}</t:Port></NetworkProtocols>"
+                    "</GetNetworkProtocolsResponse></s:Body></s:Envelope>"
+                ).encode()
+            ).root
+
+        judged = [
+            wsdl.conforms(operations.GET_NETWORK_PROTOCOLS, protocols(port))
+            for port in ("80", "eighty", "8080")
+        ]
+
+        assert judged == [True, False, True]
