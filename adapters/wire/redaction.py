@@ -1,4 +1,8 @@
-"""One redactor for logs, errors and excerpts: what must never be written down, in one table.
+"""One map of what must never be written down, for logs, errors, excerpts of observations and captures.
+
+`KEYS` names the fields that hold such values, in XML, JSON, forms and ``key=value`` replies; `SHAPES` are values that
+are known by their look. `Redactor` puts dots in their place. `adapters.wire.masking` uses the same map for captured
+bundles and puts values of the same shape there.
 
 Over-redacting is harmless, under-redacting is not: where a pattern is unsure it takes more.
 """
@@ -7,26 +11,99 @@ import hashlib
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from adapters.secret import Secret
+from adapters.secret import Credential, Secret
 
 DOTS = "•••"
 EXCERPT_CHARS = 600  # of a reply, kept beside an observation
 
-_ELEMENTS = (
-    "Password|PasswordDigest|Passwd|Nonce|Key|PreSharedKey|PSK|Passphrase|PrivateKey|Credential"
-    "|UserPassword|OldPassword|NewPassword"
+
+class Kind(StrEnum):
+    """What a value is that is taken out."""
+
+    SECRET = "secret"  # noqa: S105  passwords and keys
+    TOKEN = "token"  # noqa: S105  nonces, session identifiers, responses: worth nothing later, but consistent
+    USER = "user"
+    SERIAL = "serial"
+    MAC = "mac"
+    UUID = "uuid"
+    NAME = "name"  # of cameras, channels, hosts, people; texts in the picture
+    PLACE = "place"
+    SSID = "ssid"
+    EMAIL = "email"
+    ADDRESS = "address"
+
+
+# Field names as alternatives of a regular expression, without case: the last part of a dotted key, the local name of
+# an element. Sources: ONVIF Core and Media schemas, ISAPI, Dahua CGI, VAPIX param.cgi, Reolink and VIGI JSON.
+KEYS: Mapping[Kind, str] = MappingProxyType(
+    {
+        Kind.SECRET: (
+            "password|passwd|passphrase|pass|pwd|psw|secret|loginpas|psk|presharedkey|wpapsk|privatekey|private_key"
+            "|userpassword|oldpassword|newpassword|passworddigest|credential|apikey|api_key|verificationcode"
+            "|activationcode|secretkey|encryptionkey|stok"
+        ),
+        Kind.TOKEN: (
+            "nonce|cnonce|opaque|response|digest|auth|authorization|access_token|refresh_token|sessionid"
+            "|session_id|sessionkey|csrftoken|securitytoken"
+        ),
+        Kind.USER: "username|user_name|userid|loginname|login|user|account|pppoeuser|owner|useraccount",
+        Kind.SERIAL: (
+            "serialnumber|serialno|serial|sn|hardwareid|guid|deviceid|device_id|subserialnumber|telecontrolid|uid"
+            "|cloudid|easycloudid|p2pid|eseeid|devsn|encodersn|imei|imsi|iccid"
+        ),
+        Kind.MAC: "hwaddress|macaddress|physicaladdress|mac|mac_addr|macaddr|bssid",
+        Kind.NAME: (
+            "devicename|channelname|machinename|hostname|friendlyname|displayname|displaytext|plaintext|osdtext"
+            "|nickname|alias|name|domainname|ddnsdomain|string|channeltitle|phonenumber|mobile|telephone"
+            "|contact|staffname|camname|devname|computername"
+        ),
+        Kind.PLACE: (
+            "location|devicelocation|latitude|longitude|lat|lon|elevation|address_text|city|street|sysname_location"
+            "|installplace|geolocation|contactaddress"
+        ),
+        Kind.SSID: "ssid|essid|wifissid|wifi_ssid|networkname",
+        Kind.EMAIL: "emailaddress|mailaddress|email|sender|receiver|mailto",
+    }
 )
-_NAMES = (
-    "password|passwd|pass|pwd|psw|secret|access_token|auth|authorization|sessionid|session_id"
-    "|apikey|api_key|nonce|cnonce|response|digest|opaque|loginpas"
+
+_ELEMENTS = f"{KEYS[Kind.SECRET]}|nonce|key"
+_NAMES = f"{KEYS[Kind.SECRET]}|{KEYS[Kind.TOKEN]}"
+
+USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,20}:/{1,2})(?P<value>[^\s\"'<>]*)@")
+MAC = re.compile(
+    r"(?i)(?<![0-9a-f:\-])(?P<value>(?:[0-9a-f]{2}([:\-]))(?:[0-9a-f]{2}\2){4}[0-9a-f]{2})(?![0-9a-f:\-])"
 )
+UUID = re.compile(
+    r"(?i)(?<![0-9a-f])(?P<value>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f])"
+)
+EMAIL = re.compile(
+    r"(?<![\w.+\-/:@])(?P<value>[A-Za-z0-9][\w.+\-]{0,63}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,4})"
+)
+IPV4 = re.compile(r"(?<![\d.])(?P<value>(?:\d{1,3}\.){3}\d{1,3})(?!\d|\.\d)")
+IPV6 = re.compile(
+    r"(?i)(?<![0-9a-f:.])(?P<value>(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%\w{1,16})?)(?![0-9a-f:])"
+)
+SCOPE = re.compile(
+    r"(?i)(?P<head>onvif://[^\s<\"'/]+/(?:[^\s<\"']{0,200}?/)?(?P<key>name|location)/)(?P<value>[^\s<\"']+)"
+)
+SHAPES: Mapping[Kind, re.Pattern[str]] = MappingProxyType({Kind.MAC: MAC, Kind.UUID: UUID, Kind.EMAIL: EMAIL})
+
+
+def element_rule(keys: str) -> re.Pattern[str]:
+    """Return the pattern of an XML element with one of these local names, also where it is cut off."""
+    return re.compile(
+        rf"(?is)(?P<head><(?:[\w.\-]{{1,40}}:)?(?:{keys})(?:\s[^>]{{0,400}})?(?<!/)>)(?P<value>[^<]*)"
+    )
+
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # user information of an address, up to the last @ of the word: passwords hold @ : / unescaped
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,20}:/{1,2})[^\s\"'<>]*@"), rf"\g<1>{DOTS}@"),
+    (USERINFO, rf"\g<1>{DOTS}@"),
     # header lines and header-like pairs
     (
         re.compile(
@@ -36,36 +113,29 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\g<1>\g<2>{DOTS}",
     ),
     (re.compile(r"(?i)\b(digest|basic|bearer)\s+(?=[a-z0-9+/=_\-\"., ]{8})[^\r\n<]+"), rf"\g<1> {DOTS}"),
-    # XML elements, with any prefix, also cut off
-    (
-        re.compile(rf"(?is)<((?:[\w.\-]+:)?(?:{_ELEMENTS}))(\s[^>]*)?(?<!/)>[^<]*"),
-        rf"<\g<1>\g<2>>{DOTS}",
-    ),
+    (element_rule(_ELEMENTS), rf"\g<head>{DOTS}"),
     # pairs in addresses, forms, header parameters and JSON; a bare token only as a parameter of an address,
     # because media profiles are named by token attributes
     (
         re.compile(
-            rf"(?i)((?<![a-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?|[?&](?:token|key)=)[^&\s\"'<>;,]+"
+            rf"(?i)((?<![a-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?|[?&](?:token|key)=|;stok=)[^&\s\"'<>;,]+"
         ),
         rf"\g<1>{DOTS}",
     ),
 )
 _IDENTITY: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(
-            r"(?is)<((?:[\w.\-]+:)?(?:SerialNumber|HardwareId|HwAddress|MACAddress|GUID))(\s[^>]*)?(?<!/)>[^<]*"
-        ),
-        rf"<\g<1>\g<2>>{DOTS}",
+    *(
+        (element_rule(KEYS[kind]), rf"\g<head>{DOTS}")
+        for kind in (Kind.SERIAL, Kind.MAC, Kind.SSID, Kind.EMAIL, Kind.PLACE)
     ),
-    (
-        re.compile(r"(?i)(?<![0-9a-f:\-])(?:[0-9a-f]{2}[:\-]){5}[0-9a-f]{2}(?![0-9a-f:\-])"),
-        DOTS,
-    ),
+    (SCOPE, rf"\g<head>{DOTS}"),
+    *((pattern, DOTS) for pattern in SHAPES.values()),
 )
 # Control characters, and those that hide or turn text around in a report
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _SECRET_KEY = re.compile(
-    r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|credential|nonce|private_key|api_key)($|_)"
+    r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|credential|nonce|private_key|api_key|csrf|ticket)"
+    r"($|_)"
 )
 
 
@@ -73,7 +143,7 @@ _SECRET_KEY = re.compile(
 class Redactor:
     """Takes secrets out of text. `secrets` are taken out wherever they stand, also percent-encoded.
 
-    `identity` also takes out serial numbers and hardware addresses: for what leaves the hub.
+    `identity` also takes out serial numbers, hardware addresses, networks, places and e-mail: for what leaves the hub.
     """
 
     secrets: tuple[Secret, ...] = ()
@@ -103,7 +173,7 @@ class Redactor:
 
     def value(self, key: str, value: Any) -> Any:
         """Return a log value with secrets taken out, containers included."""
-        if _SECRET_KEY.search(key):
+        if _SECRET_KEY.search(key) or isinstance(value, (Secret, Credential)):
             return DOTS
         if isinstance(value, str):
             return self.text(value)
@@ -122,4 +192,4 @@ class Redactor:
         return {key: self.value(key, value) for key, value in event.items()}
 
 
-__all__ = ["DOTS", "EXCERPT_CHARS", "Redactor"]
+__all__ = ["DOTS", "EXCERPT_CHARS", "KEYS", "SHAPES", "Kind", "Redactor"]

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
 import sys
 import unicodedata
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -13,9 +12,10 @@ from adapters.clock import SystemClock
 from adapters.discovery.found import Device
 from adapters.discovery.interfaces import attached
 from adapters.discovery.search import MAX_TTL, Search, SearchReport, SearchRequest
-from adapters.errors import AdapterError, BadTarget
+from adapters.errors import AdapterError
 from adapters.target import Target, parse_target
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
+from hub.cli.terminal import language, stop
 from hub.observe import configure_logging
 from hub.texts import Texts
 
@@ -54,7 +54,7 @@ def discover(
     Exit code 0: somebody answered. 1: nobody did. 2: could not ask.
     """
     configure_logging("warning", "text")
-    teller = _Teller(lang or _locale())
+    teller = _Teller(lang or language())
     try:
         named = parse_target(host)[0].host if host else ""
         places = [str(place) for place in attached(interface)] if not named else [named]
@@ -65,27 +65,14 @@ def discover(
         search = Search(request, Dialer(LAN_AND_LOOPBACK), clock, teller.found)
         report = asyncio.run(search.run())
     except AdapterError as error:
-        _stop(error)
+        stop(str(error), error.hint)
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(2)
+        stop("interrupted")
     if as_json:
         click.echo(json.dumps(as_document(report), ensure_ascii=False, indent=2))
     else:
         teller.table(report, request)
     sys.exit(0 if report.devices else 1)
-
-
-def _locale() -> str:
-    told = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return "vi" if told.lower().startswith("vi") else "en"
-
-
-def _stop(error: AdapterError) -> NoReturn:
-    click.echo(f"error: {error}", err=True)
-    if error.hint or isinstance(error, BadTarget):
-        click.echo(f"hint: {error.hint}", err=True)
-    sys.exit(2)
 
 
 def address_of(target: Target) -> str:
