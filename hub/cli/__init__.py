@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("hub.cli.check", "check", "Check one camera against a standard, no hub needed."),
     "discover": ("hub.cli.discover", "discover", "Find the cameras on the networks of this machine."),
     "simulate": ("hub.cli.simulate", "simulate", "Run scripted cameras until interrupted."),
+    "capture": ("hub.cli.capture", "capture", "Record one's own camera, redacted, for the tests."),
     "standards": ("hub.cli.standards", "standards", "List and show the rule packs."),
     "users": ("hub.cli.users", "users", "Manage people and tokens."),
     "audit": ("hub.cli.audit", "audit", "Verify the audit log."),
