@@ -1,6 +1,6 @@
 """The port: what an adapter is, what it is asked and what it returns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -192,6 +192,9 @@ class AdapterManifest:
     facts: tuple[str, ...]  # prefixes of the facts it can observe: "onvif.", "time."
     load: Callable[[], "Adapter"]
     read_only: bool = True
+    needs: str = ""  # module of the library that it drives, "" where it needs none beyond camhub's own
+    extra: str = ""  # pip extra of camhub that brings that library
+    aliases: Mapping[str, str] = field(default_factory=dict)  # other spellings of its schemes: kbvision -> dahua
 
 
 class Adapter(Protocol):

@@ -20,6 +20,7 @@ from adapters.port import (
     StreamOffer,
 )
 from adapters.secret import Credential
+from adapters.target import BUILT_IN, Schemes
 from adapters.vendors.routing import without_address
 from adapters.vendors.templates import spoken
 
@@ -58,6 +59,18 @@ class Registry:
         for scheme in manifest.schemes:
             self.manifests[scheme] = manifest
 
+    @property
+    def schemes(self) -> Schemes:
+        """Return the schemes of all installed adapters for `parse_target`, with `http` and `https` as ONVIF."""
+        ports = dict(BUILT_IN.ports)
+        aliases = dict(BUILT_IN.aliases)
+        for scheme, manifest in self.manifests.items():
+            ports[scheme] = manifest.default_ports.get(scheme, BUILT_IN.ports.get(scheme, 80))
+            aliases.update(manifest.aliases)
+        for scheme in ports:
+            aliases.pop(scheme, None)  # a scheme of its own is no spelling of another
+        return Schemes(ports, aliases)
+
     def adapter(self, scheme: str) -> Adapter:
         """Return the adapter of a scheme.
 
@@ -76,7 +89,7 @@ class Registry:
                 self.failures[manifest.name] = f"{type(error).__name__}: {error}"
                 raise LocalProtocolError(
                     f"the adapter {manifest.name!r} for {scheme}:// cannot be loaded",
-                    hint="Reinstall it; `registry.failures` tells why",
+                    hint=getattr(error, "hint", "") or "Reinstall it; `registry.failures` tells why",
                 ) from error
         return self._loaded[manifest.name]
 

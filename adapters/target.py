@@ -2,7 +2,9 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from adapters.errors import BadTarget
@@ -13,7 +15,40 @@ _HOST = re.compile(
 )
 _DOTTED = re.compile(r"^[0-9.]+$")
 MAX_ADDRESS = 2048
-DEFAULT_PORTS = {"onvif": 80, "onvifs": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+
+
+@dataclass(frozen=True, slots=True)
+class Schemes:
+    """The schemes that may be typed: default port of each, and other spellings of the same."""
+
+    ports: Mapping[str, int]
+    aliases: Mapping[str, str] = field(default_factory=dict)  # spelling -> scheme
+
+
+def _built_in() -> Schemes:
+    ports = {
+        "onvif": 80,
+        "onvifs": 443,
+        "rtsp": 554,
+        "rtsps": 322,
+        "vigi": 20443,
+        "reolink": 443,
+        "unifi": 443,
+    }
+    aliases = {"http": "onvif", "https": "onvifs"}
+    for family, brands in (
+        ("hikvision", ("hilook",)),
+        ("dahua", ("kbvision", "imou", "amcrest", "lorex")),
+        ("axis", ()),
+    ):
+        ports |= {family: 80, f"{family}+https": 443}
+        aliases |= dict.fromkeys(brands, family)
+        aliases |= {f"{brand}+https": f"{family}+https" for brand in brands}
+    return Schemes(MappingProxyType(ports), MappingProxyType(aliases))
+
+
+# The schemes of the adapters that are shipped; `Registry.schemes` also knows those of third parties.
+BUILT_IN = _built_in()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +59,11 @@ class Target:
     host: str  # name or address, IPv6 without brackets
     port: int
     path: str = ""  # with leading slash and query, as it goes on the wire; "" where none was given
+
+    @property
+    def tls(self) -> bool:
+        """Tell whether the interface is asked over TLS from the first byte."""
+        return self.scheme in {"onvifs", "https", "rtsps", "vigi", "reolink", "unifi"} or self.scheme.endswith("+https")
 
     def __str__(self) -> str:
         return self.url
@@ -46,10 +86,11 @@ class Target:
         )
 
 
-def parse_target(text: str) -> tuple[Target, Credential | None]:
+def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Credential | None]:
     """Take apart what a person typed: ``host``, ``host:port``, ``scheme://[user:password@]host[:port][/path]``.
 
-    A bare host means ONVIF on port 80. A credential inside the address is returned apart.
+    A bare host means ONVIF on port 80; an alias becomes the scheme that it stands for. A credential inside the
+    address is returned apart.
 
     Raises:
         BadTarget: names the part that cannot be understood.
@@ -66,8 +107,9 @@ def parse_target(text: str) -> tuple[Target, Credential | None]:
     if "://" not in typed:
         typed = f"onvif://{typed}"
     scheme = typed.split("://", 1)[0].lower()
-    if scheme not in DEFAULT_PORTS:
-        known = ", ".join(f"{name}://" for name in ("onvif", "rtsp", "http", "https"))
+    normal = schemes.aliases.get(scheme, scheme)
+    if normal not in schemes.ports:
+        known = ", ".join(f"{name}://" for name in (*schemes.ports, *schemes.aliases) if "+" not in name)
         raise BadTarget(f"the scheme {scheme!r} is not known", hint=f"Use one of {known}")
     try:
         parts = urlsplit(typed)
@@ -88,14 +130,13 @@ def parse_target(text: str) -> tuple[Target, Credential | None]:
         )
     _check_host(host)
     if port is None:
-        port = DEFAULT_PORTS[scheme]
+        port = schemes.ports[normal]
     if not 1 <= port <= 65535:
         raise BadTarget(f"port {port} is outside 1-65535", hint="Correct the port")
     credential = None
     if parts.username is not None:
         credential = Credential(unquote(parts.username), Secret(unquote(parts.password or "")))
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    normal = {"http": "onvif", "https": "onvifs"}.get(scheme, scheme)
     return Target(normal, host, port, path), credential
 
 
