@@ -1,123 +1,157 @@
-"""Replies and packets captured from real cameras (read from beside the checkout, never copied)."""
+"""Replies, descriptions and packets captured from real cameras (read from beside the checkout, never copied)."""
 
-from rtsp_support import corpus, nals, pixels
+import asyncio
+from collections import Counter
+from collections.abc import Callable
 
-from adapters.rtsp import h264
+import corpus
+import pytest
+from captured_facts import EXPECTED
+from captured_replies import messages, observed
+from rtsp_support import CLOCK, Asked, ScriptedCamera, context, nals, pixels, reply, run, scripted
+
+from adapters.deadline import Deadline
+from adapters.port import AccessUnit
+from adapters.rtsp import h264, jpeg
+from adapters.rtsp.client import RtspClient
 from adapters.rtsp.depacketize import Input, depacketizer_for
-from adapters.rtsp.headers import parse_rtp_info, parse_session, parse_transport
-from adapters.rtsp.message import Event, Frame, MessageParser, Response
-from adapters.rtsp.rtp import parse_rtcp, parse_rtp
-from adapters.rtsp.sdp import parameter_sets, parse_sdp
-from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation
+from adapters.rtsp.measure import Measurement
+from adapters.rtsp.message import Frame, MessageParser
+from adapters.rtsp.rtp import SenderReport, parse_rtcp, parse_rtp
+from adapters.rtsp.tolerance import Tolerance, Tolerances
+from adapters.target import parse_target
 
-# Captures that name no video track at all: a metadata session and fragments.
-WITHOUT_VIDEO = {
-    "axis": {"test_successful_connect__02.txt"},
-    "gortsplib": {
-        "sdpunmarshaler__issue_gortsplib_474_UDP_technology_cameras.sdp",
-        "sdpunmarshaler__issue_mediamtx_127_Amcrest_cameras.sdp",
-    },
-}
-NO_MEDIA = {"sdpunmarshaler__issue_mediamtx_127_Amcrest_cameras.sdp"}
+PACKETS = "media/gBillal-rtsp/packets.bin"
+PICTURE = "media/SharpRTSP/img_jpg_0.jpg"
+JPEG_PACKETS = tuple(f"media/SharpRTSP/jpeg_{number}.rtp" for number in range(3))
 
 
-def as_on_the_wire(data: bytes) -> bytes:
-    """Give a capture its line ends back where it was stored with LF, body untouched."""
-    if b"\r\n" in data:
-        return data
-    head, blank, body = data.partition(b"\n\n")
-    return head.replace(b"\n", b"\r\n") + (b"\r\n\r\n" if blank else b"") + body
+@corpus.needs_corpus
+def test_no_captured_file_is_left_out() -> None:
+    """Every file of the corpus's rtsp folder has its expected facts here, every file of media its test below."""
+    assert {f"rtsp/{name}" for name in EXPECTED} == set(corpus.files("rtsp"))
+    used = {PACKETS, "media/gBillal-rtsp/derived_annexb.h264", PICTURE, *JPEG_PACKETS}
+    assert used == set(corpus.files("media"))
 
 
-def test_every_captured_reply_is_read() -> None:
-    """All replies parse into a response with a status; their headers give session, transport and RTP-Info."""
-    seen = 0
-    for path in sorted(corpus("rtsp").rglob("*.txt")):
-        if "transcript" in path.name or "sdp" in path.name:
-            continue
-        tolerances = Tolerances()
-        parser = MessageParser(tolerances)
-        data = as_on_the_wire(path.read_bytes())
-        events: list[Event] = parser.feed(data)
-        if not events:  # the file ends without its blank line, or before the body that it promises
-            missing = b"\r\n\r\n" if b"\r\n\r\n" not in data else b"\r\n" * 500
-            events = parser.feed(missing)
-        first = events[0] if events else None
-        assert isinstance(first, Response), path.name
-        assert first.status in (200, 401), path.name
-        seen += 1
-        for name, read in (
-            ("Session", parse_session),
-            ("Transport", parse_transport),
-            ("RTP-Info", parse_rtp_info),
-        ):
-            value = first.headers.get(name)
-            if value is not None:
-                assert read(value, tolerances), path.name
-    assert seen >= 30
+@corpus.needs_corpus
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_capture_tells_its_facts(name: str) -> None:
+    """Codec, picture size, SETUP address, session, timeout, transport, audio, and the tolerances that were needed."""
+    told = {
+        field: value for field, value in observed(f"rtsp/{name}").items() if value not in ("", (), None, 0)
+    }
+    assert told == EXPECTED[name]
+    corpus.checked(f"rtsp/{name}")
 
 
-def test_every_captured_description_is_read() -> None:
-    """All SDPs give their video track with a known codec, and readable parameter sets where they carry some."""
-    seen = with_sets = 0
-    for path in sorted(corpus("rtsp").rglob("*")):
-        if path.is_dir():
-            continue
-        data = path.read_bytes()
-        start = data.find(b"v=0")
-        if path.suffix == ".sdp":
-            start = 0
-        if start < 0 or "transcript" in path.name:
-            continue
-        tolerances = Tolerances()
-        try:
-            sdp = parse_sdp(data[start:], tolerances)
-        except Violation:
-            assert path.name in NO_MEDIA, path.name
-            continue
-        seen += 1
-        video = next((media for media in sdp.receivable() if media.kind == "video"), None)
-        if video is None:
-            assert path.name in WITHOUT_VIDEO.get(path.parent.name, set()), path.name
-            continue
-        assert video.codec in {"H264", "H265", "JPEG", "MP4V-ES"}, path.name
-        sets = parameter_sets(video, tolerances)
-        if sets and video.codec == "H264":
-            read = h264.parse_sps(sets[0])
-            assert 160 <= read.width <= 4096, path.name
-            with_sets += 1
-    assert seen >= 30
-    assert with_sets >= 15
+def test_a_whole_captured_dialogue_is_read_reply_by_reply() -> None:
+    """Foscam: OPTIONS, a challenge, DESCRIBE, two SETUPs and PLAY, in one file with the requests between them."""
+    told = messages("rtsp/rtsp-client-android/foscam_session_transcript.txt", Tolerances())
+    assert [response.status for response in told] == [200, 401, 200, 200, 200, 200]
+    assert [response.headers.get("CSeq") for response in told] == ["1", "2", "3", "4", "5", "6"]
+    assert len(told[2].body) == 495
 
 
 def test_hikvision_packets_give_23_pictures() -> None:
-    """2.7 s of a Hikvision sub-stream: a PLAY reply and 190 interleaved frames, cut oddly: 23 units, 2 IDR."""
-    data = corpus("media", "gBillal-rtsp", "packets.bin").read_bytes()
+    """The packets of 2.7 s of a sub-stream, cut oddly, give the NAL units of the file that was made from them."""
+    data = corpus.path(PACKETS).read_bytes()
     tolerances = Tolerances()
     parser = MessageParser(tolerances)
     depacketizer = depacketizer_for("H264", 0, tolerances)
     assert depacketizer is not None
-    units = []
-    replies = 0
+    units: list[AccessUnit] = []
+    frames = reports = 0
     for at in range(0, len(data), 1447):
         for event in parser.feed(data[at : at + 1447]):
-            if isinstance(event, Frame) and event.channel == 0:
+            if not isinstance(event, Frame):
+                continue
+            if event.channel == 0:
+                frames += 1
                 packet = parse_rtp(event.data)
                 units += depacketizer.push(Input(packet.timestamp, packet.marker, packet.payload, 0.0, 0))
-            elif isinstance(event, Frame):
-                parse_rtcp(event.data)
-            elif isinstance(event, Response):
-                replies += 1
-                assert event.headers.get("session") == "1528550058"
-    units += depacketizer.flush()
-    assert (replies, len(units), sum(unit.key_frame for unit in units)) == (1, 23, 2)
-    sps = h264.parse_sps(units[0].nals[0])
-    assert (sps.width, sps.height, sps.profile) == (640, 480, "Main")
+            else:
+                reports += sum(isinstance(part, SenderReport) for part in parse_rtcp(event.data))
+    assert (frames, reports, len(units), sum(unit.key_frame for unit in units)) == (190, 0, 23, 2)
+    assert tolerances.names == ()
     # The file beside it was cut without taking the RTP padding off: each NAL is ours, with a few bytes more.
-    told = nals(corpus("media", "gBillal-rtsp", "derived_annexb.h264").read_bytes())
+    told = nals(corpus.path("media/gBillal-rtsp/derived_annexb.h264").read_bytes())
     ours = [nal for unit in units for nal in unit.nals]
     assert len(told) == len(ours)
     assert all(a.startswith(b) and len(a) - len(b) <= 4 for a, b in zip(told, ours, strict=True))
+    kinds = Counter(h264.nal_type(nal) for nal in ours)
+    assert kinds == {h264.SPS: 2, h264.PPS: 2, h264.IDR: 2, h264.SLICE: 21}
+    corpus.checked("media/gBillal-rtsp/derived_annexb.h264")
+
+
+def hikvision(data: bytes) -> Callable[[Asked, ScriptedCamera, asyncio.StreamWriter], bytes]:
+    """Return a camera that answers as the captured one did, and sends its packets behind the reply to PLAY."""
+    head, _, media = data.partition(b"\r\n\r\n")
+    answer = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"cseq")]
+    sdp = (
+        b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=Media Presentation\r\nt=0 0\r\n"
+        b"m=video 0 RTP/AVP 96\r\na=control:trackID=1\r\na=rtpmap:96 H264/90000\r\n"
+    )
+
+    def script(asked: Asked, _camera: ScriptedCamera, _writer: asyncio.StreamWriter) -> bytes:
+        if asked.method == "DESCRIBE":
+            return reply(asked, body=sdp, Content_Type="application/sdp", Content_Base=asked.uri + "/")
+        if asked.method == "SETUP":
+            return reply(
+                asked, Session="       1528550058;timeout=60", Transport="RTP/AVP/TCP;unicast;interleaved=0-1"
+            )
+        if asked.method == "PLAY":
+            lines = [answer[0], b"CSeq: " + asked.headers["cseq"].encode(), *answer[1:]]
+            return b"\r\n".join(lines) + b"\r\n\r\n" + media
+        return reply(asked, Public="OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN")
+
+    return script
+
+
+def test_the_client_plays_the_captured_hikvision_session() -> None:
+    """Replayed on loopback: 23 access units, 2 IDR pictures, 640x480 Main, and what the packets measure."""
+    data = corpus.path(PACKETS).read_bytes()
+
+    async def played() -> tuple[list[AccessUnit], Measurement, tuple[str, ...], int, str]:
+        async with scripted(hikvision(data), "/Streaming/Channels/102") as camera:
+            units: list[AccessUnit] = []
+            client = RtspClient(parse_target(camera.url)[0], None, context(camera.url))
+            deadline = Deadline.after(CLOCK, 30)
+            await client.connect(deadline)
+            await client.options(deadline)
+            (video,) = (await client.describe(deadline)).receivable()
+            measurement = Measurement("H264", 90_000, (), wall=CLOCK.now(), now_s=CLOCK.monotonic())
+
+            def deliver(unit: AccessUnit) -> None:
+                units.append(unit)
+                measurement.unit(unit)
+
+            opened = await client.setup(video, deadline, deliver=deliver)
+            opened.receiver.observer = measurement
+            measurement.begin_window(CLOCK.monotonic())
+            await client.play(deadline)
+            while len(units) < 23:
+                await asyncio.sleep(0.01)
+            measurement.end_window(CLOCK.monotonic())
+            identifier = client.session.identifier
+            await client.teardown()
+            return units, measurement, client.tolerances.names, opened.receiver.reception.received, identifier
+
+    units, measurement, names, packets, identifier = run(played())
+
+    assert (packets, len(units), sum(unit.key_frame for unit in units)) == (190, 23, 2)
+    assert [unit.lost_packets for unit in units] == [0] * 23
+    assert identifier.strip() == "1528550058"
+    formats, window = measurement.format_facts(), measurement.window_facts()
+    assert (formats["width"], formats["height"], formats["profile"]) == (640, 480, "Main")
+    assert (formats["chroma_format"], formats["bit_depth"], formats["relay"]) == ("4:2:0", 8, "copy")
+    assert formats["parameter_sets"] == "in_band"
+    assert (window["frames"], window["loss_ratio"], window["b_frames"]) == (23, 0.0, 0)
+    assert window["fps"] == pytest.approx(8.1, abs=0.1)
+    assert window["timestamps_increase"] is True
+    assert window["key_frame_interval_s"] == pytest.approx(2.0, abs=0.7)
+    assert names == ()
+    corpus.checked(PACKETS)
 
 
 def test_jpeg_packets_give_the_picture() -> None:
@@ -126,10 +160,13 @@ def test_jpeg_packets_give_the_picture() -> None:
     depacketizer = depacketizer_for("JPEG", 0, tolerances)
     assert depacketizer is not None
     units = []
-    for number in range(3):
-        packet = parse_rtp(corpus("media", "SharpRTSP", f"jpeg_{number}.rtp").read_bytes())
+    for name in JPEG_PACKETS:
+        packet = parse_rtp(corpus.path(name).read_bytes())
         units += depacketizer.push(Input(packet.timestamp, packet.marker, packet.payload, 0.0, 0))
     (unit,) = units
 
-    assert pixels(unit.nals[0]) == pixels(corpus("media", "SharpRTSP", "img_jpg_0.jpg").read_bytes())
-    assert Tolerance.JPEG_OFFSET_OTHER in tolerances.counts
+    picture = corpus.path(PICTURE).read_bytes()
+    assert jpeg.picture_size(unit.nals[0]) == jpeg.picture_size(picture)
+    assert pixels(unit.nals[0]) == pixels(picture)
+    assert tolerances.names == (str(Tolerance.JPEG_OFFSET_OTHER),)
+    corpus.checked(PICTURE, *JPEG_PACKETS)
