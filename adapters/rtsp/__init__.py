@@ -12,8 +12,17 @@ def _load() -> Adapter:
 manifest = AdapterManifest(
     name="rtsp",
     version="1",
-    schemes=("rtsp",),
-    default_ports={"rtsp": 554},
-    facts=("reach.", "rtsp.", "stream.", "credential.accepted", "snapshot.anonymous", "target.interfaces"),
+    schemes=("rtsp", "rtsps", "rtsp+http", "rtsp+https"),
+    default_ports={"rtsp": 554, "rtsps": 322, "rtsp+http": 80, "rtsp+https": 443},
+    facts=(
+        "reach.",
+        "rtsp.",
+        "rtsps.",
+        "tls.",
+        "stream.",
+        "credential.accepted",
+        "snapshot.anonymous",
+        "target.interfaces",
+    ),
     load=_load,
 )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,31 +10,42 @@ from adapters.errors import (
     AdapterError,
     AuthenticationFailed,
     BadTarget,
-    CameraFault,
     LocalProtocolError,
-    PermissionDenied,
     RemoteProtocolError,
     TimedOut,
     Unsupported,
 )
-from adapters.port import AccessUnit, ProbeContext, Track
-from adapters.rtsp.connection import Connection, our_fault, remote_error
-from adapters.rtsp.depacketize import depacketizer_for
+from adapters.port import AccessUnit, ProbeContext
+from adapters.rtsp.connection import Connection, remote_error
+from adapters.rtsp.line import Line, spoken
+from adapters.rtsp.login import Accepted, Attempt
 from adapters.rtsp.message import Request, Response
-from adapters.rtsp.policy import DEFAULT, Policies, TransportPolicy
-from adapters.rtsp.receiver import TrackReceiver
-from adapters.rtsp.sdp import Media, SessionDescription, parameter_sets
-from adapters.rtsp.session import Challenged, Login, Session, SetUp, State
+from adapters.rtsp.policy import DEFAULT, Policies, SilencePolicy, TransportPolicy
+from adapters.rtsp.refusal import refusal
+from adapters.rtsp.sdp import Media, SessionDescription
+from adapters.rtsp.session import Challenged, Login, Session, State
+from adapters.rtsp.stale import StaleSessions, keeps_sending
 from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation
-from adapters.rtsp.udp import DatagramReceiver, punch_packet
+from adapters.rtsp.tracks import OpenTrack, Tracks
+from adapters.rtsp.tunnel import Tunnel
+from adapters.rtsp.udp import DatagramReceiver
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
-from adapters.wire.digest import DigestAuth, choose
 from adapters.wire.gate import device_key
-from adapters.wire.tap import Heard, TappedTrack
+from adapters.wire.tap import Heard
+from adapters.wire.tls import TlsSeen
 from standards.reason import Reason
 
 MAX_REDIRECTS = 2
+# Where a redirect may lead, on the enrolled host: never from an encrypted line to a plain one (quirk 11).
+_MAY_MOVE = {
+    "rtsp": ("rtsp", "rtsps"),
+    "rtsps": ("rtsps",),
+    "rtsp+http": ("rtsp",),
+    "rtsp+https": ("rtsp", "rtsps"),
+}
+_AFTER_SWITCH = (400, 404, 454, 455, 500, 503)  # said by cameras that want another DESCRIBE first (quirk 12)
+_LOOK_S = 0.02  # between two looks whether media come
 SETTLE_S = (
     0.02  # between a challenge and the attempt: a camera that closes behind its 401 has done so by then
 )
@@ -52,19 +62,8 @@ class Exchange:
     response: Response
 
 
-@dataclass(slots=True)
-class OpenTrack:
-    """A track that was set up, with what receives it."""
-
-    track: Track
-    media: Media
-    receiver: TrackReceiver
-    channels: tuple[int, int] | None  # None over UDP
-    sockets: tuple[DatagramReceiver, ...] = ()
-
-
 class RtspClient:
-    """One session with one camera. Used once: connect, options, describe, setup, play, close."""
+    """One session with one camera: connect, options, describe, setup, play, close; `start_over` begins anew."""
 
     def __init__(
         self,
@@ -73,36 +72,52 @@ class RtspClient:
         context: ProbeContext,
         *,
         policies: Policies = DEFAULT,
-        login: DigestAuth | None = None,
+        login: Accepted | None = None,
+        stale: StaleSessions | None = None,
         on_lost: Callable[[AdapterError], None] = lambda _error: None,
     ) -> None:
-        """Prepare. `login` is the authorisation that an earlier session of the same action got accepted."""
+        """Prepare. `login` is what an earlier session of the same action got accepted."""
         self.target = target
         self.context = context
         self.policies = policies
         self.tolerances = Tolerances(policies.refuse)
-        self.session = Session(target, self.tolerances, user_agent=policies.user_agent)
-        if login is not None:
-            self.session.carry_over(login)
-        self.tracks: list[OpenTrack] = []
+        self.session = self._new_session()
+        if login is not None and login.rtsp is not None:
+            self.session.carry_over(login.rtsp)
+        self.line = Line(target, context.dialer, self.tolerances)
         self.exchanges: list[Exchange] = []
         self.anonymous_describe: Response | None = None  # the answer to DESCRIBE without credential
-        self.scheme = ""
         self._credential = credential
+        self._attempt = self._new_attempt()
+        self._tunnel_login = login.http if login is not None else None
+        self._stale = stale
         self._on_lost = on_lost
         self._connection: Connection | None = None
-        self._address = ""  # of the camera, as dialled
-        self._local_address = ""
-        self._by_channel: dict[int, Callable[[bytes, float], None]] = {}
-        self._sockets: list[DatagramReceiver] = []
         self._redirects = 0
         self._lost: AdapterError | None = None
         self._tapped = context.tap.session() if context.tap is not None else 0
+        self._tracks = self._new_tracks()
+
+    @property
+    def tracks(self) -> list[OpenTrack]:
+        """Return the tracks that were set up."""
+        return self._tracks.opened
 
     @property
     def peer(self) -> str:
         """Return host:port as enrolled."""
         return self.target.authority
+
+    @property
+    def tls(self) -> TlsSeen | None:
+        """Return what the TLS handshake showed, None on a plain line."""
+        return self.line.seen
+
+    @property
+    def accepted(self) -> Accepted:
+        """Return what the camera accepted so far."""
+        session = self.session
+        return Accepted(session.auth if session.login is Login.ACCEPTED else None, self._tunnel_login)
 
     @property
     def connected(self) -> bool:
@@ -117,19 +132,74 @@ class RtspClient:
     # phases
 
     async def connect(self, deadline: Deadline) -> None:
-        """Open the TCP connection.
+        """Open the connection; over TLS or inside HTTP where the scheme says so.
 
         Raises:
-            AddressRefused, Unreachable, TimedOut: as the dialer says.
+            AddressRefused, Unreachable, TlsFailed, TimedOut: as the dialer says.
+            StaleSession: the camera may still send an earlier session's media.
+            AuthenticationFailed, CoolingDown, Unsupported, CameraFault, RemoteProtocolError: the head of a tunnel.
         """
-        _reader, writer = await self.context.dialer.connect(self.target.host, self.target.port, deadline)
-        connection = Connection(
-            self.session, peer=self.peer, on_frame=self._frame, on_lost=self._connection_lost
+        if self._stale is not None:
+            self._stale.check(self.context.device, self.now(), peer=self.peer)
+
+        def connection() -> Connection:
+            return Connection(
+                self.session, peer=self.peer, on_frame=self._tracks.frame, on_lost=self._connection_lost
+            )
+
+        try:
+            if self.line.tunnelled:
+                made = connection()
+                await self._dig(made, deadline)
+            else:
+                _transport, made = await self.line.dial(deadline, connection)
+        except Violation as violation:
+            raise remote_error(violation, peer=self.peer, operation="RTSP connect") from violation
+        self._tracks.between(made.end_point("peername"), made.end_point("sockname"))
+        self._connection = made
+
+    async def _dig(self, connection: Connection, deadline: Deadline) -> None:
+        started_s = self.now()
+
+        def heard(method: str, response: Response) -> None:
+            self.context.courtesy.reads += 1
+            self._tell_tap(Request(method, self.target.path or "/"), response, started_s, protocol="http")
+
+        tunnel = Tunnel(
+            self.line,
+            self._attempt,
+            self._tunnel_login,
+            user_agent=self.policies.user_agent,
+            heard=heard,
         )
-        self._address = str(writer.get_extra_info("peername")[0])
-        self._local_address = str(writer.get_extra_info("sockname")[0])
-        connection.attach(writer)
-        self._connection = connection
+        await tunnel.dig(connection, deadline, limit_s=self.policies.answer_s)
+        self._tunnel_login = tunnel.auth
+
+    def _new_session(self) -> Session:
+        return Session(spoken(self.target), self.tolerances, user_agent=self.policies.user_agent)
+
+    def _new_tracks(self) -> Tracks:
+        return Tracks(
+            self.context, self.policies, self.session, self._tapped, on_failed=self._connection_lost
+        )
+
+    def _new_attempt(self) -> Attempt:
+        return Attempt(self.context, self._credential, self.peer, tls=self.line.tls)
+
+    async def start_over(self, deadline: Deadline) -> SessionDescription:
+        """End the session and begin a new one on a new connection, up to its description (quirks 12, 13).
+
+        Raises:
+            AdapterError: as `connect` and `describe`.
+        """
+        former = self.session
+        await self.teardown()
+        self.session = self._new_session()
+        self.session.succeed(former)
+        self._tracks = self._new_tracks()
+        self._lost = None
+        await self.connect(deadline)
+        return await self.describe(deadline)
 
     async def options(self, deadline: Deadline) -> Response:
         """Send OPTIONS without credential; any answer at all, 401 too, shows that RTSP is spoken.
@@ -151,14 +221,20 @@ class RtspClient:
             AuthenticationFailed, PermissionDenied, CoolingDown, CameraFault, RemoteProtocolError, TimedOut: as
                 they say.
         """
+        path_only = False
         while True:
-            response = await self._request(
-                "DESCRIBE", self.session.url, deadline, ("Accept", "application/sdp")
-            )
+            uri = self.target.path if path_only else self.session.url
+            response = await self._request("DESCRIBE", uri, deadline, ("Accept", "application/sdp"))
             if 300 <= response.status < 400:
                 await self._follow(response, deadline)
                 continue
+            if response.status == 404 and not path_only and self.target.path.startswith("/"):
+                path_only = Tolerance.PATH_ONLY not in self.policies.refuse
+                if path_only and self.connected:
+                    continue
             self._require(response, "DESCRIBE")
+            if path_only:
+                self._note(Tolerance.PATH_ONLY, "RTSP DESCRIBE")
             try:
                 return self.session.described(response)
             except Violation as violation:
@@ -173,20 +249,33 @@ class RtspClient:
             Unsupported: the camera refuses the transport.
             AdapterError: as for DESCRIBE.
         """
-        url = self.session.control_url(media)
+        if self.target.scheme != "rtsp":
+            tcp = True  # what was asked for behind TLS or through HTTP does not go beside it
         sockets: tuple[DatagramReceiver, ...] = ()
-        for attempt in (1, 2):
+        switched = described = False
+        while True:
+            url = self.session.control_url(media)
             client_port = 0
             if not tcp:
-                sockets, client_port = await self._bind(deadline)
+                sockets, client_port = await self._tracks.bind(self.target.host, deadline)
             value = self.session.transport_value(tcp=tcp, client_port=client_port)
             response = await self._request("SETUP", url, deadline, ("Transport", value))
-            if response.status != 461 or attempt == 2 or self.policies.transport is TransportPolicy.INSIST:
+            if response.ok:
                 break
-            self.tolerances.note(Tolerance.TRANSPORT_SWITCHED)
             for used in sockets:
                 used.close()
-            tcp = not tcp
+            sockets = ()
+            insists = self.policies.transport is TransportPolicy.INSIST or self.target.scheme != "rtsp"
+            if response.status == 461 and not switched and not insists:
+                switched = True
+                self._note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
+                tcp = not tcp
+            elif switched and not described and response.status in _AFTER_SWITCH and not self.tracks:
+                described = True
+                self._note(Tolerance.DESCRIBED_AGAIN, "RTSP SETUP")
+                await self.describe(deadline)
+            else:
+                break
         self._require(response, "SETUP")
         try:
             agreed = self.session.set_up(media, url, response, tcp=tcp)
@@ -199,7 +288,15 @@ class RtspClient:
                 operation="RTSP SETUP",
                 hint="Switch multicast off for this stream",
             )
-        return self._open_track(agreed, deliver, sockets, asked_tcp=tcp)
+        if agreed.channels is not None and not tcp:
+            self._note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
+            for used in sockets:
+                used.close()
+            sockets = ()
+        opened = self._tracks.open(agreed, deliver, sockets)
+        if agreed.channels is not None and self._connection is not None:
+            self._connection.channels.update(agreed.channels)
+        return opened
 
     async def play(self, deadline: Deadline) -> None:
         """Start the media of all tracks.
@@ -207,42 +304,66 @@ class RtspClient:
         Raises:
             AdapterError: as for DESCRIBE.
         """
-        for track in self.tracks:
-            for index, used in enumerate(track.sockets):
-                used.punch(
-                    self._address,
-                    track.receiver.report(self.now()) if index else punch_packet(secrets.randbits(32)),
-                )
+        self._tracks.punch()
         response = await self._request("PLAY", self.session.keepalive_url, deadline, ("Range", "npt=0.000-"))
         self._require(response, "PLAY")
         self.session.played(response)
 
+    async def media_comes(self, deadline: Deadline) -> bool:
+        """Tell whether media come: at once where no UDP is in use, else as soon as the first packet is there.
+
+        Raises:
+            AdapterError: the connection was lost meanwhile.
+        """
+        policies, tracks = self.policies, self._tracks
+        if not tracks.over_udp or policies.silence is SilencePolicy.WAIT:
+            return True
+        ends_s = self.now() + min(policies.udp_silence_s, deadline.remaining_s() / 2)
+        next_punch_s = self.now() + policies.punch_every_s
+        while not tracks.received:
+            if self.failure is not None:
+                raise self.failure
+            if self.now() >= ends_s:
+                self._note(Tolerance.UDP_SILENT, "RTSP media")
+                return False
+            if self.now() >= next_punch_s:
+                next_punch_s += policies.punch_every_s
+                tracks.punch()
+            await asyncio.sleep(_LOOK_S)
+        return True
+
     async def keep_alive(self, deadline: Deadline) -> None:
-        """Send one keep-alive. A refusal or silence is tolerated by name; a new nonce is answered.
+        """Keep the session alive by the first method that the camera does not refuse (quirk 28).
+
+        A refusal or silence is tolerated by name; a new nonce is answered.
 
         Raises:
             Unreachable: the connection is gone.
+            AuthenticationFailed: the login is refused; nothing that carries it may follow.
         """
-        method = self.session.keepalive_method()
-        try:
-            response = await self._request(method, self.session.keepalive_url, deadline)
-        except TimedOut:
-            self.tolerances.note(Tolerance.KEEPALIVE_UNANSWERED)
-            return
-        except AuthenticationFailed:
-            # The session plays on; the maintaining task stops sending what the camera refuses.
-            self.tolerances.note(Tolerance.KEEPALIVE_REFUSED)
-            raise
-        if not response.ok:
-            self.tolerances.note(Tolerance.KEEPALIVE_REFUSED)
-            if method == "GET_PARAMETER":
-                self.session.methods = tuple(name for name in self.session.methods if name != method)
+        session = self.session
+        for _ in range(3):
+            method = session.keepalive_method()
+            try:
+                response = await self._request(method, session.keepalive_url, deadline)
+            except TimedOut:
+                self._note(Tolerance.KEEPALIVE_UNANSWERED, f"RTSP {method}")
+                return
+            except AuthenticationFailed:
+                # The session plays on; the maintaining task stops sending what the camera refuses.
+                self._note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
+                raise
+            if response.ok or method in session.refused_keepalives:
+                return
+            self._note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
+            session.refused_keepalives.add(method)
 
     async def teardown(self) -> bool:
         """End the session politely within `teardown_s`; tell whether the camera answered 2xx. Never raises."""
         connection = self._connection
         session = self.session
         answered = False
+        played = session.state is State.PLAYING
         if connection is not None and not connection.closed and session.state in (State.READY, State.PLAYING):
             deadline = Deadline.after(self.context.clock, self.policies.teardown_s)
             try:
@@ -257,29 +378,32 @@ class RtspClient:
             except AdapterError:
                 self.tolerances.note(Tolerance.TEARDOWN_UNANSWERED)
         session.state = State.CLOSED
+        if played and not answered:
+            self._leave_stale()
         self.close()
         return answered
+
+    def _leave_stale(self) -> None:
+        """Remember that the camera may go on sending into the closed connection, where it is one that does."""
+        session = self.session
+        tool = session.description.attributes.get("tool", "") if session.description is not None else ""
+        if self._stale is not None and not self._tracks.over_udp and keeps_sending(session.server, tool):
+            self._stale.left(self.context.device, self.now(), session.timeout_s)
 
     def close(self) -> None:
         """Close all sockets at once. Idempotent."""
         if self._connection is not None:
             self._connection.close()
-        for used in self._sockets:
-            used.close()
-        self._sockets = []
+        self._tracks.close()
 
     def now(self) -> float:
         """Return monotonic seconds."""
         return self.context.clock.monotonic()
 
     def send_receiver_reports(self) -> None:
-        """Send one RTCP receiver report per track."""
-        for track in self.tracks:
-            data = track.receiver.report(self.now())
-            if track.sockets:
-                track.sockets[1].send(data, self._address)
-            elif track.channels is not None and self._connection is not None:
-                self._connection.send_frame(track.channels[1], data)
+        """Send one RTCP receiver report per track (quirk 29: within 5 s)."""
+        if self._connection is not None:
+            self._tracks.report(self._connection)
 
     # inside
 
@@ -298,7 +422,7 @@ class RtspClient:
             return response
         meaning = session.challenged(response)
         if meaning is Challenged.LOGIN and retry:
-            await self._log_in(response, f"RTSP {method}")
+            await self._log_in(f"RTSP {method}")
             await self._settle(response)
             if self._connection is not None and self._connection.closed:
                 self.tolerances.note(Tolerance.RECONNECTED_AFTER_CHALLENGE)
@@ -326,51 +450,28 @@ class RtspClient:
             async with asyncio.timeout(SETTLE_S):
                 await connection.lost.wait()
 
-    async def _log_in(self, response: Response, operation: str) -> None:
+    async def _log_in(self, operation: str) -> None:
         """Choose the answer to the first challenge and ask the gate for the one attempt."""
-        session = self.session
-        offered = ", ".join(dict.fromkeys(challenge.label for challenge in session.challenges)) or "nothing"
-        if self._credential is None:
-            raise AuthenticationFailed(
-                f"{operation} of {self.peer}: the camera wants a login and no credential was supplied",
-                scheme=offered,
-                credential_sent=False,
-                peer=self.peer,
-                operation=operation,
-                hint="Enter the user name and password of an account that may view",
-            )
-        challenge = choose(session.challenges, tls=False)
-        if challenge is None:
-            raise AuthenticationFailed(
-                f"{operation} of {self.peer}: the camera offers {offered}, and no password is sent in the clear",
-                scheme=offered,
-                credential_sent=False,
-                peer=self.peer,
-                operation=operation,
-                hint="Switch Digest authentication on in the camera's RTSP settings",
-            )
-        await self.context.gate.admit(self.context.device)
-        session.auth = DigestAuth(self._credential, challenge)
-        session.login = Login.SENT
-        self.scheme = challenge.label
-        self.context.courtesy.logins += 1
+        self.session.auth = await self._attempt.answer(self.session.challenges, operation)
+        self.session.login = Login.SENT
 
     async def _refused(self, operation: str) -> AuthenticationFailed:
         session = self.session
         accepted_before = session.login is Login.ACCEPTED
         session.login = Login.REFUSED
         session.auth = None
-        until = await self.context.gate.refused(self.context.device)
-        what = "no longer accepts" if accepted_before else "refused"
-        return AuthenticationFailed(
-            f"{operation} of {self.peer}: the camera {what} the user name and password; nothing more is sent "
-            f"before {until:%H:%M:%S} UTC",
-            scheme=self.scheme,
-            credential_sent=True,
-            peer=self.peer,
-            operation=operation,
-            hint="Check user name and password, and that the account may use RTSP",
-        )
+        return await self._attempt.refused(operation, accepted_before=accepted_before)
+
+    def _note(self, tolerance: Tolerance, operation: str) -> None:
+        """Count a deviation.
+
+        Raises:
+            RemoteProtocolError: the policy refuses it.
+        """
+        try:
+            self.tolerances.note(tolerance)
+        except Violation as violation:
+            raise remote_error(violation, peer=self.peer, operation=operation) from violation
 
     async def _exchange(
         self,
@@ -402,7 +503,13 @@ class RtspClient:
         return response
 
     def _tell_tap(
-        self, request: Request, response: Response | None, started_s: float, error: str = ""
+        self,
+        request: Request,
+        response: Response | None,
+        started_s: float,
+        error: str = "",
+        *,
+        protocol: str = "rtsp",
     ) -> None:
         """Let the capture, if one listens, have a request and its answer."""
         tap = self.context.tap
@@ -410,8 +517,10 @@ class RtspClient:
             return
         tap.exchange(
             Heard(
-                protocol="rtsp",
-                operation=f"RTSP {request.method}",
+                protocol=protocol,
+                operation=f"RTSP {request.method}"
+                if protocol == "rtsp"
+                else f"RTSP over HTTP {request.method}",
                 port=self.target.port,
                 method=request.method,
                 target=request.uri,
@@ -428,57 +537,14 @@ class RtspClient:
             )
         )
 
-    def _to_receiver(self, receiver: TrackReceiver, *, control: bool) -> Callable[[bytes, float], None]:
-        """Return what takes the packets of a track; past the tap where a capture listens."""
-        take = receiver.rtcp if control else receiver.rtp
-        tap = self.context.tap
-        if tap is None:
-            return take
-        track = receiver.track
-        tapped = TappedTrack(self._tapped, track.index, track.kind, track.codec)
-
-        def taken(data: bytes, now_s: float) -> None:
-            tap.packet(tapped, data, now_s, control=control)
-            take(data, now_s)
-
-        return taken
-
     def _remember_challenge(self, response: Response) -> None:
         if self.session.login is Login.NONE:
             self.session.challenged(response)
 
     def _require(self, response: Response, method: str) -> None:
         """Turn a refusal into its error."""
-        if response.ok:
-            return
-        operation = f"RTSP {method}"
-        text = f"{response.status} {response.reason[:60]}".strip()
-        said = f"{operation} of {self.peer} was answered with {text}"
-        if response.status == 403:
-            raise PermissionDenied(
-                said,
-                peer=self.peer,
-                operation=operation,
-                hint="Give the account the right to view this stream",
-            )
-        if response.status == 461:
-            raise Unsupported(
-                said,
-                peer=self.peer,
-                operation=operation,
-                hint="The camera offers neither TCP nor UDP unicast for this stream",
-            )
-        if response.status in (404, 454):
-            hint = "Check the path of the address: the camera has no such stream"
-        elif response.status == 453:
-            hint = "The camera has no bandwidth left: close other viewers"
-        elif response.status in (503, 500):
-            hint = "The camera is busy or has too many clients: close other viewers, or restart it"
-        else:
-            hint = "See the camera's log, or update its firmware"
-        raise CameraFault(
-            said, fault=text, status=response.status, peer=self.peer, operation=operation, hint=hint
-        )
+        if not response.ok:
+            raise refusal(response, peer=self.peer, operation=f"RTSP {method}")
 
     async def _follow(self, response: Response, deadline: Deadline) -> None:
         """Follow a redirect on the same device; refuse any other (credentials go nowhere else)."""
@@ -489,128 +555,32 @@ class RtspClient:
         except BadTarget:
             to = None
         same = (
-            to is not None and to.scheme == self.target.scheme and device_key(to) == device_key(self.target)
+            to is not None
+            and to.scheme in _MAY_MOVE[self.target.scheme]
+            and device_key(to) == device_key(self.target)
         )
         if to is None or not same or self._redirects > MAX_REDIRECTS:
             raise RemoteProtocolError(
-                f"RTSP DESCRIBE of {self.peer}: the camera redirects to another host ({response.status}), "
-                "which is not followed",
+                f"RTSP DESCRIBE of {self.peer}: the camera redirects ({response.status}) to another host, to a "
+                "line without TLS or in a circle, which is not followed",
                 reason=Reason.DEVICE_FAULT,
                 peer=self.peer,
                 operation="RTSP DESCRIBE",
                 hint="Enter the address that the camera redirects to, if it is the same camera",
             )
-        moved = to.port != self.target.port
+        self._note(Tolerance.REDIRECTED, "RTSP DESCRIBE")
+        if self.line.tunnelled:  # only the path is taken over: requests stay inside the tunnel
+            to = replace(to, scheme=self.target.scheme, port=self.target.port)
+        moved = (to.scheme, to.port) != (self.target.scheme, self.target.port)
         self.target = replace(to, host=self.target.host)
-        self.session.enrolled = self.target
-        self.session.url = self.session.base = self.target.url
-        if moved or (self._connection is not None and self._connection.closed):
-            if self._connection is not None:
-                self._connection.close()
+        self.session.enrolled = spoken(self.target)
+        self.session.url = self.session.base = self.session.enrolled.url
+        if moved:
+            self.line = Line(self.target, self.context.dialer, self.tolerances)
+            self._attempt = self._new_attempt()
+        if moved or not self.connected:
+            self.close()
             await self.connect(deadline)
-
-    async def _bind(self, deadline: Deadline) -> tuple[tuple[DatagramReceiver, ...], int]:
-        made: list[DatagramReceiver] = []
-
-        def receiver() -> DatagramReceiver:
-            made.append(DatagramReceiver(self._address, self.tolerances))
-            return made[-1]
-
-        # An odd port makes the dialer try again: the pair in use is the last one of each kind.
-        rtp, rtcp, port = await self.context.dialer.udp_pair(
-            self.target.host, deadline, receiver, rtcp_factory=receiver, local_address=self._local_address
-        )
-        pair = tuple(next(item for item in made if item.transport is transport) for transport in (rtp, rtcp))
-        self._sockets.extend(pair)
-        return pair, port
-
-    def _open_track(
-        self,
-        agreed: SetUp,
-        deliver: Callable[[AccessUnit], None],
-        sockets: tuple[DatagramReceiver, ...],
-        *,
-        asked_tcp: bool,
-    ) -> OpenTrack:
-        media = agreed.media
-        over_tcp = agreed.channels is not None
-        if over_tcp and not asked_tcp:
-            self.tolerances.note(Tolerance.TRANSPORT_SWITCHED)
-            for used in sockets:
-                used.close()
-            sockets = ()
-        index = len(self.tracks)
-        track = Track(
-            index,
-            media.kind,
-            media.codec,
-            media.clock_rate_hz or 90000,
-            parameter_sets(media, self.tolerances),
-            media.channels,
-        )
-        receiver = TrackReceiver(
-            track,
-            media.payload_type,
-            depacketizer_for(
-                media.codec,
-                index,
-                self.tolerances,
-                size=_claimed_size(media),
-                parameters=media.format_parameters,
-                clock_rate_hz=track.clock_rate_hz,
-            ),
-            deliver,
-            tolerances=self.tolerances,
-            policies=self.policies,
-            ordered=over_tcp,
-            ssrc=agreed.transport.ssrc,
-            own_ssrc=secrets.randbits(32),
-        )
-        if over_tcp and agreed.channels is not None and self._connection is not None:
-            rtp, rtcp = agreed.channels
-            self._by_channel[rtp] = self._to_receiver(receiver, control=False)
-            self._by_channel[rtcp] = self._to_receiver(receiver, control=True)
-            self._connection.channels.update(agreed.channels)
-        elif sockets:
-            ports = agreed.transport.server_ports
-            if ports is None or 0 in ports:
-                self.tolerances.note(Tolerance.SERVER_PORT_MISSING)
-                ports = None
-            takers = (
-                self._to_receiver(receiver, control=False),
-                self._to_receiver(receiver, control=True),
-            )
-            for used, take, port in zip(sockets, takers, ports or (None, None), strict=True):
-                used.expect(port)
-                used.deliver_to(self._datagrams(take))
-        opened = OpenTrack(track, media, receiver, agreed.channels, sockets)
-        self.tracks.append(opened)
-        return opened
-
-    def _frame(self, channel: int, data: bytes) -> None:
-        """Take one interleaved frame (called for every packet: the hot path)."""
-        take = self._by_channel.get(channel)
-        if take is None:
-            self.tolerances.note(Tolerance.UNASSIGNED_CHANNEL)
-            return
-        if self.session.state is State.READY:
-            self.tolerances.note(Tolerance.DATA_BEFORE_PLAY)
-        take(data, self.context.clock.monotonic())
-
-    def _datagrams(self, take: Callable[[bytes, float], None]) -> Callable[[bytes], None]:
-        """Return a datagram handler that turns our own faults into the end of this one session."""
-
-        def handle(data: bytes) -> None:
-            try:
-                take(data, self.context.clock.monotonic())
-            except Violation as violation:
-                self._connection_lost(remote_error(violation, peer=self.peer, operation="RTP"))
-            except AdapterError as error:
-                self._connection_lost(error)
-            except Exception as error:  # noqa: BLE001  a parser's bug costs this camera's session, never the process
-                self._connection_lost(our_fault(self.peer, "RTP", error))
-
-        return handle
 
     def _connection_lost(self, error: AdapterError) -> None:
         if self.session.state not in (State.READY, State.PLAYING):
@@ -619,14 +589,4 @@ class RtspClient:
         self._on_lost(error)
 
 
-def _claimed_size(media: Media) -> tuple[int, int]:
-    """Return the size that the SDP claims (``a=x-dimensions:1920,1080``), 0 where it says none."""
-    parts = media.attributes.get("x-dimensions", "").split(",")
-    with contextlib.suppress(ValueError):
-        width, height = (int(part.strip()[:5]) for part in parts)
-        if 0 < width <= 16_384 and 0 < height <= 16_384:
-            return width, height
-    return 0, 0
-
-
-__all__ = ["Exchange", "OpenTrack", "RtspClient"]
+__all__ = ["Exchange", "RtspClient"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import structlog
 
@@ -47,7 +48,7 @@ def our_fault(peer: str, operation: str, cause: Exception) -> LocalProtocolError
 
 
 class Connection(asyncio.Protocol):
-    """Reads by callback: no task and no wake-up per packet."""
+    """Reads by callback: no task and no wake-up per packet. Inside a tunnel it reads one connection and writes another."""
 
     def __init__(
         self,
@@ -62,19 +63,37 @@ class Connection(asyncio.Protocol):
         self._peer = peer
         self._on_frame = on_frame
         self._on_lost = on_lost
-        self._transport: asyncio.WriteTransport | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
+        self._out: asyncio.WriteTransport | None = None  # another connection inside an HTTP tunnel
+        self._encode: Callable[[bytes], bytes] = bytes
         self._waiting: dict[int, asyncio.Future[Response]] = {}
         self._operation = "RTSP connect"
         self.failure: AdapterError | None = None
         self.received = 0  # bytes
         self.lost = asyncio.Event()
 
-    def attach(self, writer: asyncio.StreamWriter) -> None:
-        """Take over an open connection; its stream reader is not used any more."""
-        self._writer = writer  # a writer that is collected closes its transport
-        self._transport = writer.transport
-        self._transport.set_protocol(self)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Use a connection of the dialer's, both ways."""
+        self._transport = self._out = cast("asyncio.Transport", transport)
+
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        data: bytes,
+        *,
+        out: asyncio.WriteTransport,
+        encode: Callable[[bytes], bytes],
+    ) -> None:
+        """Go on reading an open connection, `data` being read from it already; requests go out by `out`, encoded."""
+        self._transport, self._out, self._encode = transport, out, encode
+        transport.set_protocol(self)
+        if data:
+            self.data_received(data)
+        transport.resume_reading()
+
+    def end_point(self, name: str) -> str:
+        """Return the address of one end of the connection: ``peername`` or ``sockname``."""
+        return str(self._transport.get_extra_info(name)[0]) if self._transport is not None else ""
 
     @property
     def channels(self) -> set[int]:
@@ -101,11 +120,11 @@ class Connection(asyncio.Protocol):
                 elif type(event) is Request:
                     self._serve(event)
         except Violation as violation:
-            self._fail(remote_error(violation, peer=self._peer, operation=self._operation))
+            self.fail(remote_error(violation, peer=self._peer, operation=self._operation))
         except AdapterError as error:
-            self._fail(error)
+            self.fail(error)
         except Exception as error:  # noqa: BLE001  a parser's bug costs this camera's session, never the process
-            self._fail(our_fault(self._peer, self._operation, error))
+            self.fail(our_fault(self._peer, self._operation, error))
 
     def eof_received(self) -> bool:
         """Close our half too."""
@@ -140,17 +159,17 @@ class Connection(asyncio.Protocol):
                 operation=self._operation,
                 hint="Check the camera's power and network, and that it allows another client",
             )
-        self._fail(error)
+        self.fail(error)
 
     # requests
 
     def send(self, data: bytes) -> None:
         """Write bytes; a camera that reads nothing any more is dropped instead of filling memory."""
-        transport = self._transport
+        transport = self._out
         if transport is None or transport.is_closing():
             return
         if transport.get_write_buffer_size() > MAX_WRITE_BACKLOG:
-            self._fail(
+            self.fail(
                 Unreachable(
                     f"{self._peer} takes no data any more",
                     peer=self._peer,
@@ -159,7 +178,7 @@ class Connection(asyncio.Protocol):
                 )
             )
             return
-        transport.write(data)
+        transport.write(self._encode(data))
 
     def send_frame(self, channel: int, data: bytes) -> None:
         """Write one interleaved frame."""
@@ -224,7 +243,8 @@ class Connection(asyncio.Protocol):
 
     # the end
 
-    def _fail(self, error: AdapterError) -> None:
+    def fail(self, error: AdapterError) -> None:
+        """End the session with an error; only the first one counts."""
         if self.failure is not None:
             return
         self.failure = error
@@ -237,12 +257,14 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        for transport in (self._transport, self._out):
+            if transport is not None:
+                transport.abort()
 
     def close(self) -> None:
         """Close after what is written has gone out. Silent: `on_lost` is not called any more."""
         if self.failure is None:
             self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.close()
+        for transport in (self._out, self._transport):
+            if transport is not None and not transport.is_closing():
+                transport.close()

@@ -23,6 +23,13 @@ class TransportPolicy(StrEnum):
     INSIST = "insist"  # fail
 
 
+class SilencePolicy(StrEnum):
+    """What to do when nothing comes over UDP after PLAY: NATs and firewalls on the way eat it (quirk 31)."""
+
+    FALL_BACK = "fall_back"  # after `udp_silence_s` end the session and play over TCP in a new one
+    WAIT = "wait"  # go on waiting; `silence_s` ends it
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
     """All choices of one client. Times in seconds."""
@@ -31,6 +38,10 @@ class Policies:
     ssrc: SsrcPolicy = SsrcPolicy.FOLLOW
     foreign_packets: int = 50
     transport: TransportPolicy = TransportPolicy.SWITCH
+    silence: SilencePolicy = SilencePolicy.FALL_BACK
+    udp_silence_s: float = 3.0  # from PLAY to the first packet (gortsplib waits as long)
+    punch: bool = True  # send packets to the camera's UDP ports, so that NATs let its media in (quirk 31)
+    punch_every_s: float = 0.5  # until the first packet
     jump: JumpPolicy = JumpPolicy.REBASE
     options_s: float = 3.0  # for an answer to OPTIONS
     answer_s: float = 5.0  # for an answer to anything else

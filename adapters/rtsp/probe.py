@@ -22,18 +22,21 @@ from adapters.port import (
     StreamOffer,
 )
 from adapters.rtsp.book import FactBook, reason_of
-from adapters.rtsp.client import Exchange, OpenTrack, RtspClient
+from adapters.rtsp.client import Exchange, RtspClient
 from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.login import Accepted
 from adapters.rtsp.measure import CODEC_NAMES, FORMAT_FACTS, WINDOW_FACTS, Measurement
 from adapters.rtsp.policy import DEFAULT, Policies
 from adapters.rtsp.sampling import Sampler
 from adapters.rtsp.sdp import Media, SessionDescription, parameter_sets
 from adapters.rtsp.session import Login
 from adapters.rtsp.source import no_video
+from adapters.rtsp.stale import StaleSessions
 from adapters.rtsp.timeline import JumpPolicy
 from adapters.rtsp.tolerance import Tolerances
+from adapters.rtsp.tracks import OpenTrack
+from adapters.rtsp.ways import WAY_FACTS, tell_transport, tell_way
 from adapters.target import Target
-from adapters.wire.digest import DigestAuth
 from adapters.wire.gate import device_key
 from adapters.wire.redaction import Redactor
 from standards.reason import Reason
@@ -57,6 +60,7 @@ _RTSP_FACTS = (
     "rtsp.tcp_transport",
     "rtsp.udp_transport",
     "credential.accepted",
+    *WAY_FACTS,
 )
 _DESCRIBED_FACTS = ("codec", "audio_codecs")
 _MAIN_FACTS = tuple(f"stream.main.{name}" for name in (*_DESCRIBED_FACTS, *FORMAT_FACTS, *WINDOW_FACTS))
@@ -66,9 +70,17 @@ _SUB_FACTS = tuple(f"stream.sub.{name}" for name in ("uri", *_DESCRIBED_FACTS, *
 class RtspProbe:
     """The state of one probe."""
 
-    def __init__(self, request: ProbeRequest, context: ProbeContext, policies: Policies = DEFAULT) -> None:
+    def __init__(
+        self,
+        request: ProbeRequest,
+        context: ProbeContext,
+        policies: Policies = DEFAULT,
+        *,
+        stale: StaleSessions | None = None,
+    ) -> None:
         self._request = request
         self._context = context
+        self._stale = stale
         # What is measured is the camera's own time, jumps included.
         self._policies = replace(policies, jump=JumpPolicy.FOLLOW)
         secrets = (request.credential.password,) if request.credential is not None else ()
@@ -77,11 +89,13 @@ class RtspProbe:
         allowed = request.deadline.remaining_s()
         self._deadline = request.deadline.sooner(max(allowed / 2, allowed - TEARDOWN_RESERVE_S))
         self._step = "address"
-        self._login: DigestAuth | None = None
+        self._login: Accepted | None = None
+        self._tcp = request.transport != "udp"
         self._quirks: set[str] = set()
         self._offers: list[StreamOffer] = []
         self._samples: tuple[CodedSample, ...] = ()
         self._failure: AdapterError | None = None
+        self._media_came = False
         self._run_ok = 0
         self._runs_made = 0
 
@@ -132,6 +146,14 @@ class RtspProbe:
             played = any(item.operation == "RTSP PLAY" and item.status < 300 for item in client.exchanges)
             if await client.teardown() and played:
                 self._run_ok += 1
+            tell_way(
+                self._book,
+                client.target,
+                played=self._media_came,
+                failure=self._failure,
+                seen=client.tls,
+                clock=self._context.clock,
+            )
             self._quirks.update(client.tolerances.names)
 
     async def _reach(self, client: RtspClient) -> None:
@@ -201,9 +223,7 @@ class RtspProbe:
             parameter_sets(video, client.tolerances),
             wanted=request.samples,
         )
-        measurement, opened = await self._play(
-            client, video, lost, tcp=request.transport != "udp", sampler=sampler
-        )
+        measurement, opened = await self._play(client, video, lost, sampler=sampler)
         try:
             await self._first_picture(client, measurement, opened, lost)
             picture = measurement.picture
@@ -226,21 +246,22 @@ class RtspProbe:
             self._book.measured("stream.main.", measurement.window_facts(), "RTP media window")
             if measurement.packets:
                 self._book.measured("stream.main.", measurement.format_facts(), "RTP first pictures")
-            self._transport_facts(request.transport, opened, measurement)
+            tell_transport(
+                self._book,
+                request.target,
+                asked=request.transport,
+                used="tcp" if opened.channels is not None else "udp",
+                packets=measurement.packets,
+            )
+            self._media_came = measurement.packets > 0
             if sampler.sample is not None:
                 self._samples = (sampler.sample,)
 
     async def _play(
-        self,
-        client: RtspClient,
-        video: Media,
-        lost: asyncio.Event,
-        *,
-        tcp: bool,
-        sampler: Sampler | None = None,
+        self, client: RtspClient, video: Media, lost: asyncio.Event, *, sampler: Sampler | None = None
     ) -> tuple[Measurement, OpenTrack]:
-        deadline = self._deadline
-        clock = self._context.clock
+        """Set the track up and play it; over TCP in a new session where nothing comes over UDP (quirk 31)."""
+        deadline, clock = self._deadline, self._context.clock
         measurement: Measurement | None = None
 
         def deliver(unit: AccessUnit) -> None:
@@ -249,17 +270,27 @@ class RtspProbe:
             if sampler is not None:
                 sampler.unit(unit)
 
-        opened = await client.setup(video, deadline, deliver=deliver, tcp=tcp)
-        measurement = Measurement(
-            CODEC_NAMES.get(video.codec, video.codec),
-            opened.track.clock_rate_hz,
-            opened.track.parameter_sets,
-            wall=clock.now(),
-            now_s=clock.monotonic(),
-        )
-        opened.receiver.observer = measurement
-        await client.play(deadline)
-        return measurement, opened
+        while True:
+            opened = await client.setup(video, deadline, deliver=deliver, tcp=self._tcp)
+            measurement = Measurement(
+                CODEC_NAMES.get(video.codec, video.codec),
+                opened.track.clock_rate_hz,
+                opened.track.parameter_sets,
+                wall=clock.now(),
+                now_s=clock.monotonic(),
+            )
+            opened.receiver.observer = measurement
+            await client.play(deadline)
+            if await client.media_comes(deadline):
+                return measurement, opened
+            self._book.seen("rtsp.udp_transport", False, "RTSP media")
+            self._tcp = True
+            description = await client.start_over(deadline)
+            lost.clear()
+            again = _video(description)
+            if again is None:
+                raise no_video(client)
+            video = again
 
     async def _first_picture(
         self, client: RtspClient, measurement: Measurement, opened: OpenTrack, lost: asyncio.Event
@@ -348,20 +379,6 @@ class RtspProbe:
         for name in WINDOW_FACTS:
             self._book.missed(f"stream.main.{name}", reason, detail, "RTP media window")
 
-    def _transport_facts(self, asked: str, opened: OpenTrack, measurement: Measurement) -> None:
-        used = "tcp" if opened.channels is not None else "udp"
-        other = "udp" if used == "tcp" else "tcp"
-        if measurement.packets:
-            self._book.seen(f"rtsp.{used}_transport", True, "RTP media")
-        if used == "udp" and asked != "udp":
-            self._book.seen("rtsp.tcp_transport", False, "RTSP SETUP")  # refused with 461
-        self._book.missed(
-            f"rtsp.{other}_transport",
-            Reason.NOT_ASKED,
-            f"the media were pulled over {used.upper()}",
-            "RTSP SETUP",
-        )
-
     # what the answers tell besides
 
     def _answers(self, client: RtspClient) -> None:
@@ -411,7 +428,7 @@ class RtspProbe:
                 "the camera asked for no password, so none was sent",
                 "RTSP DESCRIBE",
             )
-        self._login = session.auth if session.login is Login.ACCEPTED else None
+        self._login = client.accepted
 
     # further runs and the sub-stream
 
@@ -433,7 +450,7 @@ class RtspProbe:
                 await client.options(self._deadline)
                 video = _video(await client.describe(self._deadline))
                 if video is not None:
-                    await client.setup(video, self._deadline, deliver=_ignore, tcp=request.transport != "udp")
+                    await client.setup(video, self._deadline, deliver=_ignore, tcp=self._tcp)
                     await client.play(self._deadline)
                     self._run_ok += await client.teardown()
             except AuthenticationFailed as error:
@@ -482,7 +499,7 @@ class RtspProbe:
                 now_s=clock.monotonic(),
             )
             if measurement.picture is None:
-                measurement, opened = await self._play(client, video, lost, tcp=request.transport != "udp")
+                measurement, opened = await self._play(client, video, lost)
                 await self._first_picture(client, measurement, opened, lost)
             facts = measurement.format_facts()
             if measurement.first_frame_s is None:
@@ -542,6 +559,7 @@ class RtspProbe:
             self._context,
             policies=self._policies,
             login=self._login,
+            stale=self._stale,
             on_lost=lambda _error: lost.set(),
         )
 

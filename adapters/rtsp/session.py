@@ -61,6 +61,7 @@ class Session:
         self.auth: DigestAuth | None = None
         self.challenges: tuple[Challenge, ...] = ()
         self.methods: tuple[str, ...] = ()
+        self.refused_keepalives: set[str] = set()
         self.server = ""
         self.url = enrolled.url  # of DESCRIBE; a redirect on the same device changes it
         self.base = enrolled.url
@@ -76,6 +77,14 @@ class Session:
     def carry_over(self, auth: DigestAuth) -> None:
         """Use an authorisation that another session of the same action got accepted."""
         self.auth, self.login, self._own_nonce = auth, Login.ACCEPTED, False
+
+    def succeed(self, former: "Session") -> None:
+        """Begin where a former session of the same client learned something about the camera."""
+        self.challenges, self.methods, self.server = former.challenges, former.methods, former.server
+        self.refused_keepalives = former.refused_keepalives
+        self.url = self.base = former.url
+        if former.auth is not None and former.login is Login.ACCEPTED:
+            self.carry_over(former.auth)
 
     # requests
 
@@ -94,8 +103,14 @@ class Session:
         return self._sequence, request
 
     def keepalive_method(self) -> str:
-        """Return the method that keeps the session alive: GET_PARAMETER where it is offered, else OPTIONS."""
-        return "GET_PARAMETER" if "GET_PARAMETER" in self.methods else "OPTIONS"
+        """Return the method that keeps the session alive (quirk 28).
+
+        GET_PARAMETER where Public lists it, then OPTIONS, which every server must have, then SET_PARAMETER: the
+        first one that was not refused. Where all were, OPTIONS: some cameras refuse it and live on all the same.
+        """
+        offered = ["OPTIONS", "SET_PARAMETER"]
+        offered.insert(0 if "GET_PARAMETER" in self.methods else 2, "GET_PARAMETER")
+        return next((name for name in offered if name not in self.refused_keepalives), "OPTIONS")
 
     @property
     def keepalive_url(self) -> str:

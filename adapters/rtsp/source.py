@@ -18,6 +18,8 @@ from adapters.errors import (
 from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.client import RtspClient
 from adapters.rtsp.policy import DEFAULT, Policies
+from adapters.rtsp.sdp import SessionDescription
+from adapters.rtsp.stale import StaleSessions
 from adapters.secret import Credential
 from adapters.target import Target
 from standards.reason import Reason
@@ -36,8 +38,11 @@ class RtspSource:
         context: ProbeContext,
         *,
         policies: Policies = DEFAULT,
+        stale: StaleSessions | None = None,
     ) -> None:
-        self.client = RtspClient(target, credential, context, policies=policies, on_lost=self._end)
+        self.client = RtspClient(
+            target, credential, context, policies=policies, stale=stale, on_lost=self._end
+        )
         self._policies = policies
         self._context = context
         self._backlog: deque[AccessUnit] = deque(maxlen=policies.backlog_units)
@@ -62,22 +67,29 @@ class RtspSource:
         try:
             await client.connect(deadline)
             await client.options(deadline)
-            description = await client.describe(deadline)
-            receivable = description.receivable()
-            video = next((media for media in receivable if media.kind == "video"), None)
-            if video is None:
-                raise no_video(client)
-            await client.setup(video, deadline, deliver=self._deliver, tcp=tcp)
-            if audio:
-                heard = next((media for media in receivable if media.kind == "audio"), None)
-                if heard is not None:
-                    over_tcp = client.tracks[0].channels is not None
-                    await client.setup(heard, deadline, deliver=self._deliver, tcp=over_tcp)
-            await client.play(deadline)
+            await self._play(await client.describe(deadline), deadline, tcp=tcp, audio=audio)
+            if not await client.media_comes(deadline):  # over UDP (quirk 31)
+                self._backlog.clear()
+                await self._play(await client.start_over(deadline), deadline, tcp=True, audio=audio)
         except BaseException:
             await self.aclose()
             raise
         self._played_s = client.now()
+
+    async def _play(
+        self, description: SessionDescription, deadline: Deadline, *, tcp: bool, audio: bool
+    ) -> None:
+        client = self.client
+        receivable = description.receivable()
+        video = next((media for media in receivable if media.kind == "video"), None)
+        if video is None:
+            raise no_video(client)
+        await client.setup(video, deadline, deliver=self._deliver, tcp=tcp)
+        heard = next((media for media in receivable if media.kind == "audio"), None)
+        if audio and heard is not None:
+            over_tcp = client.tracks[0].channels is not None
+            await client.setup(heard, deadline, deliver=self._deliver, tcp=over_tcp)
+        await client.play(deadline)
 
     async def run(self, sink: Callable[[AccessUnit], None]) -> None:
         """Deliver access units to `sink` until the source ends.

@@ -33,7 +33,12 @@ class Tolerance(StrEnum):
     BASE_DOUBLED_SCHEME = "base_doubled_scheme"  # 20
     FOREIGN_HOST_REWRITTEN = "foreign_host_rewritten"  # SDP or Content-Base names another host or port
     CONTROL_MISSING = "control_missing"
+    PATH_ONLY = "path_only"  # 22: DESCRIBE of the full address is answered 404, of its path alone it is not
+    REDIRECTED = "redirected"  # 11
     # session and transport
+    LEGACY_TLS = "legacy_tls"  # TLS before 1.2
+    DESCRIBED_AGAIN = "described_again"  # 12: SETUP with another transport wants another DESCRIBE before it
+    UDP_SILENT = "udp_silent"  # 31: no packet came over UDP; TCP was used
     SESSION_PADDED = "session_padded"  # 80
     SESSION_CHANGED = "session_changed"  # 16
     TIMEOUT_UNREADABLE = "timeout_unreadable"  # 16
@@ -47,7 +52,7 @@ class Tolerance(StrEnum):
     SSRC_UNREADABLE = "ssrc_unreadable"  # 25
     SSRC_OTHER = "ssrc_other"  # 25, 45
     RTP_INFO_UNREADABLE = "rtp_info_unreadable"  # 47, 83
-    KEEPALIVE_REFUSED = "keepalive_refused"  # 28
+    KEEPALIVE_REFUSED = "keepalive_refused"  # 28: the next method is used
     KEEPALIVE_UNANSWERED = "keepalive_unanswered"  # 28
     NONCE_RENEWED = "nonce_renewed"  # 7
     RECONNECTED_AFTER_CHALLENGE = "reconnected_after_challenge"
