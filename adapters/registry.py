@@ -138,7 +138,7 @@ class Registry:
         self, first: ProbeResult, request: ProbeRequest, context: ProbeContext
     ) -> tuple[StreamOffer, ...]:
         """Return the maker's one template as offers, where the device answered and told no stream address (quirk 48)."""
-        if request.target.scheme in {"rtsp", "rtsps"}:
+        if request.target.scheme.startswith("rtsp"):
             return ()
         told = first.observations.value("vendor.family") or first.observations.value("device.manufacturer")
         found = without_address(request.target.host, request.vendor, told if isinstance(told, str) else "")

@@ -50,7 +50,7 @@ def route(typed: str, target: Target, vendor: str) -> Route:
     known = known_vendor(vendor)
     family = find_family(known) or find_family(_template_family(known))
     scheme_typed, port_typed = _typed(typed)
-    if target.scheme in {"rtsp", "rtsps"}:
+    if target.scheme.startswith("rtsp"):
         if target.path not in {"", "/"}:
             return Route(target, family=family)
         return _by_template(target, known, family, port_typed)
@@ -69,8 +69,10 @@ def route(typed: str, target: Target, vendor: str) -> Route:
 
 def _by_template(target: Target, vendor: str, family: Family | None, port_typed: bool) -> Route:
     template = template_for(vendor)
-    made = template.addresses(target.host, port=target.port if port_typed else None)
-    return Route(made.main, made.sub, family, template)
+    keep = port_typed or target.scheme != "rtsp"  # RTSPS and tunnels have ports of their own
+    made = template.addresses(target.host, port=target.port if keep else None)
+    sub = replace(made.sub, scheme=target.scheme) if made.sub is not None else None
+    return Route(replace(made.main, scheme=target.scheme), sub, family, template)
 
 
 def without_address(host: str, vendor: str, reported: str) -> Route | None:

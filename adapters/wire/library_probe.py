@@ -12,7 +12,13 @@ from yarl import URL
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, AuthenticationFailed, CoolingDown, LocalProtocolError
+from adapters.errors import (
+    AdapterError,
+    AuthenticationFailed,
+    CoolingDown,
+    LocalProtocolError,
+    Unreachable,
+)
 from adapters.port import ProbeContext, ProbeRequest, ProbeResult, Progress, StreamOffer
 from adapters.secret import Credential
 from adapters.target import Target
@@ -204,15 +210,16 @@ class LibraryProbe:
                 told = await maker.read(
                     session, self._request, credential, self._context.clock, self._deadline
                 )
-        except AdapterError as error:
-            if isinstance(error, SecondLogin):
-                raise await self._refused(operation) from error
-            raise
         except LoginRefused as error:
             raise await self._refused(operation) from error
         except Exception as error:
-            if any(isinstance(cause, SecondLogin | LoginRefused) for cause in causes(error)):
-                raise await self._refused(operation) from error
+            if any(isinstance(cause, SecondLogin) for cause in causes(error)):
+                raise Unreachable(
+                    f"{operation}: {peer} did not answer the login; it is not sent twice",
+                    peer=peer,
+                    operation=operation,
+                    hint="Wait a minute, then try again",
+                ) from error
             raise typed(error, operation, peer) from error
         self._tell("ok", "logged in")
         return told

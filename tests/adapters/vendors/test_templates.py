@@ -44,6 +44,7 @@ def test_each_family_has_at_most_one_default_and_names_it() -> None:
         ("rtsp://10.0.0.5", "V360 Pro", "rtsp://10.0.0.5:8554/profile0", "/profile1"),
         ("rtsp://10.0.0.5:10554", "foscam", "rtsp://10.0.0.5:10554/videoMain", "/videoSub"),
         ("rtsp://10.0.0.5", "foscam", "rtsp://10.0.0.5:88/videoMain", "/videoSub"),
+        ("rtsps://10.0.0.5", "Tapo", "rtsps://10.0.0.5:322/stream1", "/stream2"),
         ("10.0.0.5", "Yoosee", "rtsp://10.0.0.5:554/onvif1", "/onvif2"),
         ("rtsp://10.0.0.5", "hikvision-psia", "rtsp://10.0.0.5:554/PSIA/streaming/channels/101", "/PSIA/streaming/channels/102"),
     ],
