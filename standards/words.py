@@ -87,6 +87,12 @@ _FORMS = (
         re.compile(r"^the address given is RTSP only; give onvif://host:port to check ONVIF\.?$"),
         "địa chỉ đã cho chỉ là RTSP; muốn kiểm tra ONVIF thì nhập onvif://máy:cổng",
     ),
+    (
+        re.compile(
+            r"^the address given is of the maker's own interface; give onvif://host:port to check ONVIF\.?$"
+        ),
+        "địa chỉ đã cho là giao diện riêng của hãng; muốn kiểm tra ONVIF thì nhập onvif://máy:cổng",
+    ),
     (re.compile(r"^no credential was supplied\.?$"), "chưa nhập tài khoản"),
     (
         re.compile(r"^no address of a sub-stream is known\.?$"),

@@ -26,7 +26,7 @@ from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics, configure_logging
 from hub.reports.document import Document, of_check
-from hub.reports.formats import SUFFIXES, WRITERS, FormatNotAvailable, render
+from hub.reports.formats import BINARY, FORMS, SUFFIXES, FormatNotAvailable, render, render_bytes
 from hub.reports.terminal import as_text
 from standards.pack import UnknownStandard, packaged
 from standards.verdict import Decision
@@ -50,7 +50,7 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     "--thorough", is_flag=True, help="Measure for 60 s and open the stream three times; takes up to 150 s."
 )
 @click.option(
-    "--format", "formats", default="text", metavar="F[,F]", help="text, json, html; several with --output."
+    "--format", "formats", default="text", metavar="F[,F]", help="text json html pdf csv xlsx sarif junit oscal; several with --output."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -89,7 +89,8 @@ def check(
 ) -> None:
     """Check one camera against a standard, no hub needed.
 
-    TARGET is a host, onvif://host:port or rtsp://host:port/path; a credential may stand in it. Only read requests are
+    TARGET is a host, onvif://host:port, rtsp://host:port/path, or the maker's own interface, such as
+    hikvision://host, dahua://host, axis://host or vigi://host; a credential may stand in it. Only read requests are
     sent, the credential at most once. By running this you state that you may test this device; the report says so.
 
     Exit code 0: ADMITTED. 1: any other decision. 2: could not check.
@@ -98,18 +99,21 @@ def check(
     language = lang or _locale()
     wanted = ["json"] if as_json else [name.strip().lower() for name in formats.split(",") if name.strip()]
     if not wanted:
-        _stop("--format names no format", f"Use one of {', '.join(WRITERS)}")
+        _stop("--format names no format", f"Use one of {', '.join(FORMS)}")
     for name in wanted:
-        if name not in WRITERS:
-            _stop(FormatNotAvailable(name).said(language), f"--format {','.join(WRITERS)}")
+        if name not in FORMS:
+            _stop(FormatNotAvailable(name).said(language), f"--format {','.join(FORMS)}")
+    if wanted[0] in BINARY and output is None and sys.stdout.isatty():
+        _stop(f"{wanted[0]} is not for a terminal", "Add --output FILE")
     if len(wanted) > 1 and output is None:
         _stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
     try:
         packaged().profile(standard)
     except UnknownStandard as error:
         _stop(str(error), "camhub standards list")
+    registry = Registry.installed()
     try:
-        address, inside = parse_target(target)
+        address, inside = parse_target(target, registry.schemes)
         sub_address = parse_target(sub)[0] if sub else None
         found = route(target, address, vendor or "")
     except BadTarget as error:
@@ -129,7 +133,7 @@ def check(
         request = replace(
             request, window_s=_THOROUGH_WINDOW_S, limit_s=_THOROUGH_LIMIT_S, runs=_THOROUGH_RUNS
         )
-    outcome = _run(request)
+    outcome = _run(request, registry)
     report = of_check(request, outcome)
     if isinstance(outcome.failure, _NOT_CHECKED):
         _refused(outcome.failure, report, wanted, language)
@@ -171,21 +175,23 @@ def _credential(user: str | None, password_stdin: bool, inside: Credential | Non
     return Credential(user, password)
 
 
-def _run(request: CheckRequest) -> CheckOutcome:
+def _run(request: CheckRequest, registry: Registry) -> CheckOutcome:
     teller = _Teller(request.target)
     try:
-        return asyncio.run(_checked(request, teller.tell))
+        return asyncio.run(_checked(request, registry, teller.tell))
     except KeyboardInterrupt:
         _stop("interrupted; nothing was concluded", "")
     finally:
         teller.end()
 
 
-async def _checked(request: CheckRequest, tell: Callable[[Progress], None]) -> CheckOutcome:
+async def _checked(
+    request: CheckRequest, registry: Registry, tell: Callable[[Progress], None]
+) -> CheckOutcome:
     clock = SystemClock()
     decode = DecodeService(DecodeSetup(), clock=clock, metrics=Metrics())
     checker = Checker(
-        Registry.installed(),
+        registry,
         Dialer(LAN_AND_LOOPBACK),
         CredentialGate(MemoryBook(clock), clock),
         clock,
@@ -229,13 +235,16 @@ def _refused(failure: AdapterError, report: Document, wanted: list[str], languag
 
 
 def _write(report: Document, wanted: list[str], language: str, output: Path | None) -> None:
+    if output is None and wanted[0] in BINARY:
+        click.get_binary_stream("stdout").write(render_bytes(report, wanted[0], language))
+        return
     if output is None:
         click.echo(_for_terminal(report, wanted[0], language), nl=False)
         return
     for name in wanted:
         path = output if len(wanted) == 1 else output.with_suffix(SUFFIXES[name])
         try:
-            path.write_text(render(report, name, language), "utf-8")
+            path.write_bytes(render_bytes(report, name, language))
         except OSError as error:
             _stop(f"{path} cannot be written: {error.strerror}", "Choose another file with --output")
         click.echo(f"wrote {path}", err=True)

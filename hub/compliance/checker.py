@@ -53,6 +53,7 @@ from standards.waiver import Attestation, Waiver
 _log = structlog.get_logger(__name__)
 
 RTSP_ONLY = "the address given is RTSP only; give onvif://host:port to check ONVIF"
+VENDOR_ONLY = "the address given is of the maker's own interface; give onvif://host:port to check ONVIF"
 _OF_ONVIF = ("onvif.", "time.", "device.", "http.")
 _OF_PEOPLE = ("custodian.", "consent.", "purpose.", "signage.", "place.")
 _OF_THE_HUB = ("relay.", "catalog.", "uptime.")
@@ -263,7 +264,7 @@ class Checker:
         return tuple(sorted({fact for rule in self.packs.rules.values() for fact in rule.facts}))
 
     def _hub_facts(self, request: CheckRequest) -> dict[str, Observation]:
-        spoken = ("onvif", "rtsp") if request.target.scheme.startswith("onvif") else ("rtsp",)
+        spoken = tuple(dict.fromkeys((_interface(request.target), "rtsp")))
         facts: dict[str, Observation] = {
             "target.scheme": self._known("address as given", request.target.scheme),
             "target.interfaces": self._known("address as given", spoken),
@@ -290,6 +291,8 @@ class Checker:
             )
         if request.target.scheme.startswith("rtsp") and (fact.startswith(_OF_ONVIF) or ".claimed_" in fact):
             return NotObserved(Reason.NOT_ASKED, RTSP_ONLY, provenance)
+        if fact.startswith("onvif.") and _interface(request.target) != "onvif":
+            return NotObserved(Reason.NOT_ASKED, VENDOR_ONLY, provenance)
         if failure is None:
             return NotObserved(Reason.NOT_ASKED, "", provenance)
         if isinstance(failure, AuthenticationFailed | CoolingDown):
@@ -307,6 +310,12 @@ class Checker:
 
 
 _VERSION = version("camhub")
+
+
+def _interface(target: Target) -> str:
+    """Return the interface that an address is of, as in ``target.interfaces``: onvif rtsp hikvision dahua ..."""
+    family = target.scheme.partition("+")[0]
+    return {"onvifs": "onvif", "rtsps": "rtsp"}.get(family, family)
 
 
 def _stopped(failure: AdapterError) -> Reason:

@@ -1,18 +1,19 @@
 """One gentle question to a camera: does it answer? One connection, one request, no credential, nothing decoded.
 
 RTSP: ``OPTIONS`` (RFC 2326 10.1), which needs no login. ONVIF: ``GetSystemDateAndTime`` (Core specification 8.3.5,
-access class PRE_AUTH), which must be answered without one. Any answer in the right protocol counts, errors too: the
-question is whether the device is alive, not whether it obeys.
+access class PRE_AUTH), which must be answered without one. A maker's own interface: ``HEAD /`` over HTTP. Any answer in the
+right protocol counts, errors too: the question is whether the device is alive, not whether it obeys.
 """
 
 import asyncio
 import contextlib
 import ssl
+from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.deadline import Deadline
 from adapters.errors import BadTarget, RemoteProtocolError, Unreachable
-from adapters.target import Target
+from adapters.target import BUILT_IN, Target
 from standards.reason import Reason
 
 REPLY = 8192  # bytes read at most
@@ -39,19 +40,15 @@ async def ping(target: Target, dialer: Connect, deadline: Deadline) -> None:
     Raises:
         AdapterError: it did not, and why.
     """
-    if target.scheme not in {"rtsp", "rtsps", "onvif", "onvifs"}:
-        raise BadTarget(f"the scheme {target.scheme!r} has no liveness question")
-    tls = _lenient_tls() if target.scheme in {"rtsps", "onvifs"} else None
+    question = _question(target)
+    tls = _lenient_tls() if target.tls else None
     reader, writer = await dialer.connect(target.host, target.port, deadline, tls=tls, limit=REPLY)
     try:
-        rtsp = target.scheme.startswith("rtsp")
-        async with deadline.phase(
-            "RTSP OPTIONS" if rtsp else "ONVIF GetSystemDateAndTime", peer=target.authority
-        ):
+        async with deadline.phase(question.name, peer=target.authority):
             try:
-                writer.write(_rtsp(target) if rtsp else _onvif(target))
+                writer.write(question.request)
                 await writer.drain()
-                seen = await _read(reader, b"\r\n\r\n" if rtsp else b"Envelope>")
+                seen = await _read(reader, question.until)
             except OSError as error:
                 raise Unreachable(
                     f"{target.authority} closed the connection", peer=target.authority
@@ -65,14 +62,42 @@ async def ping(target: Target, dialer: Connect, deadline: Deadline) -> None:
         raise RemoteProtocolError(
             f"{target.authority} closed without an answer", reason=Reason.EMPTY_REPLY, peer=target.authority
         )
-    good = seen.startswith(b"RTSP/") if rtsp else (seen.startswith(b"HTTP/1.") and b"Envelope" in seen)
-    if not good:
+    if not seen.startswith(question.begins) or question.holds not in seen:
         raise RemoteProtocolError(
             f"{target.authority} answers in another protocol",
             reason=Reason.NOT_THE_PROTOCOL,
             excerpt=seen[:40].decode("latin-1"),
             peer=target.authority,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is sent, until where the reply is read, and by what a reply in the right protocol is known."""
+
+    name: str
+    request: bytes
+    until: bytes
+    begins: bytes
+    holds: bytes = b""
+
+
+def _question(target: Target) -> _Question:
+    if target.scheme in {"rtsp", "rtsps"}:
+        return _Question("RTSP OPTIONS", _rtsp(target), b"\r\n\r\n", b"RTSP/")
+    if target.scheme in {"onvif", "onvifs"}:
+        return _Question(
+            "ONVIF GetSystemDateAndTime", _onvif(target), b"Envelope>", b"HTTP/1.", holds=b"Envelope"
+        )
+    if target.scheme in BUILT_IN.ports:
+        return _Question("HTTP HEAD", _head(target), b"\r\n\r\n", b"HTTP/1.")
+    raise BadTarget(f"the scheme {target.scheme!r} has no liveness question")
+
+
+def _head(target: Target) -> bytes:
+    return (
+        f"HEAD / HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: camhub\r\nConnection: close\r\n\r\n"
+    ).encode()
 
 
 def _rtsp(target: Target) -> bytes:
