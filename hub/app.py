@@ -49,6 +49,7 @@ from hub.decode.limits import MIB
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.health.service import HealthService
+from hub.live.pictures import StreamPictures
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.source import Sources
@@ -280,6 +281,10 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             receipts=receipts,
             sources=sources,
             catalog=catalog,
+            pictures=StreamPictures(
+                registry=registry, dialer=dialer, gate=gate, warm=relay.key_frame, clock=clock
+            ),
+            decode=decode,
             dialer=dialer,
             gate=gate,
             limiter=coordination.limiter,

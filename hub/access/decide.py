@@ -14,7 +14,8 @@ The first of these that holds is the answer:
 7. A donated camera: an active consent (`no_consent`), whose mode admits looking now (`not_at_this_level`,
    `outside_hours`), which names the person's role and level as recipient (`no_role` with `needs: recipient`), and
    covers the purpose (`purpose_not_covered`). Mode `scheduled` is not opened outside its hours by an incident.
-8. `codec_not_playable`: nothing here can carry the camera's coding to a browser.
+8. `codec_not_playable`: nothing here can carry the camera's coding to a browser. Not asked of a still, which the
+   hub codes anew.
 """
 
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ def decide(ask: Ask, subject: Subject, now: datetime) -> Decision:
         answer = Allowed(test_only=ask.is_test, max_s=max_s)
     else:
         answer = _by_consent(ask, subject, now)
-    if isinstance(answer, Allowed) and not subject.playable:
+    if isinstance(answer, Allowed) and not subject.playable and ask.kind != "snapshot":
         return Refused("codec_not_playable")
     return answer
 

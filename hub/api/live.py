@@ -1,5 +1,6 @@
 """Live views over WHEP (draft-ietf-wish-whep), their sessions, and stills."""
 
+import math
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -141,7 +142,7 @@ class LiveController(Controller):
         purpose: Purpose = "public_safety",
         incident: IncidentNumber = "",
     ) -> Response[bytes]:
-        """Fetch a still from the camera now: a view like any other."""
+        """Take a still now: a view like any other. `age` tells how many seconds old the picture is."""
         await visible(camera_id, caller, services)
         still = await services.stills.fetch(
             caller.principal, camera_id, purpose=purpose, incident=incident or None
@@ -149,9 +150,9 @@ class LiveController(Controller):
         age_s = max(0.0, (services.clock.now() - still.taken_at).total_seconds())
         return Response(
             still.body,
-            media_type=still.content_type,
+            media_type="image/jpeg",
             headers={
-                "age": str(int(age_s)),
+                "age": str(math.ceil(age_s)),
                 "x-taken-at": rfc3339(still.taken_at),
                 "cache-control": "no-store",
             },

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -12,9 +13,10 @@ from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.port import MediaSource
 from hub.relay.errors import RelayRefused
-from hub.relay.events import RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import KeyFrame, RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
 from hub.relay.fanout import Fanout
 from hub.relay.ice import UdpPort
+from hub.relay.packetise import units
 from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
 from hub.relay.source import OpenSource, Pull
 from hub.relay.transport import Certificate, PacketSender
@@ -203,6 +205,18 @@ class RelayEngine:
     def states(self) -> list[SourceState]:
         """Return the state of each camera that is pulled."""
         return [camera.pull.state() for camera in self._cameras.values()]
+
+    def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
+        """Return the newest key frame of a camera that is pulled from this address now; opens nothing."""
+        camera = self._cameras.get(camera_id)
+        if camera is None or camera.spec.url != url or camera.closing:
+            return None
+        held = camera.fanout.key_frame()
+        if held is None:
+            return None
+        payloads, arrived_s = held
+        age = timedelta(seconds=max(0.0, self._clock.monotonic() - arrived_s))
+        return KeyFrame(units(payloads), self._clock.now() - age)
 
     def counters(self) -> dict[str, int]:
         """Return the worker's counters: viewers, cameras, packets, datagrams not taken by the kernel."""

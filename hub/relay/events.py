@@ -23,6 +23,14 @@ class SourceSpec:
     device: str = ""  # the gate's key of the device
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """The newest key frame of a camera that is pulled, H.264, with its parameter sets: for a still."""
+
+    nals: tuple[bytes, ...]
+    arrived_at: datetime  # UTC
+
+
 class ViewerConnected(msgspec.Struct, frozen=True, tag=True):
     """The viewer's transport stands; frames flow as soon as the camera gives any."""
 

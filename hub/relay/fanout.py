@@ -40,6 +40,7 @@ class Fanout:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._waiting = False  # some viewer waits for a key frame
+        self._key_frame_s = 0.0  # when the newest key frame arrived
         self._task = asyncio.create_task(self._run(), name=f"fan-out {camera_id}")
 
     def reopened(self) -> None:
@@ -51,6 +52,8 @@ class Fanout:
         """Take one picture from the source."""
         tick = self._timeline.map(picture.timestamp, picture.clock_rate_hz, picture.arrived_s)
         self.ring.append(picture.payloads, tick, key_frame=picture.key_frame)
+        if picture.key_frame:
+            self._key_frame_s = picture.arrived_s
         if picture.key_frame and self._waiting:
             self._waiting = False
             for viewer in self.viewers.values():
@@ -75,6 +78,11 @@ class Fanout:
         if viewer.next_index is None:
             self._waiting = True
         self._wake.set()
+
+    def key_frame(self) -> tuple[list[bytes], float] | None:
+        """Return the payloads of the newest key frame and when it arrived (monotonic seconds)."""
+        packets = self.ring.key_frame()
+        return ([packet.payload for packet in packets], self._key_frame_s) if packets else None
 
     def ticks(self, now_s: float) -> tuple[int, int]:
         """Return the ticks of this moment (monotonic seconds) of picture and sound, for sender reports."""

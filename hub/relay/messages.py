@@ -11,7 +11,8 @@ import msgspec
 
 from hub.relay.events import SourceState, ViewerConnected, ViewerEnded
 
-MAX_MESSAGE = 1 << 20
+MAX_MESSAGE = 4 << 20
+MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it
 _LENGTH = 4
 
 
@@ -79,6 +80,14 @@ class Count(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class KeyFrameOf(msgspec.Struct, frozen=True, tag=True):
+    """Ask for the newest key frame of a camera, if it is pulled from this address now."""
+
+    request: int
+    camera_id: str
+    url: str
+
+
 class CooldownIs(msgspec.Struct, frozen=True, tag=True):
     """The answer to `CooldownOf`."""
 
@@ -86,7 +95,7 @@ class CooldownIs(msgspec.Struct, frozen=True, tag=True):
     until: datetime | None
 
 
-FromHub = Start | Network | View | Trickle | Renew | Stop | Count | CooldownIs
+FromHub = Start | Network | View | Trickle | Renew | Stop | Count | KeyFrameOf | CooldownIs
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -122,6 +131,14 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
     counters: dict[str, int]
 
 
+class KeyFrameIs(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `KeyFrameOf`; `arrived_at` is `None` where there is none, or none that is small enough."""
+
+    request: int
+    nals: tuple[bytes, ...]
+    arrived_at: datetime | None
+
+
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """A request was refused: the fields of `RelayRefused`."""
 
@@ -152,6 +169,7 @@ FromWorker = (
     | Answer
     | Done
     | Counted
+    | KeyFrameIs
     | Refused
     | CooldownOf
     | CooldownStarted

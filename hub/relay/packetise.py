@@ -130,6 +130,30 @@ class H264Packetiser:
         self.repairs[repair] = self.repairs.get(repair, 0) + 1
 
 
+def units(payloads: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return the NAL units of payloads that `H264Packetiser` made, in order: its way back."""
+    out: list[bytes] = []
+    parts: list[bytes] = []
+    for payload in payloads:
+        kind = payload[0] & 0x1F
+        if kind == _STAP_A:
+            at = 1
+            while at + 2 <= len(payload):
+                size = int.from_bytes(payload[at : at + 2], "big")
+                out.append(payload[at + 2 : at + 2 + size])
+                at += 2 + size
+        elif kind == _FU_A:
+            head = payload[1]
+            if head & 0x80:
+                parts = [bytes(((payload[0] & 0xE0) | (head & 0x1F),))]
+            parts.append(payload[2:])
+            if head & 0x40:
+                out.append(b"".join(parts))
+        else:
+            out.append(payload)
+    return tuple(out)
+
+
 def _is_b(nal: bytes) -> bool:
     try:
         return h264.slice_type(nal) == "B"

@@ -83,6 +83,16 @@ class PacketRing:
         """Let nobody begin before the next key frame: what came since cannot be decoded from the old one."""
         self._start = None
 
+    def key_frame(self) -> list[Packet]:
+        """Return the packets of the newest key frame; none where nobody could begin with it."""
+        if self._start is None:
+            return []
+        first = self._start - self._base
+        stop = first
+        while stop < len(self._packets) and self._packets[stop].picture == self._start_picture:
+            stop += 1
+        return self._packets[first:stop]
+
     def get(self, index: int) -> Packet | None:
         """Return a packet, or `None` where it has fallen out or has not come."""
         place = index - self._base

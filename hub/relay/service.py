@@ -21,7 +21,7 @@ from adapters.wire.dialer import NetworkPolicy, no_listeners
 from adapters.wire.gate import DeviceBook
 from hub.relay import messages as m
 from hub.relay.errors import RelayRefused
-from hub.relay.events import RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import KeyFrame, RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
 
 log = structlog.get_logger(__name__)
 
@@ -226,6 +226,14 @@ class RelayService:
         reply = await self._ask(m.Count, _STOP_WITHIN_S)
         return dict(reply.counters)
 
+    async def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
+        """Return the newest key frame of a camera that is pulled from this address now; asks nothing of the camera."""
+        try:
+            reply = await self._ask(lambda number: m.KeyFrameOf(number, camera_id, url), _STOP_WITHIN_S)
+        except RelayRefused:
+            return None
+        return None if reply.arrived_at is None else KeyFrame(reply.nals, reply.arrived_at)
+
     # --- the worker
 
     async def _launch(self) -> asyncio.StreamReader:
@@ -335,7 +343,7 @@ class RelayService:
 
     def _take(self, message: m.FromWorker) -> None:
         match message:
-            case m.Answer() | m.Done() | m.Counted():
+            case m.Answer() | m.Done() | m.Counted() | m.KeyFrameIs():
                 self._resolve(message.request, message)
             case m.Refused():
                 future = self._requests.get(message.request)

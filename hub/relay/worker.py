@@ -176,6 +176,12 @@ class Worker:
                 future = self._asked.get(message.request)
                 if future is not None and not future.done():
                     future.set_result(message.until)
+            case m.KeyFrameOf():
+                held = engine.key_frame(message.camera_id, message.url)
+                if held is None or sum(map(len, held.nals)) > m.MAX_KEY_FRAME:
+                    self.send(m.KeyFrameIs(message.request, (), None))
+                else:
+                    self.send(m.KeyFrameIs(message.request, held.nals, held.arrived_at))
             case m.Count():
                 self.send(m.Counted(message.request, engine.counters()))
             case m.Start():

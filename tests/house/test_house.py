@@ -185,3 +185,22 @@ def test_licences_of_what_we_ship_with_are_named() -> None:
 
     for word in ("PyAV", "x264", "x265", "Inter", "OFL"):
         assert word in notice
+
+
+def test_ffmpeg_is_imported_where_it_meets_no_camera_bytes_or_is_confined() -> None:
+    """PyAV is imported by the decode process, and by the simulator's encoder, whose pictures are its own."""
+    may = {
+        "hub/decode/pictures.py",
+        "hub/decode/worker.py",
+        "hub/simulator/studio.py",
+    }
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "av" for name in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "av")
+    }
+    assert found == may
+    code = "import sys, hub.app, hub.cli.check; assert 'av' not in sys.modules, 'the hub itself loads FFmpeg'"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -238,6 +238,7 @@ def test_purposes_are_a_closed_list() -> None:
 def test_a_coding_that_no_browser_plays_is_said_last() -> None:
     """A camera that may be looked at but cannot be played says so; one that may not keeps its reason."""
     assert code(Ask(VIEWER), municipal(playable=False)) == "codec_not_playable"
+    assert code(Ask(VIEWER, kind="snapshot"), municipal(playable=False)) == "ok"  # a still is coded anew
     assert code(Ask(VIEWER), municipal(playable=False, decision="REJECTED")) == "decision_rejected"
 
 

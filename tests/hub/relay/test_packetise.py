@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from relay_camera import SyntheticCamera, group_of_pictures
 
 from adapters.rtsp.h264 import parse_sps
-from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser
+from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser, units
 
 SPS = bytes.fromhex("6742c01e95a0280f64")
 IDR = b"\x65" + bytes(range(256)) * 20
@@ -39,6 +39,16 @@ def test_every_slice_comes_back_whole_and_no_payload_is_longer_than_allowed(slic
     payloads = H264Packetiser().payloads(slices, key_frame=False)
     assert depacketised(payloads) == slices
     assert max(map(len, payloads)) <= PAYLOAD_MAX
+
+
+@given(st.lists(st.binary(max_size=5000), max_size=4))
+def test_a_key_frame_is_put_together_again_from_its_own_packets(slices: list[bytes]) -> None:
+    """What a still takes out of the cache is what was put in, parameter sets in front."""
+    packetiser = H264Packetiser()
+    packetiser.learn([SPS, b"\x68\xce\x3c\x80"])
+    pictures = [b"\x65" + body for body in [b"\x88", *slices]]
+    payloads = packetiser.payloads(pictures, key_frame=True)
+    assert units(payloads) == (SPS, b"\x68\xce\x3c\x80", *pictures)
 
 
 def test_fragments_of_a_picture_are_of_one_size_but_the_last() -> None:

@@ -32,6 +32,18 @@ def test_a_group_longer_than_the_limit_starts_nobody() -> None:
     assert ring.head - ring.base < 1000
 
 
+def test_the_newest_key_frame_can_be_taken_out_whole() -> None:
+    """All packets of the newest key frame, and none where nobody could begin with it."""
+    ring = PacketRing()
+    assert ring.key_frame() == []
+    for number in range(12):
+        ring.append([bytes((number, part)) for part in range(3)], number * 3600, key_frame=number % 5 == 0)
+    assert [packet.payload for packet in ring.key_frame()] == [b"\x0a\0", b"\x0a\1", b"\x0a\2"]
+    assert len(filled(500, 50, packets=100).key_frame()) == 100
+    ring.forget_start()
+    assert ring.key_frame() == []
+
+
 def test_a_picture_ends_with_the_marker() -> None:
     """One marker per picture, on its last packet (RFC 6184 5.1)."""
     ring = filled(2, 10)
