@@ -2,17 +2,14 @@
 
 import asyncio
 import io
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import av
-import pytest
 
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
@@ -39,15 +36,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             return await work
 
     return asyncio.run(bounded())
-
-
-def corpus(*parts: str) -> Path:
-    """Return a path in the corpus of captured replies; skips the test where there is none."""
-    root = Path(os.environ.get("CAMHUB_CORPUS") or Path(__file__).resolve().parents[4] / "shared" / "corpora")
-    path = root.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"no corpus of captured replies: {path} is missing")
-    return path
 
 
 def context(url: str, progress: Callable[[Progress], None] = lambda _progress: None) -> ProbeContext:

@@ -333,7 +333,20 @@ def test_paci_packets_are_passed_over() -> None:
     assert names == ("nal_type_reserved",)
 
 
-class TestLargeJpeg:
+def mjpeg() -> bytes:
+    """Return a picture of FFmpeg's encoder, 64x48, with restart markers."""
+    coder = av.CodecContext.create("mjpeg", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.framerate = 64, 48, "yuvj420p", 25
+    coder.options = {"huffman": "default", "slices": "3"}
+    coder.thread_count, coder.thread_type = 3, "SLICE"
+    frame = av.VideoFrame(64, 48, "yuvj420p")
+    for index, plane in enumerate(frame.planes):
+        plane.update(bytes((number * (index + 3)) % 256 for number in range(plane.buffer_size)))
+    frame.pts = 0
+    return bytes([*coder.encode(frame), *coder.encode(None)][0])
+
+
+class TestJpeg:
     @staticmethod
     def packet(width_8: int, height_8: int) -> bytes:
         return b"\0\0\0\0\x01\x50" + bytes((width_8, height_8)) + b"\x11\x22\x33"
@@ -358,6 +371,24 @@ class TestLargeJpeg:
         plain = (field[0] * 8, field[1] * 8) == size
         assert names == (() if plain else ("jpeg_size_beyond_field",))
 
+    @pytest.mark.parametrize("size", [40, 1400])
+    def test_restart_markers_and_tables_in_the_packets(self, size: int) -> None:
+        """Type 65 tells the restart interval, Q 255 brings the tables: FFmpeg's pixels come back (3.1.7, 3.1.8)."""
+        file = mjpeg()
+        table = file[file.index(b"\xff\xdb") + 5 :][:64]
+        restart = file[file.index(b"\xff\xdd") + 4 :][:2]
+        scan = file.index(b"\xff\xda")
+        data = file[scan + 2 + int.from_bytes(file[scan + 2 : scan + 4], "big") :].removesuffix(b"\xff\xd9")
+        items: list[Item] = []
+        for at in range(0, len(data), size):
+            head = b"\0" + at.to_bytes(3, "big") + b"\x41\xff\x08\x06" + restart + b"\xff\xff"
+            head += b"\0\0\0\x40" + table if at == 0 else b""
+            items.append((0, at + size >= len(data), head + data[at : at + size]))
+        out, names = feed("JPEG", *items)
+        assert b"\xff\xd0" in data
+        assert pixels(out[0].nals[0]) == pixels(file)
+        assert names == ()
+
     def test_a_size_that_nothing_tells_is_unreadable(self) -> None:
         """A field of 0 without any claim gives no picture, named."""
         out, names = feed("JPEG", (0, True, self.packet(0, 90)))
@@ -365,12 +396,7 @@ class TestLargeJpeg:
 
     def test_a_whole_file_in_packets_is_passed_on(self) -> None:
         """Some cameras put their JPEG file into the packets, without an end marker at times."""
-        coder = av.CodecContext.create("mjpeg", "w")
-        coder.width, coder.height, coder.pix_fmt, coder.time_base = 64, 48, "yuvj420p", 1
-        frame = av.VideoFrame(64, 48, "yuvj420p")
-        for plane in frame.planes:
-            plane.update(bytes([90]) * plane.buffer_size)
-        file = bytes(coder.encode(frame)[0])
+        file = mjpeg()
         head = b"\0\0\0\0\x01\x50\x08\x06"
         out, names = feed("JPEG", (0, True, head + file.removesuffix(b"\xff\xd9")))
         assert pixels(out[0].nals[0]) == pixels(file)

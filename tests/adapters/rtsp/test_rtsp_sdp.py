@@ -126,6 +126,131 @@ def test_parameter_sets_with_start_codes_or_nonsense(sprop: str, found: tuple[by
     assert parameter_sets(sdp.media[0], Tolerances()) == found
 
 
+HEAD = "v=0\no=- 1 1 IN IP4 192.168.1.20\ns=x\nt=0 0\n"
+VIDEO = "m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (HEAD + "c=IN\n" + VIDEO, {"sdp_connection_unreadable", "sdp_lines_unordered"}),
+        (HEAD + VIDEO + "c=IN IPV4 0.0.0.0\n", {"sdp_connection_unreadable", "sdp_lines_unordered"}),
+        (HEAD.replace("t=", "c=IN c=IN IP4 0.0.0.0\nt=") + VIDEO, {"sdp_connection_unreadable"}),
+        (HEAD.replace("t=", "c=192.168.1.20\nt=") + VIDEO, {"sdp_connection_unreadable"}),
+        (HEAD.replace("192.168.1.20", "") + VIDEO, {"sdp_origin_unreadable"}),
+        (HEAD.replace("- 1 1", "- 1.5 1") + VIDEO, {"sdp_origin_unreadable"}),
+        (HEAD.replace("o=- 1 1 IN IP4 192.168.1.20\n", "") + VIDEO, {"sdp_lines_missing"}),
+        (VIDEO, {"sdp_lines_missing"}),
+        (HEAD.replace("t=0 0", "t=now-") + VIDEO, {"sdp_time_unreadable"}),
+        (HEAD.replace("s=x", "s=x\ns=y") + VIDEO, {"sdp_lines_repeated"}),
+        (HEAD + VIDEO + "s=x\n", {"sdp_lines_repeated"}),
+        ("o=- 1 1 IN IP4 1.2.3.4\nv=0\ns=x\nt=0 0\n" + VIDEO, {"sdp_lines_unordered"}),
+        ((HEAD + VIDEO).rstrip("\n"), {"sdp_last_line_open"}),
+        ("\x01\x02garbage\n" + HEAD + VIDEO, {"sdp_garbage"}),
+        (HEAD + VIDEO + "m=vana 0 RTP/AVP 108\na=rtpmap:108 video.analysis/90000\n", {"sdp_media_unknown"}),
+        (HEAD + VIDEO + "a=fmtp:96\n", {"sdp_format_empty"}),
+        (HEAD + VIDEO.replace("96 H264", "97 H264"), {"sdp_format_misplaced"}),
+        (HEAD + VIDEO.replace("/90000", "/90000 "), set()),
+        (HEAD + VIDEO.replace("/90000", "/0"), {"sdp_clock_rate_zero"}),
+        (HEAD + VIDEO + "a=sendonly\n", {"sdp_all_backchannel"}),
+        (HEAD + VIDEO + "a=recvonly\n", set()),
+        (HEAD + VIDEO + VIDEO.replace("96", "97"), {"sdp_second_video"}),
+    ],
+)
+def test_odd_descriptions_give_their_video_and_a_name(body: str, names: set[str]) -> None:
+    """Quirks 33 to 38, 44, 85 and 86: the video track is found in each, and what was odd has its name."""
+    tolerances = Tolerances()
+    sdp = parse_sdp(body.encode(), tolerances)
+    video = next(media for media in sdp.receivable() if media.kind == "video")
+    assert (video.codec, video.clock_rate_hz) == ("H264", 90000)
+    assert set(tolerances.names) == names
+
+
+@pytest.mark.parametrize(
+    ("section", "coding", "names"),
+    [
+        ("video 0 RTP/AVP 97\na=fmtp:97 packetization-mode=1", ("H264", 90000, 1), {"sdp_codec_guessed"}),
+        ("video 0 RTP/AVP 97\na=fmtp:97 sprop-vps=QAE=", ("H265", 90000, 1), {"sdp_codec_guessed"}),
+        ("video 0 RTP/AVP 97\na=fmtp:97 config=000001B0F5", ("MP4V-ES", 90000, 1), {"sdp_codec_guessed"}),
+        (
+            "audio 0 RTP/AVP 97\na=fmtp:97 mode=AAC-hbr;config=1408",
+            ("MPEG4-GENERIC", 16000, 1),
+            {"sdp_codec_guessed"},
+        ),
+        ("audio 0 RTP/AVP 97\nb=AS:768", ("PCM", 48000, 1), {"sdp_codec_guessed"}),
+        ("video 0 RTP/AVP 97", ("", 90000, 1), set()),
+        ("video 0 RTP/AVP 35", ("H264", 90000, 1), None),
+    ],
+)
+def test_a_codec_is_guessed_only_by_what_no_other_has(
+    section: str, coding: tuple[str, int, int], names: set[str] | None
+) -> None:
+    """A dynamic payload type without rtpmap (quirk 37) stays unknown where nothing tells; Bosch's 35 is H.264."""
+    tolerances = Tolerances()
+    (media,) = parse_sdp(f"{HEAD}m={section}\n".encode(), tolerances).media
+    assert (media.codec, media.clock_rate_hz, media.channels) == coding
+    assert set(tolerances.names) == (names | {"sdp_rtpmap_missing"} if names is not None else set())
+
+
+@pytest.mark.parametrize(
+    ("section", "coding", "names"),
+    [
+        ("audio 0 RTP/AVP 97\na=rtpmap:97 opus/48000/1", ("OPUS", 48000, 2), {"sdp_audio_format_odd"}),
+        ("audio 0 RTP/AVP 97\na=rtpmap:97 opus/48000/2", ("OPUS", 48000, 2), set()),
+        ("audio 0 RTP/AVP 97\na=rtpmap:97 PCM/48000", ("PCM", 48000, 1), {"sdp_audio_format_odd"}),
+        ("audio 0 RTP/AVP 97\na=rtpmap:97 PCMU/16000", ("PCMU", 16000, 1), {"sdp_audio_format_odd"}),
+        ("audio 0 RTP/AVP 0\na=rtpmap:0 MPEG4-GENERIC/16000/1", ("MPEG4-GENERIC", 16000, 1), {"sdp_rtpmap_overrides"}),
+        ("audio 0 RTP/AVP 2", ("G726-32", 8000, 1), set()),
+        ("audio 0 RTP/AVP 98\na=rtpmap:98 G726-16/8000", ("G726-16", 8000, 1), set()),
+    ],
+)  # fmt: skip
+def test_odd_audio_formats_are_data(section: str, coding: tuple[str, int, int], names: set[str]) -> None:
+    """Quirks 37 and 43: what the camera says is kept, what no standard has is named."""
+    tolerances = Tolerances()
+    (media,) = parse_sdp(f"{HEAD}m={section}\n".encode(), tolerances).media
+    assert (media.codec, media.clock_rate_hz, media.channels) == coding
+    assert set(tolerances.names) == names
+
+
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [
+        ("4d001e", set()),
+        ("4D001E", set()),
+        ("TeAo", {"profile_level_unreadable"}),
+        ("5046314", {"profile_level_unreadable"}),
+        ("420029", {"profile_level_other"}),
+    ],
+)
+def test_a_wrong_profile_level_id_is_named_and_the_sps_believed(told: str, names: set[str]) -> None:
+    """Base64, seven decimal digits, another profile (quirk 39): the parameter sets are taken all the same."""
+    tolerances = Tolerances()
+    line = f"a=fmtp:96 profile-level-id={told};sprop-parameter-sets={b64(SPS)},{b64(PPS)}\n"
+    (media,) = parse_sdp(f"{HEAD}{VIDEO}{line}".encode(), tolerances).media
+    assert parameter_sets(media, tolerances) == (SPS, PPS)
+    assert set(tolerances.names) == names
+
+
+def test_h265_sets_in_an_h264_section_are_named() -> None:
+    """A camera that was switched to H.265 keeps the old codec name in its SDP (quirk 40)."""
+    tolerances = Tolerances()
+    line = f"a=fmtp:96 sprop-parameter-sets={b64(bytes.fromhex('40010c01ffff'))},{b64(PPS)}\n"
+    (media,) = parse_sdp(f"{HEAD}{VIDEO}{line}".encode(), tolerances).media
+    assert parameter_sets(media, tolerances) == ()
+    assert set(tolerances.names) == {"parameter_sets_other_codec", "parameter_sets_incomplete"}
+
+
+def test_configurations_are_the_parameter_sets_of_mpeg4_and_aac() -> None:
+    """``config`` in hexadecimal; nonsense counts as none and is named."""
+    tolerances = Tolerances()
+    section = "m=video 0 RTP/AVP 96\na=rtpmap:96 MP4V-ES/90000\na=fmtp:96 config="
+    (media,) = parse_sdp(f"{HEAD}{section}000001B0F5\n".encode(), tolerances).media
+    assert parameter_sets(media, tolerances) == (bytes.fromhex("000001b0f5"),)
+    (media,) = parse_sdp(f"{HEAD}{section}00xx\n".encode(), tolerances).media
+    assert parameter_sets(media, tolerances) == ()
+    assert tolerances.names == ("parameter_sets_unreadable",)
+
+
 def test_an_incomplete_h265_trio_counts_as_none() -> None:
     """H.265 needs VPS, SPS and PPS together (quirk 41)."""
     tolerances = Tolerances()
