@@ -6,6 +6,7 @@ attempt per action; this module only answers the challenge that it is given, and
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,11 @@ MAX_HEADER = 8192
 MAX_CHALLENGES = 8
 MAX_PARAMETERS = 32
 
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_WORD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2, token
+_EQUALS = re.compile(r"[ \t]*=[ \t]*")
+# A quoted string, also one that does not end; else a bare word up to the next separator.
+_VALUE = re.compile(r"\"(?P<quoted>(?:[^\"\\]|\\.)*(?:\\\Z)?)\"?|(?P<plain>[^, \t\"]*)", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # Wire name of the algorithm -> name for hashlib, best first. ONVIF Core 5.9.3 asks for SHA-256 beside MD5.
 _HASHES: Mapping[str, str] = MappingProxyType(
     {"SHA-256": "sha256", "SHA-512-256": "sha512_256", "MD5": "md5"}
@@ -103,7 +108,7 @@ def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
 
 
 def _parse_value(text: str, found: list[Challenge]) -> None:
-    position, end = 0, len(text)
+    """Read what one value holds: a word followed by = is a parameter of the scheme before it, any other a scheme."""
     scheme = ""
     parameters: dict[str, str] = {}
 
@@ -111,45 +116,23 @@ def _parse_value(text: str, found: list[Challenge]) -> None:
         if scheme and len(found) < MAX_CHALLENGES:
             found.append(Challenge(scheme, MappingProxyType(parameters)))
 
-    while position < end:
-        if text[position] not in _TOKEN:
-            position += 1
-            continue
-        start = position
-        while position < end and text[position] in _TOKEN:
-            position += 1
-        word = text[start:position]
-        after = position
-        while after < end and text[after] in " \t":
-            after += 1
-        if after < end and text[after] == "=" and scheme:
-            value, position = _read_value(text, after + 1)
+    position = 0
+    while (word := _WORD.search(text, position)) is not None:
+        position = word.end()
+        if scheme and (equals := _EQUALS.match(text, position)) is not None:
+            told = _VALUE.match(text, equals.end())
+            assert told is not None  # an empty value matches too
+            position = told.end()
             if len(parameters) < MAX_PARAMETERS:
-                parameters.setdefault(word.lower(), value)
+                quoted = told["quoted"]
+                value = told["plain"] if quoted is None else quoted
+                if quoted is not None and "\\" in quoted:
+                    value = _ESCAPED.sub(r"\1", quoted)
+                parameters.setdefault(word[0].lower(), value)
         else:
             flush()
-            scheme, parameters = word.lower(), {}
+            scheme, parameters = word[0].lower(), {}
     flush()
-
-
-def _read_value(text: str, position: int) -> tuple[str, int]:
-    """Read a token or a quoted string from `position`; return it with the position behind it."""
-    end = len(text)
-    while position < end and text[position] in " \t":
-        position += 1
-    if position < end and text[position] == '"':
-        out: list[str] = []
-        position += 1
-        while position < end and text[position] != '"':
-            if text[position] == "\\" and position + 1 < end:
-                position += 1
-            out.append(text[position])
-            position += 1
-        return "".join(out), position + 1
-    start = position
-    while position < end and text[position] not in ', \t"':
-        position += 1
-    return text[start:position], position
 
 
 def choose(challenges: Iterable[Challenge], tls: bool) -> Challenge | None:

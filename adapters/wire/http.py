@@ -6,7 +6,9 @@ enrolled one, no certificate verified; what the TLS handshake showed is kept in 
 """
 
 import asyncio
+import re
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +18,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, Unreachable
+from adapters.errors import AdapterError, LocalProtocolError, RemoteProtocolError, TimedOut, Unreachable
 from adapters.wire.dialer import Dialer
 from adapters.wire.http1 import BadReply, Fault, ReplyReader
-from adapters.wire.http_connection import Gone, HttpConnection
+from adapters.wire.http_connection import Gone, HttpConnection, Late
 from adapters.wire.tap import Heard, Tap
 from adapters.wire.tls import LEGACY, TlsSeen
 from standards.reason import Reason
@@ -31,6 +33,7 @@ _REDIRECTS = 2
 _KEPT_S = 10.0  # a connection that was idle for longer is not used again
 _PLACES = 64  # addresses of one device that are kept parsed
 # What a request line may hold as it is (RFC 3986 section 3.4, and what cameras use beside it); the rest is escaped.
+_PLAIN = re.compile(r"/[A-Za-z0-9/?%:@!$&'()*+,;=\-._~]*")
 _AS_IT_IS = "/?%:@!$&'()*+,;=-._~[]{}|^`\\"
 
 
@@ -101,6 +104,8 @@ class _Place:
 def _target(path: str, query: str) -> str:
     """Return path and query as they go out: what is not allowed there is escaped, escapes are kept."""
     text = f"{path or '/'}?{query}" if query else path or "/"
+    if _PLAIN.fullmatch(text) is not None:
+        return text
     return quote(text if text.startswith("/") else f"/{text}", safe=_AS_IT_IS)
 
 
@@ -128,6 +133,11 @@ class _Ask:
     read_body: bool
     complete: Callable[[bytes], bool] | None
     again: bool
+    until: Deadline  # of the whole request, redirects included
+    allowed_s: float  # that this was when the request began
+
+    def late(self) -> TimedOut:
+        return TimedOut(self.operation, waited_s=self.allowed_s, peer=self.peer)
 
     def too_long(self) -> RemoteProtocolError:
         return RemoteProtocolError(
@@ -218,8 +228,8 @@ class HttpClient:
         self._on_request = on_request
         self._tap = tap
         self._places: dict[str, _Place] = {}
-        self._slots = asyncio.Semaphore(connections)
-        self._active = 0
+        self._active = 0  # requests under way, each on a connection of its own
+        self._waiting: deque[asyncio.Event] = deque()
         self._idle: list[HttpConnection] = []
         self._legacy: set[int] = set()  # ports where only old TLS is spoken
         self._entered = False
@@ -281,29 +291,34 @@ class HttpClient:
         """
         place = self._place(url, operation)
         peer = place.peer
-        async with deadline.phase(operation, limit_s, peer=peer):
-            for hop in range(_REDIRECTS + 1):
-                ask = _Ask(
-                    method,
-                    url,
-                    place,
-                    operation,
-                    peer,
-                    tuple(headers),
-                    body,
-                    max_bytes,
-                    read_body,
-                    complete,
-                    again,
-                )
-                reply = await (self._once(ask) if self._tap is None else self._overheard(ask, self._tap))
-                location = reply.header("location")
-                if not follow or reply.status not in {301, 302, 307, 308} or not location:
-                    return reply
-                if hop == _REDIRECTS:
-                    break
-                url = self._redirected(url, location, operation, peer)
-                place = self._place(url, operation)
+        allowed_s = min(limit_s, deadline.remaining_s())
+        until = Deadline.after(self._clock, allowed_s)
+        for hop in range(_REDIRECTS + 1):
+            ask = _Ask(
+                method,
+                url,
+                place,
+                operation,
+                peer,
+                tuple(headers),
+                body,
+                max_bytes,
+                read_body,
+                complete,
+                again,
+                until,
+                allowed_s,
+            )
+            reply = await (self._once(ask) if self._tap is None else self._overheard(ask, self._tap))
+            if not follow or reply.status not in {301, 302, 307, 308}:
+                return reply
+            location = reply.header("location")
+            if not location:
+                return reply
+            if hop == _REDIRECTS:
+                break
+            url = self._redirected(url, location, operation, peer)
+            place = self._place(url, operation)
         raise RemoteProtocolError(
             f"{operation}: {peer} redirects again and again",
             reason=Reason.NOT_THE_PROTOCOL,
@@ -389,45 +404,65 @@ class HttpClient:
         """Send one request and read its reply; a kept connection that turns out to be closed is made anew once."""
         if not self._entered:
             raise LocalProtocolError("the HTTP client is not open", peer=ask.peer, operation=ask.operation)
+        if self._active >= self._connections:
+            async with ask.until.phase(ask.operation, peer=ask.peer):
+                await self._freed()
+        self._active += 1
+        try:
+            return await self._exchanged(ask)
+        finally:
+            self._active -= 1
+            if self._waiting:
+                self._waiting.popleft().set()
+
+    async def _freed(self) -> None:
+        """Wait until fewer requests than connections are allowed are under way."""
+        while self._active >= self._connections:
+            turn = asyncio.Event()
+            self._waiting.append(turn)
+            try:
+                await turn.wait()
+            except BaseException:
+                if not turn.is_set():
+                    self._waiting.remove(turn)
+                elif self._waiting:
+                    self._waiting.popleft().set()  # the turn was ours and is not taken
+                raise
+
+    async def _exchanged(self, ask: _Ask) -> HttpReply:
         request = ask.written()
         retried = False
-        async with self._slots:
-            self._active += 1
+        while True:
+            self._on_request()
+            connection = self._kept(ask.place)
+            fresh = connection is None
+            if connection is None:
+                connection = await self._connect(ask)
+            reader = ReplyReader(
+                ask.max_bytes, read_body=ask.read_body, no_body=ask.method == "HEAD", complete=ask.complete
+            )
+            started_at, started_s = self._clock.now(), self._clock.monotonic()
             try:
-                while True:
-                    self._on_request()
-                    connection = self._kept(ask.place)
-                    fresh = connection is None
-                    if connection is None:
-                        connection = await self._connect(ask.place)
-                    reader = ReplyReader(
-                        ask.max_bytes,
-                        read_body=ask.read_body,
-                        no_body=ask.method == "HEAD",
-                        complete=ask.complete,
-                    )
-                    started_at, started_s = self._clock.now(), self._clock.monotonic()
-                    try:
-                        await connection.exchange(request, reader)
-                    except Gone as gone:
-                        if not fresh and ask.again and not retried:
-                            retried = True  # quirk 28: it had closed the kept connection without saying so
-                            continue
-                        raise Unreachable(
-                            f"{ask.operation}: {ask.peer} closed the connection without an answer",
-                            peer=ask.peer,
-                            operation=ask.operation,
-                            hint="Check that this is the camera's ONVIF or HTTP port",
-                        ) from gone
-                    except BadReply as bad:
-                        raise ask.broken(bad) from bad
-                    took_s = self._clock.monotonic() - started_s
-                    if retried:
-                        reader.quirks.insert(0, "closes_without_saying")
-                    self._keep(connection, reader.keeps)
-                    return _reply(ask, connection.seen, reader, started_at, took_s)
-            finally:
-                self._active -= 1
+                await connection.exchange(request, reader, ask.until.at_s - started_s)
+            except Gone as gone:
+                if not fresh and ask.again and not retried:
+                    retried = True  # quirk 28: it had closed the kept connection without saying so
+                    continue
+                raise Unreachable(
+                    f"{ask.operation}: {ask.peer} closed the connection without an answer",
+                    peer=ask.peer,
+                    operation=ask.operation,
+                    hint="Check that this is the camera's ONVIF or HTTP port",
+                ) from gone
+            except Late as late:
+                raise ask.late() from late
+            except BadReply as bad:
+                raise ask.broken(bad) from bad
+            took_s = self._clock.monotonic() - started_s
+            if retried:
+                reader.quirks.insert(0, "closes_without_saying")
+            self._keep(connection, reader.keeps)
+            return _reply(ask, connection.seen, reader, started_at, took_s)
 
     def _kept(self, place: _Place) -> HttpConnection | None:
         """Return an idle connection to this port that may be used again."""
@@ -442,20 +477,27 @@ class HttpClient:
                 return connection
         return None
 
-    async def _connect(self, place: _Place) -> HttpConnection:
+    async def _connect(self, ask: _Ask) -> HttpConnection:
         """Open a connection, within the bound of connections to this device."""
-        deadline = Deadline.after(self._clock, 60.0)  # the request's own phase is the bound
+        place = ask.place
         while self._idle and len(self._idle) + self._active > self._connections:
             self._idle.pop(0).close()
-        if place.scheme == "https":
-            _transport, connection, seen = await self._dialer.open_tls(
-                place.host, place.port, deadline, HttpConnection, legacy=place.port in self._legacy
-            )
-            connection.seen = seen
-            if seen.legacy:
-                self._legacy.add(place.port)
-        else:
-            _transport, connection = await self._dialer.open(place.host, place.port, deadline, HttpConnection)
+        try:
+            if place.scheme == "https":
+                _transport, connection, seen = await self._dialer.open_tls(
+                    place.host, place.port, ask.until, HttpConnection, legacy=place.port in self._legacy
+                )
+                connection.seen = seen
+                if seen.legacy:
+                    self._legacy.add(place.port)
+            else:
+                _transport, connection = await self._dialer.open(
+                    place.host, place.port, ask.until, HttpConnection
+                )
+        except TimedOut as error:
+            if ask.until.remaining_s() > 0:
+                raise
+            raise ask.late() from error
         connection.serves = (place.scheme, place.port)
         return connection
 

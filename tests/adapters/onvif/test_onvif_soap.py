@@ -218,7 +218,9 @@ class TestTemplates:
         rendered = wsdl.render(operations.MEDIA_GET_STREAM_URI, **arguments)
 
         by_zeep = wsdl._create(operations.MEDIA_GET_STREAM_URI, arguments)
-        assert etree.canonicalize(rendered) == etree.canonicalize(by_zeep)
+        assert etree.tostring(etree.fromstring(rendered), method="c14n") == etree.tostring(
+            etree.fromstring(by_zeep), method="c14n"
+        )
 
     def test_control_characters_are_refused(self, wsdl: Wsdl) -> None:
         """A token that no XML can hold is our error, also where the template is known."""
@@ -248,9 +250,22 @@ class TestJudgement:
 
     def test_another_form_is_judged_by_itself(self, wsdl: Wsdl) -> None:
         """An element that the schema does not have loses its value, whatever was judged before."""
-        assert wsdl.conforms(operations.GET_NTP, self._ntp("true"))
 
-        assert not wsdl.conforms(operations.GET_NTP, self._ntp("true", "<Invented>5</Invented>"))
+        def information(inner: str) -> etree._Element:
+            return xml.parse(
+                (
+                    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
+                    '<GetDeviceInformationResponse xmlns="http://www.onvif.org/ver10/device/wsdl">'
+                    "<Manufacturer>M</Manufacturer><Model>1</Model><FirmwareVersion>2</FirmwareVersion>"
+                    f"<SerialNumber>3</SerialNumber><HardwareId>4</HardwareId>{inner}"
+                    "</GetDeviceInformationResponse></s:Body></s:Envelope>"
+                ).encode()
+            ).root
+
+        operation = operations.GET_DEVICE_INFORMATION
+        assert wsdl.conforms(operation, information(""))
+
+        assert not wsdl.conforms(operation, information("<Invented>5</Invented>"))
 
     def test_a_number_that_is_none_is_another_form(self, wsdl: Wsdl) -> None:
         """Where the schema wants a number, the form tells numbers from words."""
