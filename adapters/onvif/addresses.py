@@ -96,6 +96,11 @@ class AddressBook:
         if named is not None:
             self._own = (named.host, named.port)
 
+    @property
+    def learned(self) -> bool:
+        """Tell whether the device's own name for its device service is known."""
+        return bool(self._own[0])
+
     def service(self, text: str) -> str | None:
         """Return the URL to send to for an XAddr, or None where it is no HTTP address."""
         named = self._best(text)

@@ -17,6 +17,7 @@ from adapters.wire import xml
 
 _TOPICS = "http://www.onvif.org/ver10/topics"
 _DEPTH = 12
+_MAX_PRESETS = 1024  # Hikvision lists 300, set or not
 _LEVELS = {"administrator": "administrator", "operator": "operator", "user": "user"}
 
 
@@ -103,28 +104,23 @@ def masks_supported(reply: Reply) -> bool | None:
 def topics(reply: Reply) -> tuple[str, ...]:
     """Read GetEventProperties: topics as prefix:path, such as ``tns1:VideoSource/MotionAlarm``.
 
-    Marked topics count; where a device marks none, those that carry a message do.
+    A topic carries a message description, or is a marked leaf: Hikvision and Reolink mark the branches too.
     """
     top = next(xml.descendants(reply.body, "TopicSet"), None)
-    marked: dict[str, None] = {}
-    carrying: dict[str, None] = {}
+    found: dict[str, None] = {}
 
     def walk(element: etree._Element, path: str, depth: int) -> None:
-        for inner in xml.children(element):
-            name = xml.local(inner)
-            if name == "MessageDescription":
-                carrying[path] = None
-                continue
-            here = f"{path}/{name}" if path else f"{_prefix(inner)}{name}"
-            if flag(inner, "topic"):
-                marked[here] = None
-            if depth < _DEPTH and len(marked) < MAX_ITEMS and len(carrying) < MAX_ITEMS:
-                walk(inner, here, depth + 1)
+        inner = [item for item in xml.children(element) if depth <= _DEPTH]
+        names = [xml.local(item) for item in inner]
+        if path and ("MessageDescription" in names or (not names and flag(element, "topic"))):
+            found[path] = None
+        for item, name in zip(inner, names, strict=True):
+            if name != "MessageDescription" and len(found) < MAX_ITEMS:
+                walk(item, f"{path}/{name}" if path else f"{_prefix(item)}{name}", depth + 1)
 
     if top is not None:
         walk(top, "", 1)
-    carrying.pop("", None)
-    return tuple(sorted(marked or carrying))[:MAX_ITEMS]
+    return tuple(sorted(found))
 
 
 def _prefix(element: etree._Element) -> str:
@@ -220,7 +216,7 @@ def ptz_configured_nodes(reply: Reply) -> tuple[str, ...]:
 def presets(reply: Reply) -> tuple[tuple[str, str], ...]:
     """Read GetPresets: (token, name), the name as the owner wrote it."""
     found = []
-    for item in list(xml.descendants(reply.body, "Preset"))[:MAX_ITEMS]:
+    for item in list(xml.descendants(reply.body, "Preset"))[:_MAX_PRESETS]:
         token = xml.attribute(item, "token")
         if token:
             found.append((token, xml.text(item, "Name", limit=256)))

@@ -179,8 +179,10 @@ class EventSource:
     def _take(self, told: Subscription) -> None:
         """Lead the pull point's address back to the enrolled host; keep what must be sent back to it."""
         assert self._open is not None
-        session = self._session
-        url = self._open.addresses.service(told.address) if told.address else None
+        session, addresses = self._session, self._open.addresses
+        if not addresses.learned:
+            addresses.learn(told.address)  # no service list: the pull point is where the device service is
+        url = addresses.service(told.address) if told.address else None
         if url is None:
             url = session.url(operations.CREATE_PULL_POINT)
             session.quirks["no_subscription_address"] = None

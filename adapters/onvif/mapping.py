@@ -387,12 +387,12 @@ def _distinct(found: list[MediaProfile]) -> tuple[MediaProfile, ...]:
 
 
 def _int(text: str) -> int:
-    """Return a whole number not below 0, 0 where there is none; never more than a 32-bit value."""
+    """Return a whole number not below 0, 0 where there is none: 2147483647 is how AXIS writes "no limit"."""
     try:
         number = float(text[:16])
     except ValueError:
         return 0
-    return int(number) if 0 <= number < 2**31 else 0
+    return int(number) if 0 <= number < 2**31 - 1 else 0
 
 
 def _float(text: str) -> float:
