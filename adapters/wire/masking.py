@@ -78,6 +78,9 @@ _DIGEST_PARAMETER = re.compile(
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{8,4096}={0,2}")
 _WORD = re.compile(r"[^\s\"'<>&;,=?/]+")
+_LONG_WORD = re.compile(r"[^\s\"'<>]+")
+_LINE = re.compile(r"[^\r\n]+")
+_FIELD_NAME = re.compile(r"</?(?:[\w.\-]{1,40}:)?([\w.\-]{1,80})|\"([\w.\-]{1,80})\"\s*:")
 _SDP_LINE = re.compile(r"(?m)^(?P<head>[iepu]=|s=|o=)(?P<value>[^\r\n]*)")
 _SDP_NAMES = frozenset(
     {"media presentation", "rtsp session", "-", "", "session", "streaming", "media server"}
@@ -122,6 +125,9 @@ class Masker:
         self._hosts = 0
         self._known: re.Pattern[str] | None = None
         self._mask_of_known: dict[str, str] = {}
+        self._vocabulary: set[str] = (
+            set()
+        )  # names of elements and keys: never replaced for being somebody's name
         self.failed = 0  # texts that were blanked whole
         for host in hosts:
             six = ":" in host
@@ -143,6 +149,7 @@ class Masker:
 
     def learn(self, text: str) -> None:
         """Find what has to be taken out everywhere. Call it with every text before the first `text`."""
+        self._vocabulary.update(found[1] or found[2] for found in _FIELD_NAME.finditer(text))
         self.text(text)
         self._known = None
 
@@ -208,8 +215,10 @@ class Masker:
             return True
         if kind in (Kind.SERIAL, Kind.TOKEN):
             return len(original) >= 6 and any(map(str.isdigit, original))
-        return len(original) >= 4 and (
-            len(original) >= 8 or any(char.isspace() or ord(char) > 127 for char in original)
+        return (
+            len(original) >= 4
+            and original not in self._vocabulary
+            and (len(original) >= 8 or any(char.isspace() or ord(char) > 127 for char in original))
         )
 
     def _without_known(self, text: str) -> str:
@@ -247,17 +256,24 @@ class Masker:
         self._known = re.compile("|".join(sorted(patterns, key=len, reverse=True))) if patterns else None
 
     def _without_residue(self, text: str) -> str:
-        """Blank words that hold a password in an encoding of their own: odd percent signs, references, base64."""
+        """Blank what holds a password in an encoding of its own: odd percent signs, references, base64.
+
+        A word where that is enough, else what stands between blanks, else the line.
+        """
         if not self._passwords:
             return text
-        text = _WORD.sub(self._decoded_word, text)
-        return _BASE64.sub(self._decoded_base64, text)
+        text = _BASE64.sub(self._decoded_base64, text)
+        for piece in (_WORD, _LONG_WORD, _LINE):
+            if not self._shows(text):
+                break
+            text = piece.sub(lambda found: MASKED if self._shows(found[0]) else found[0], text)
+        return text
 
-    def _decoded_word(self, found: re.Match[str]) -> str:
-        word = found[0]
-        if "%" not in word and "#" not in word and "\\" not in word:
-            return word
-        return MASKED if any(secret in view for view in views(word) for secret in self._passwords) else word
+    def _shows(self, text: str) -> bool:
+        """Tell whether a password can be read in a text, decoded or not."""
+        if not any(sign in text for sign in "%&\\"):
+            return any(secret in text for secret in self._passwords)
+        return any(secret in view for view in views(text) for secret in self._passwords)
 
     def _decoded_base64(self, found: re.Match[str]) -> str:
         plain = unbase64(found[0])
@@ -416,6 +432,8 @@ class Masker:
             return self._uuid(original)
         if kind is Kind.EMAIL:
             return f"{'x' * len(original.partition('@')[0])}@example.com"
+        if kind is Kind.SERIAL and redaction.UUID.search(original):
+            return redaction.UUID.sub(lambda found: self._of(Kind.UUID, found["value"]), original)
         if kind in (Kind.SERIAL, Kind.TOKEN):
             return self._shaped(kind, original)
         if kind is not Kind.SSID and _WORDS.match(original):

@@ -30,25 +30,35 @@ from hub.capture.replay import ReplayServer
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from standards.observation import NotObserved, Observation, Observed, thaw
 from standards.pack import Packs
+from standards.reason import Reason
 from standards.verdict import Verdict
 
 STANDARD = "technical"
 WINDOW_S = 4.0
 LIMIT_S = 30.0
 SHORTEST_PASSWORD = 4
+_DIGITS_OF_A_SERIAL = 6  # in a hardware id: fewer say which model it is, more say which piece
 _IDENTITY = ("manufacturer", "model", "firmware")
-# Facts that say when or how fast, or are the hub's own: a replay cannot give them again
+# Facts that say when or how fast, that name this machine's addresses, or that are the hub's own: no replay gives them again
 _VARYING = (
-    "time.",
     "reach.",
-    "credential.",
-    "target.",
     "uptime.",
     "catalog.",
     "relay.",
-    "device.endpoint_reference_stable",
+    "place.",
+    "consent.",
+    "custodian.",
+    "purpose.",
+    "signage.",
 )
-_VARYING_ENDS = ("_s", "_ms", ".uri")
+_VARYING_ENDS = ("_s", "_ms", ".uri", "_octets")
+_VARYING_NAMES = frozenset(
+    {
+        "target.scheme", "credential.factory_default", "credential.supplied", "time.utc_present", "time.offset_s",
+        "device.endpoint_reference_stable",
+    }
+)  # fmt: skip
+_SAYS_NOTHING = frozenset({Reason.NOT_ASKED, Reason.WINDOW, Reason.NO_DECLARATION})
 _WORDS_OF_REPLIES = frozenset(
     {
         "true", "false", "http", "https", "rtsp", "admin", "onvif", "media", "main", "stream", "video", "profile",
@@ -88,6 +98,9 @@ class CaptureRequest:
     output: Path
     pictures: bool = False
     scripted: bool = False  # a camera that ships with camhub
+    maker: str = ""  # the owner's word, where the camera does not tell
+    model: str = ""
+    window_s: float = WINDOW_S  # of media
 
 
 @dataclass(slots=True)
@@ -136,7 +149,7 @@ class Capture:
                 request.credential,
                 Permission("", "command", self._clock.now()),
                 STANDARD,
-                window_s=WINDOW_S,
+                window_s=request.window_s,
                 runs=1,
                 limit_s=LIMIT_S,
             ),
@@ -170,12 +183,16 @@ class Capture:
     def _redacted(self, outcome: CheckOutcome, recorder: Recorder) -> Captured:
         request, observations = self._request, outcome.observations
         identity = {name: _told(observations.get(f"device.{name}")) for name in _IDENTITY}
+        for name, text in (("manufacturer", request.maker), ("model", request.model)):
+            identity[name] = identity[name] or text
+        hardware = _told(observations.get("device.hardware_id"))
+        particular = sum(map(str.isdigit, hardware)) >= _DIGITS_OF_A_SERIAL
         credential = request.credential
         masker = Masker(
             passwords=[credential.password] if credential is not None else [],
             users=[credential.user] if credential is not None else [],
             hosts=[request.target.host],
-            keep=[text for text in identity.values() if text],
+            keep=[*filter(None, identity.values()), *([] if particular else [hardware])],
         )
         for text in _words(observations.get("device.serial")):
             masker.note(Kind.SERIAL, text)
@@ -349,11 +366,18 @@ async def replay_facts(folder: Path, registry: Registry, packs: Packs, clock: Cl
         facts = {
             name: json.loads(server.as_captured(json.dumps(_fact(told), ensure_ascii=False)))
             for name, told in sorted(outcome.observations.items())
-            if not name.startswith(_VARYING) and not name.endswith(_VARYING_ENDS)
+            if _compared(name, told)
         }
         return Replayed(
             facts, outcome.failure.code if outcome.failure is not None else "", tuple(server.unknown)
         )
+
+
+def _compared(name: str, told: Observation) -> bool:
+    """Tell whether a fact is the camera's, and the same in every run."""
+    if name.startswith(_VARYING) or name.endswith(_VARYING_ENDS) or name in _VARYING_NAMES:
+        return False
+    return isinstance(told, Observed) or told.reason not in _SAYS_NOTHING
 
 
 def _fact(told: Observation) -> dict[str, Any]:
@@ -378,6 +402,7 @@ def _measured(observations: Mapping[str, Observation]) -> dict[str, float | int]
         name: told.value
         for name, told in sorted(observations.items())
         if name.startswith("stream.")
+        and ".claimed_" not in name
         and isinstance(told, Observed)
         and isinstance(told.value, (int, float))
         and not isinstance(told.value, bool)

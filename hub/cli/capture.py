@@ -34,6 +34,12 @@ from standards.pack import packaged
     is_flag=True,
     help="Keep the video packets whole: a few seconds of what the camera sees.",
 )
+@click.option(
+    "--maker", default="", metavar="NAME", help="Who made it, where the camera does not tell (RTSP alone)."
+)
+@click.option(
+    "--model", default="", metavar="NAME", help="Which model it is, where the camera does not tell."
+)
 @click.option("--yes", is_flag=True, help="Do not ask before writing.")
 @click.option("--scripted", is_flag=True, help="This is a scripted camera of camhub's own, no real device.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
@@ -45,6 +51,8 @@ def capture(
     user: str | None,
     password_stdin: bool,
     with_pictures: bool,
+    maker: str,
+    model: str,
     yes: bool,
     scripted: bool,
     as_json: bool,
@@ -67,7 +75,13 @@ def capture(
     except BadTarget as error:
         stop(str(error), error.hint)
     request = CaptureRequest(
-        address, credential_of(user, password_stdin, inside), output, with_pictures, scripted
+        address,
+        credential_of(user, password_stdin, inside),
+        output,
+        with_pictures,
+        scripted,
+        maker[:64],
+        model[:64],
     )
     work = Capture(request, Registry.installed(), packaged(), SystemClock())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up as Ctrl-C does
