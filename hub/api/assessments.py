@@ -13,7 +13,7 @@ from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.catalog.types import Camera, StoredAssessment
 from hub.problems import Problem
-from hub.reports.formats import MEDIA_TYPES, SUFFIXES, FormatNotAvailable, render
+from hub.reports.formats import MEDIA_TYPES, SUFFIXES, FormatNotAvailable, render_bytes
 from hub.store.errors import ServiceError
 
 
@@ -50,18 +50,18 @@ class AssessmentsController(Controller):
         services: Services,
         form: Annotated[str, QueryParameter(name="format", max_length=20)] = "html",
     ) -> Response[bytes]:
-        """Return the report as html, json or text."""
+        """Return the report as html, pdf, json, text, csv, xlsx, sarif, junit or oscal."""
         found, camera = await self._visible(assessment_id, caller, services)
         document = report_document(found, knows=services.presenter.works_on(caller.principal, camera))
         language = language_of(request)
         try:
-            text = render(document, form, language)
+            told = render_bytes(document, form, language)
         except FormatNotAvailable as error:
             params = {"format": error.format[:20], "available": ", ".join(error.known)}
             raise Problem("format_not_available", params, field="format") from error
         name = f"camhub-{found.camera_id[:8]}-{found.as_of:%Y%m%d}{SUFFIXES[form]}"
         return Response(
-            text.encode(),
+            told,
             media_type=MEDIA_TYPES[form].partition(";")[0],
             headers={"content-disposition": f'inline; filename="{name}"', "content-language": language},
         )

@@ -50,7 +50,11 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     "--thorough", is_flag=True, help="Measure for 60 s and open the stream three times; takes up to 150 s."
 )
 @click.option(
-    "--format", "formats", default="text", metavar="F[,F]", help="text json html pdf csv xlsx sarif junit oscal; several with --output."
+    "--format",
+    "formats",
+    default="text",
+    metavar="F[,F]",
+    help="text json html pdf csv xlsx sarif junit oscal; several with --output.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -236,7 +240,7 @@ def _refused(failure: AdapterError, report: Document, wanted: list[str], languag
 
 def _write(report: Document, wanted: list[str], language: str, output: Path | None) -> None:
     if output is None and wanted[0] in BINARY:
-        click.get_binary_stream("stdout").write(render_bytes(report, wanted[0], language))
+        sys.stdout.buffer.write(render_bytes(report, wanted[0], language))
         return
     if output is None:
         click.echo(_for_terminal(report, wanted[0], language), nl=False)

@@ -6,9 +6,11 @@ from hub.reports.document import Document, as_json, texts
 from hub.reports.junit import as_junit
 from hub.reports.oscal import as_oscal
 from hub.reports.page import as_html
+from hub.reports.print import as_pdf
 from hub.reports.sarif import as_sarif
 from hub.reports.table import as_csv
 from hub.reports.terminal import as_text
+from hub.reports.workbook import as_xlsx
 
 WRITERS: Mapping[str, Callable[[Document, str], str]] = {
     "text": as_text,
@@ -19,6 +21,9 @@ WRITERS: Mapping[str, Callable[[Document, str], str]] = {
     "junit": as_junit,
     "oscal": as_oscal,
 }
+# not text: a file or a pipe is where they go
+BINARY: Mapping[str, Callable[[Document, str], bytes]] = {"pdf": as_pdf, "xlsx": as_xlsx}
+FORMS = (*WRITERS, *BINARY)
 SUFFIXES = {
     "text": ".txt",
     "json": ".json",
@@ -27,6 +32,8 @@ SUFFIXES = {
     "sarif": ".sarif.json",
     "junit": ".junit.xml",
     "oscal": ".oscal.json",
+    "pdf": ".pdf",
+    "xlsx": ".xlsx",
 }
 MEDIA_TYPES = {
     "text": "text/plain; charset=utf-8",
@@ -36,16 +43,17 @@ MEDIA_TYPES = {
     "sarif": "application/sarif+json",
     "junit": "application/xml",
     "oscal": "application/json",
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-PLANNED = ("pdf", "xlsx")
 
 
 class FormatNotAvailable(ValueError):
-    """A form that does not exist (yet): `format` names it, `known` those that do."""
+    """A form that does not exist: `format` names it, `known` those that do."""
 
     def __init__(self, name: str) -> None:
         self.format = name
-        self.known = tuple(WRITERS)
+        self.known = FORMS
         super().__init__(self.said("en"))
 
     def said(self, language: str) -> str:
@@ -56,12 +64,22 @@ class FormatNotAvailable(ValueError):
 
 
 def render(report: Document, form: str, language: str) -> str:
-    """Return a report in one of the forms.
+    """Return a report in one of the forms that are text.
 
     Raises:
-        FormatNotAvailable: pdf, xlsx, or a form that nobody knows.
+        FormatNotAvailable: a form that is not text, or that nobody knows.
     """
     writer = WRITERS.get(form)
     if writer is None:
         raise FormatNotAvailable(form)
     return writer(report, language)
+
+
+def render_bytes(report: Document, form: str, language: str) -> bytes:
+    """Return a report in any of the forms, as it goes into a file or over HTTP.
+
+    Raises:
+        FormatNotAvailable: a form that nobody knows.
+    """
+    writer = BINARY.get(form)
+    return writer(report, language) if writer is not None else render(report, form, language).encode()

@@ -30,40 +30,47 @@ COLUMNS = (
 _STEERS = ("=", "+", "-", "@")  # a spreadsheet takes a cell that begins so for a formula
 
 
-def cell(text: object) -> str:
-    """Return a cell on one line that no spreadsheet executes: a formula's first sign gets an apostrophe before it."""
-    told = clean(text).strip()
-    return f"'{told}" if told.startswith(_STEERS) else told
+def rows(report: Document, language: str) -> list[list[str]]:
+    """Return one row per finding, in the order of `COLUMNS`, each cell clean text on one line."""
+    view, detail = View(report, language), report["standard_detail"]
+    return [
+        [
+            clean(one).strip()
+            for one in (
+                report["target"],
+                report["standard"],
+                detail["version"],
+                report["as_of"],
+                report["decision"],
+                finding["rule"],
+                finding["severity"],
+                view.both(finding["title"]),
+                finding["verdict"],
+                view.both(finding["reason_text"]) or finding["reason"] or "",
+                view.value(finding, "claimed"),
+                view.value(finding, "observed"),
+                view.value(finding, "required"),
+                view.both(finding["text"]),
+                view.both(finding["remedy"]["owner"]),
+                view.both(finding["remedy"]["installer"]),
+                view.both(finding["remedy"]["hub"]),
+                "; ".join(view.references(finding)),
+                " ".join(finding["overlays"]),
+            )
+        ]
+        for finding in report["findings"]
+    ]
+
+
+def cell(text: str) -> str:
+    """Return a cell that no spreadsheet executes: what begins as a formula does gets an apostrophe before it."""
+    return f"'{text}" if text.startswith(_STEERS) else text
 
 
 def as_csv(report: Document, language: str) -> str:
     """Return the report as CSV (RFC 4180) with a byte order mark, by which spreadsheets read UTF-8."""
-    view, detail = View(report, language), report["standard_detail"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for finding in report["findings"]:
-        remedy = finding["remedy"]
-        row = (
-            report["target"],
-            report["standard"],
-            detail["version"],
-            report["as_of"],
-            report["decision"],
-            finding["rule"],
-            finding["severity"],
-            view.both(finding["title"]),
-            finding["verdict"],
-            view.both(finding["reason_text"]) or finding["reason"] or "",
-            view.value(finding, "claimed"),
-            view.value(finding, "observed"),
-            view.value(finding, "required"),
-            view.both(finding["text"]),
-            view.both(remedy["owner"]),
-            view.both(remedy["installer"]),
-            view.both(remedy["hub"]),
-            "; ".join(view.references(finding)),
-            " ".join(finding["overlays"]),
-        )
-        writer.writerow([cell(one) for one in row])
+    writer.writerows([cell(one) for one in row] for row in rows(report, language))
     return "\N{BYTE ORDER MARK}" + out.getvalue()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from collections import Counter
 from datetime import timedelta
 from xml.etree import ElementTree as ET
@@ -10,10 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from test_reports import EVIL, NOW, TECHNICAL, WRONG_CLOCK, report
 
-from hub.reports.formats import MEDIA_TYPES, SUFFIXES, WRITERS, render
+from hub.reports.formats import BINARY, FORMS, MEDIA_TYPES, SUFFIXES, render, render_bytes
 from standards.waiver import Waiver
 
-EXPORTS = ("csv", "sarif", "junit", "oscal")
+EXPORTS = ("csv", "sarif", "junit", "oscal", "pdf", "xlsx")
 
 
 @pytest.mark.parametrize("form", EXPORTS)
@@ -22,12 +23,12 @@ def test_the_same_report_gives_the_same_bytes(form: str, language: str) -> None:
     """Two renderings of one report are equal byte by byte, identifiers included."""
     told = report(WRONG_CLOCK)
 
-    assert render(told, form, language) == render(json.loads(json.dumps(told)), form, language)
+    assert render_bytes(told, form, language) == render_bytes(json.loads(json.dumps(told)), form, language)
 
 
 def test_every_form_has_a_suffix_and_a_media_type() -> None:
     """Whatever can be written can be saved and sent under a name of its own."""
-    assert set(WRITERS) == set(SUFFIXES) == set(MEDIA_TYPES)
+    assert set(FORMS) == set(SUFFIXES) == set(MEDIA_TYPES)
     assert len(set(SUFFIXES.values())) == len(SUFFIXES)
 
 
@@ -94,3 +95,46 @@ def test_oscal_keeps_observations_and_findings_apart() -> None:
     assert "VQ-01 NOT_CHECKED" in result["remarks"]
     for finding in result["findings"]:
         assert {one["observation-uuid"] for one in finding.get("related-observations", [])} <= known
+
+
+def test_a_pdf_carries_its_fonts_and_no_date_of_making() -> None:
+    """The PDF embeds every font it names, and says nothing of when it was made."""
+    made = render_bytes(report({**WRONG_CLOCK, "device.model": EVIL}), "pdf", "vi")
+
+    assert made.startswith(b"%PDF-")
+    assert b"/FontFile3" in made or b"/FontFile2" in made
+    assert b"CreationDate" not in made
+    assert b"ModDate" not in made
+
+
+def test_a_camera_cannot_write_the_markup_of_a_pdf() -> None:
+    """What a camera says is printed, whatever it looks like: typst markup and code are letters."""
+    evil = '#panic("no") $x$ *b* _i_ `c` @ref <label> \\ #read("/etc/passwd") = head'
+    facts = {
+        "device.manufacturer": evil,
+        "device.model": evil,
+        "onvif.services": [evil],
+        "rtsp.quirks": [evil],
+    }
+
+    assert render_bytes(report(facts), "pdf", "en").startswith(b"%PDF-")
+
+
+def test_no_cell_of_a_workbook_is_a_formula() -> None:
+    """An XLSX holds texts only."""
+    facts = {f"device.{name}": "=HYPERLINK(1)" for name in ("manufacturer", "model", "firmware", "serial")}
+    made = render_bytes(report(facts), "xlsx", "en")
+
+    with zipfile.ZipFile(io.BytesIO(made)) as book:
+        sheets = [book.read(name) for name in book.namelist() if name.startswith("xl/worksheets/sheet")]
+        shared = book.read("xl/sharedStrings.xml")
+    assert len(sheets) == 2
+    assert not [sheet for sheet in sheets if b"<f>" in sheet]
+    assert b"=HYPERLINK(1)" in shared
+
+
+@pytest.mark.parametrize("form", sorted(BINARY))
+def test_what_is_not_text_is_not_rendered_as_text(form: str) -> None:
+    """The text renderer refuses forms that are bytes."""
+    with pytest.raises(ValueError, match=form):
+        render(report({}), form, "en")
