@@ -105,7 +105,7 @@ class AacDepacketizer:
             raise ValueError("no AU-headers-length")
         bits = payload[0] << 8 | payload[1]
         end = 2 + (bits + 7) // 8
-        if end > len(payload) or bits == 0:
+        if end > len(payload):
             raise ValueError("the AU headers run past the packet")
         if (
             self._assumed

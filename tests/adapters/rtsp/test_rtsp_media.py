@@ -97,6 +97,18 @@ class TestMpeg4:
         read = mpeg4.parse_layer(camera)
         assert (read.width, read.height, read.profile, read.level) == (352, 288, "Advanced Simple", "5")
 
+    def test_a_layer_with_every_optional_field_is_read(self) -> None:
+        """Identifier, extended aspect ratio, VBV parameters, fixed rate: the size stands behind all of them (6.2.3)."""
+        bits = (
+            "0" + f"{17:08b}" + "1" + "0010" + "001" + "1111" + "0" * 16
+        )  # identified, extended aspect ratio
+        bits += "1" + "01" + "0" + "1" + "10" * 39 + "1"  # control parameters with 79 bits of VBV
+        bits += "00" + "1" + f"{25:016b}" + "1" + "1" + "00001"  # rectangular, 25 ticks a second, fixed rate
+        bits += "1" + f"{720:013b}" + "1" + f"{576:013b}" + "1"
+        data = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+        told = mpeg4.parse_layer(b"\0\0\1\xb0\x03\0\0\1\x20" + data)
+        assert (told.width, told.height, told.profile, told.level) == (720, 576, "Simple", "3")
+
     def test_a_torn_picture_is_dropped_and_told(self) -> None:
         """A loss inside drops the picture; a loss between two drops nothing; both are told on the next picture."""
         _, pictures = mpeg4_pictures()
@@ -323,6 +335,32 @@ class TestNumberedH265:
         out, names = feed("H265", (0, True, payload), parameters=self.PARAMETERS)
         assert [tuple(unit.nals) for unit in out] == [sets]
         assert names == ()
+
+    def test_aggregated_numbers_may_leave_gaps(self) -> None:
+        """DOND 1 leaves one number out, which a later packet brings."""
+        first, second, third = encoded265()[1][0], b"\x02\x01\x55\x11", b"\x02\x01\x55\x22"
+        pair = b"\x60\x01\0\x07" + b"".join(
+            (b"\1" if index else b"") + len(nal).to_bytes(2, "big") + nal
+            for index, nal in enumerate((first, third))
+        )
+        out, _ = feed(
+            "H265",
+            (0, False, pair),
+            (0, True, second[:2] + b"\0\x08" + second[2:]),
+            parameters=self.PARAMETERS,
+        )
+        assert [unit.nals for unit in out] == [[first, second, third]]
+
+    def test_units_leave_as_soon_as_nothing_can_come_before_them(self) -> None:
+        """Numbers further apart than sprop-max-don-diff let a picture go, however many may be held."""
+        made = depacketizer_for(
+            "H265", 0, Tolerances(), parameters={"sprop-max-don-diff": "2", "sprop-depack-buf-nalus": "999"}
+        )
+        assert made is not None
+        nal = encoded265()[1][0]
+        sent = [nal[:2] + bytes((0, number)) + nal[2:] for number in range(6)]
+        out = [len(made.push(Input(number * 3600, True, data, 0.0, 0))) for number, data in enumerate(sent)]
+        assert out == [0, 0, 0, 1, 1, 1]
 
 
 def test_paci_packets_are_passed_over() -> None:
