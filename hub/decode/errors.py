@@ -34,10 +34,18 @@ class OutOfMemory(DecodeError):
 
 
 class DecodeTimedOut(DecodeError):
-    """The picture took longer than allowed; the process was killed."""
+    """The picture took longer than allowed; the process was killed.
+
+    `starved`: the process had less than half of that time to compute, because the machine was busy (or it waited); that
+    says nothing about the picture.
+    """
 
     code = "decode_timed_out"
     reason = Reason.TIMED_OUT
+
+    def __init__(self, detail: str, *, starved: bool = False) -> None:
+        super().__init__(detail)
+        self.starved = starved
 
 
 class DecoderCrashed(DecodeError):

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from hub.decode import limits
@@ -121,13 +122,18 @@ class DecodeProcess:
             DecodeTimedOut, OutOfMemory, DecoderCrashed: and the process is gone.
         """
         self.jobs += 1
+        before_s = self._computed_s()
         try:
             async with asyncio.timeout(within_s):
                 await self._say(job)
                 reply = await self._hear()
         except TimeoutError as error:
+            used_s = self._computed_s() - before_s
             await self.end(politely=False)
-            raise DecodeTimedOut(f"the picture was not decoded within {within_s:.1f} s") from error
+            raise DecodeTimedOut(
+                f"the picture was not decoded within {within_s:.1f} s ({used_s:.1f} s of them computing)",
+                starved=used_s < within_s / 2,
+            ) from error
         except m.Broken as error:
             await self.end(politely=False)
             raise DecoderCrashed(str(error)) from error
@@ -168,6 +174,14 @@ class DecodeProcess:
         if size > m.MAX_REPLY:
             raise m.Broken(f"the decode process announced a message of {size} bytes")
         return m.of_worker(await self._reader.readexactly(size))
+
+    def _computed_s(self) -> float:
+        """Return the processor time of the process so far; 0 where the system does not tell it this way."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime: proc(5)
 
     def _cause(self) -> str:
         status = self._process.returncode

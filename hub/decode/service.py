@@ -251,8 +251,9 @@ class DecodeService:
         except _KILLED as error:
             self._metrics.decode_kills.labels(error.code).inc()
             log.warning("decode.process.ended", camera=camera, code=error.code, detail=str(error))
-            # A job cut short because it had waited long says nothing about its picture.
-            if not isinstance(error, DecodeTimedOut) or within_s >= self._setup.job_s / 2:
+            # A job that had little time, or a busy machine, says nothing about its picture.
+            short = within_s < self._setup.job_s / 2
+            if not (isinstance(error, DecodeTimedOut) and (error.starved or short)):
                 self._strike(camera)
             raise
         if process.jobs >= self._setup.jobs:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import struct
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ from decode_pictures import CODECS, coded, sample
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
 from adapters.port import CodedPicture
-from hub.decode import limits
+from hub.decode import confine, limits
+from hub.decode import messages as m
 from hub.decode.errors import (
     CameraRefused,
     DecodeBusy,
@@ -27,7 +29,7 @@ from hub.decode.errors import (
     OutOfMemory,
     TooLarge,
 )
-from hub.decode.process import DecodeSetup
+from hub.decode.process import DecodeProcess, DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics
 
@@ -234,6 +236,21 @@ def test_a_camera_whose_pictures_kill_is_refused_for_a_while() -> None:
     run(work())
 
 
+def test_a_starved_process_is_not_held_against_the_camera() -> None:
+    """A job that ran out of time without computing tells of a busy machine: the camera's next pictures are taken."""
+
+    async def work() -> None:
+        async with service(command=PROGRAM, job_s=0.5) as decode:
+            for _ in range(3):
+                with pytest.raises(DecodeTimedOut) as told:
+                    await still(decode, saying("sleep"))
+                assert told.value.starved
+            with pytest.raises(NotDecodable):
+                await patient(decode, saying("wait 0 a"), "a")
+
+    run(work())
+
+
 def test_twenty_jobs_at_once_keep_their_identity() -> None:
     """Each caller gets the answer to his own picture, whatever the order in which they end."""
 
@@ -344,3 +361,55 @@ def test_a_sample_larger_than_a_job_is_judged_by_what_fits() -> None:
             assert (facts.kept, facts.decoded, facts.span_s) == (3, 2, 2.0)
 
     run(work())
+
+
+def test_a_process_whose_hub_has_gone_does_not_compute_for_ever() -> None:
+    """The kernel itself ends a job that used up its processor time, though nobody is there to kill it."""
+
+    async def work() -> int:
+        process = await DecodeProcess.start(DecodeSetup(command=PROGRAM))
+        job = m.StillJob(1, "H264", (b"spin",), 160, 1)
+        process._writer.write(m.pack(job))
+        await process._writer.drain()
+        process._writer.close()
+        return await process.gone()
+
+    assert run(work()) == -signal.SIGXCPU
+
+
+@pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
+def test_the_filter_says_no_unless_a_call_is_listed(platform: str) -> None:
+    """The program is walked as the kernel does: other architectures die, listed calls pass, the rest is refused."""
+    machine = confine._MACHINES[platform]
+    code = confine._program(machine)
+    assert len(code) // 8 <= 4096  # BPF_MAXINSNS
+
+    def verdict(number: int, *arguments: int, audit: int = machine.audit) -> int:
+        data = struct.pack("=IIQ6Q", number, audit, 0, *(*arguments, *(0,) * (6 - len(arguments))))
+        steps = [struct.unpack_from("=HBBI", code, at) for at in range(0, len(code), 8)]
+        at = held = 0
+        while True:
+            kind, yes, no, value = steps[at]
+            at += 1
+            match kind:
+                case 0x20:
+                    (held,) = struct.unpack_from("=I", data, value)
+                case 0x15:
+                    at += yes if held == value else no
+                case 0x45:
+                    at += yes if held & value else no
+                case 0x06:
+                    return value
+
+    allow, deny, kill = confine._ALLOW, confine._DENY, confine._KILL
+    assert verdict(machine.plain[0], audit=0x4000_0003) == kill
+    assert {verdict(number) for number in machine.plain} == {allow}
+    for number, argument, bit in machine.without_bit:
+        assert verdict(number, *(0,) * argument, 3) == allow
+        assert verdict(number, *(0,) * argument, 3 | bit) == deny
+    for number, argument in machine.of_self:
+        assert verdict(number, *(0,) * argument, 0) == allow
+        assert verdict(number, *(0,) * argument, 4711) == deny
+    listed = {*machine.plain, *(one[0] for one in machine.without_bit), *(one[0] for one in machine.of_self)}
+    assert {verdict(number) for number in range(512) if number not in listed} == {deny}
+    assert verdict(0x4000_0000 | machine.plain[0]) == deny  # the x32 numbers
