@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from adapters.target import Target
 
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _ADDRESS = re.compile(
     r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,15})://(?P<user>[^/?#]*@)?"
     r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:/?#\[\]@]*)(?P<ports>(?::\d{0,5})*)(?P<path>[/?].*)?$"
@@ -49,7 +50,7 @@ def read_named(text: str) -> Named | None:
     if "&amp;" in plain:
         plain = html.unescape(plain)
         quirks.append("address_escaped_twice")
-    joined = "".join(char for char in plain if ord(char) >= 32 and ord(char) != 127)
+    joined = _CONTROL.sub("", plain)
     if joined != plain or raw.strip(" ") != raw.strip():
         quirks.append("address_with_line_break")
     found = _ADDRESS.match(joined)

@@ -185,7 +185,7 @@ class Redactor:
         lowered = text.lower()
         every = not text.isascii() and _FOLDED.search(text) is not None
         for pattern, replacement, hints in _PATTERNS:
-            if every or any(hint in lowered for hint in hints):
+            if every or any(map(lowered.__contains__, hints)):
                 text = pattern.sub(replacement, text)
         if self.identity:
             for pattern, replacement in _IDENTITY:

@@ -249,15 +249,15 @@ class TestJudgement:
         assert [wsdl.conforms(operations.GET_NTP, root) for root in (first, second, first)] == [True] * 3
 
     def test_another_form_is_judged_by_itself(self, wsdl: Wsdl) -> None:
-        """An element that the schema does not have loses its value, whatever was judged before."""
+        """A reply with an element where the schema has none is refused, whatever was judged before."""
 
-        def information(inner: str) -> etree._Element:
+        def information(odd: str) -> etree._Element:
             return xml.parse(
                 (
                     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>'
-                    '<GetDeviceInformationResponse xmlns="http://www.onvif.org/ver10/device/wsdl">'
+                    f'<GetDeviceInformationResponse xmlns="http://www.onvif.org/ver10/device/wsdl">{odd}'
                     "<Manufacturer>M</Manufacturer><Model>1</Model><FirmwareVersion>2</FirmwareVersion>"
-                    f"<SerialNumber>3</SerialNumber><HardwareId>4</HardwareId>{inner}"
+                    "<SerialNumber>3</SerialNumber><HardwareId>4</HardwareId>"
                     "</GetDeviceInformationResponse></s:Body></s:Envelope>"
                 ).encode()
             ).root
@@ -265,7 +265,7 @@ class TestJudgement:
         operation = operations.GET_DEVICE_INFORMATION
         assert wsdl.conforms(operation, information(""))
 
-        assert not wsdl.conforms(operation, information("<Invented>5</Invented>"))
+        assert not wsdl.conforms(operation, information("<Odd>x</Odd>"))
 
     def test_a_number_that_is_none_is_another_form(self, wsdl: Wsdl) -> None:
         """Where the schema wants a number, the form tells numbers from words."""
