@@ -23,7 +23,6 @@ manifest = AdapterManifest(
         "tls.",
         "vendor.",
         "device.",
-        "time.",
         "account.",
         "service.",
         "storage.",

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "discover": ("hub.cli.discover", "discover", "Find the cameras on the networks of this machine."),
     "simulate": ("hub.cli.simulate", "simulate", "Run scripted cameras until interrupted."),
     "capture": ("hub.cli.capture", "capture", "Record one's own camera, redacted, for the tests."),
+    "adapters": ("hub.cli.adapters", "adapters", "List adapters, and what is known about makers."),
     "standards": ("hub.cli.standards", "standards", "List and show the rule packs."),
     "users": ("hub.cli.users", "users", "Manage people and tokens."),
     "audit": ("hub.cli.audit", "audit", "Verify the audit log."),
