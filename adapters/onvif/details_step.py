@@ -12,6 +12,7 @@ from adapters.onvif import details, mapping, operations, requests
 from adapters.onvif.media import MediaReader, streams_of
 from adapters.onvif.operations import Operation
 from adapters.onvif.reply import Reply
+from adapters.onvif.session import READ_LIMIT_S
 from adapters.onvif.steps import Kit
 from standards.observation import freeze, rfc3339
 from standards.reason import Reason
@@ -94,7 +95,10 @@ class DetailsStep:
 
     def may_ask(self) -> bool:
         """Tell whether the probe can spare the time for one more read."""
-        return self._until_s - self._kit.context.clock.monotonic() >= _READ_S
+        return self._left_s() >= _READ_S
+
+    def _left_s(self) -> float:
+        return self._until_s - self._kit.context.clock.monotonic()
 
     async def capabilities(self, *, anonymous: bool) -> None:
         """Read what services say about themselves (access class PRE_AUTH); again after a login where refused."""
@@ -432,7 +436,8 @@ class DetailsStep:
         if not urgent and not self._has_time(operation, facts):
             return None
         try:
-            return await self._kit.session.ask(operation, body, anonymous=anonymous)
+            limit_s = min(READ_LIMIT_S, max(self._left_s(), _READ_S))
+            return await self._kit.session.ask(operation, body, anonymous=anonymous, limit_s=limit_s)
         except AdapterError as error:  # never the end of the probe: what matters was read before
             self._facts.failed(facts, error, operation)
             return None

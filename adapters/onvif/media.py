@@ -182,10 +182,11 @@ class MediaReader:
         token = self._tokens.get(profile.token, profile.token)
         try:
             return await self._stream_uri(token)
-        except CameraFault:
+        except CameraFault as error:
             name = profile.name
+            unknown = not error.fault.startswith("HTTP ")  # a word of ONVIF, such as NoProfile
             twins = sum(1 for item in self.profiles if item.name == name)
-            if token != profile.token or not name or name == token or twins > 1:
+            if not unknown or token != profile.token or not name or name == token or twins > 1:
                 raise
             reply = await self._stream_uri(name)
         self._tokens[profile.token] = name
