@@ -90,6 +90,7 @@ class Tolerance(StrEnum):
     PAYLOAD_TYPE_OTHER = "payload_type_other"  # 53
     RTP_UNREADABLE = "rtp_unreadable"
     RTCP_UNREADABLE = "rtcp_unreadable"  # 52
+    RTCP_SSRC_OTHER = "rtcp_ssrc_other"  # 52: a sender report of a source that sends no packets
     TIMESTAMP_JUMP = "timestamp_jump"  # 50
     PACKETIZATION_MODE_OTHER = "packetization_mode_other"  # 42: mode 0 promised, mode 1 sent
     # depacketising

@@ -1,6 +1,7 @@
 """Hostile media and descriptions: bounded, named, and never an exception outside the closed set."""
 
 import itertools
+import struct
 import tracemalloc
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ from adapters.rtsp.message import Frame, MessageParser, encode_frame
 from adapters.rtsp.pictures import reader_for
 from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.receiver import TrackReceiver
-from adapters.rtsp.rtp import SenderReport, build_rtp, parse_rtcp, parse_rtp
+from adapters.rtsp.rtp import NTP_TO_UNIX_S, SenderReport, build_rtp, parse_rtcp, parse_rtp
 from adapters.rtsp.sdp import parameter_sets, parse_sdp
 from adapters.rtsp.timeline import WallClock
 from adapters.rtsp.tolerance import Tolerances, Violation
@@ -69,7 +70,7 @@ def make(codec: str, parameters: dict[str, str]) -> tuple[Depacketizer, Toleranc
 
 def receiver(
     codec: str, parameters: dict[str, str], units: list[AccessUnit]
-) -> tuple[TrackReceiver, Measurement]:
+) -> tuple[TrackReceiver, Measurement, Tolerances]:
     """Return a whole track: RTP parser, timeline, depacketiser, measurement."""
     made, tolerances = make(codec, parameters)
     measurement = Measurement(CODEC_NAMES.get(codec, codec), 90_000, (), wall=CLOCK.now(), now_s=0.0)
@@ -84,7 +85,7 @@ def receiver(
         tolerances=tolerances, policies=DEFAULT, ordered=True, ssrc=None, own_ssrc=1,
     )  # fmt: skip
     track.observer = measurement
-    return track, measurement
+    return track, measurement, tolerances
 
 
 def told(error: Exception) -> None:
@@ -109,7 +110,7 @@ def test_no_packets_raise_in_any_format(
 ) -> None:
     """Whatever the payloads, timestamps and sequence numbers: units hold bytes, and the facts can be told."""
     units: list[AccessUnit] = []
-    track, measurement = receiver(codec, parameters, units)
+    track, measurement, _ = receiver(codec, parameters, units)
     sequence = timestamp = 0
     for number, (ticks, marker, payload, step) in enumerate(steps):
         sequence, timestamp = sequence + step, timestamp + ticks
@@ -216,7 +217,7 @@ def test_a_stream_cut_anywhere_gives_the_same_units(data: st.DataObject) -> None
 
     def read(pieces: list[bytes]) -> tuple[list[tuple[int, list[bytes]]], tuple[str, ...]]:
         units: list[AccessUnit] = []
-        track, _ = receiver(codec, parameters, units)
+        track, _, _ = receiver(codec, parameters, units)
         tolerances = Tolerances()
         parser = MessageParser(tolerances)
         for piece in pieces:
@@ -360,6 +361,14 @@ class TestSenderReports:
         clock.reported(90_000, 1_000.0)
         clock.reported(180_000, report.unix_s)
         assert (clock.unix_s(180_000), clock.steps) == (1_001.0, 0)
+
+    def test_a_report_of_another_source_is_believed_by_name(self) -> None:
+        """Tapo's reports carry an SSRC of their own; the channel is the track's, so the time is (quirk 52)."""
+        track, tolerances = receiver("H264", {}, [])[::2]
+        track.rtp(build_rtp(96, 1, 90_000, 7, b"\x65\x88\x11", marker=True), 0.0)
+        track.rtcp(b"\x80\xc8\0\6" + struct.pack("!IIIIII", 8, NTP_TO_UNIX_S + 500, 0, 180_000, 1, 1), 1.0)
+        assert track.wall_clock.unix_s(90_000) == 499.0
+        assert tolerances.names == ("rtcp_ssrc_other",)
 
     def test_a_clock_that_is_set_is_followed_and_counted(self) -> None:
         """A report that moves the wall clock by more than half a second counts as a step."""
