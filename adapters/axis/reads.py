@@ -83,7 +83,7 @@ READS: tuple[Read, ...] = (
     Read(
         "VAPIX param Image,StreamProfile",
         _groups("Image", "StreamProfile"),
-        ("privacy.masks",),
+        ("vendor.streams", "privacy.masks"),
         replies.images,
     ),
     Read(
@@ -157,6 +157,7 @@ FAMILY = Family(
     interface="VAPIX",
     reach=BRAND,
     reads=READS,
+    usual=(VendorStream("camera=1", layer="main", path="/axis-media/media.amp?camera=1"),),
     still=_still,
     explain=replies.explain,
 )

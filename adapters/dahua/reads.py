@@ -48,7 +48,7 @@ READS: tuple[Read, ...] = (
     _action("magicBox", "getSoftwareVersion", ("device.firmware",), replies.software_version, quote=True),
     _action("magicBox", "getVendor", ("device.manufacturer",), replies.vendor, quote=True),
     _action("magicBox", "getSerialNo", ("device.serial",), replies.serial, when=_has_no_serial),
-    _config("Encode", (), replies.encode),
+    _config("Encode", ("vendor.streams",), replies.encode),
     _config("RTSP", ("service.ports", "service.rtsp_port"), replies.rtsp, quote=True),
     _config("Locales", ("time.daylight_savings",), replies.locales),
     _config("NTP", ("time.source", "time.ntp_servers", "time.zone_offset_min"), replies.ntp),
@@ -89,6 +89,10 @@ FAMILY = Family(
     interface="CGI",
     reach=SYSTEM_INFO,
     reads=READS,
+    usual=(
+        VendorStream("1/0", layer="main", path="/cam/realmonitor?channel=1&subtype=0"),
+        VendorStream("1/1", layer="sub", path="/cam/realmonitor?channel=1&subtype=1"),
+    ),
     still=_still,
     explain=replies.explain,
 )

@@ -39,14 +39,14 @@ READS: tuple[Read, ...] = (
     Read(
         "ISAPI Streaming/channels",
         "/ISAPI/Streaming/channels",
-        ("service.rtsp_auth",),
+        ("vendor.streams", "service.rtsp_auth"),
         replies.channels,
         quote=True,
     ),
     Read(
         "ISAPI InputProxy/channels",
         "/ISAPI/ContentMgmt/InputProxy/channels",
-        (),
+        ("vendor.streams",),
         replies.proxies,
         when=_may_have_proxies,
     ),
@@ -174,6 +174,10 @@ FAMILY = Family(
     interface="ISAPI",
     reach=DEVICE_INFO,
     reads=READS,
+    usual=(
+        VendorStream("101", layer="main", path="/Streaming/Channels/101"),
+        VendorStream("102", layer="sub", path="/Streaming/Channels/102"),
+    ),
     still=_still,
     explain=replies.explain,
 )

@@ -215,13 +215,14 @@ class _Probe:
         await self._context.gate.admit(self._context.device)
         self._context.courtesy.logins += 1
         reply = await self._post(http, "/", login.answer(asked, credential), DO_AUTH, READ_LIMIT_S)
-        told = self._json(reply, DO_AUTH)
+        refused = reply.status in {401, 403}  # whatever stands in its body
+        told = {} if refused else self._json(reply, DO_AUTH)
         code = login.error_code(told)
         token = login.token(told)
         if reply.status == 200 and code == 0 and token is not None:
             self._accepted = True
             return token
-        if reply.status in {401, 403} or (code is not None and code != 0):
+        if refused or (code is not None and code != 0):
             self._facts.saw("credential.accepted", False, DO_AUTH)
             until = await self._context.gate.refused(self._context.device)
             raise AuthenticationFailed(

@@ -66,6 +66,11 @@ class FactBook:
         found = self._by_name.get(fact)
         return found.value if isinstance(found, Observed) else None
 
+    def absence(self, fact: str) -> tuple[Reason, str] | None:
+        """Return why a fact was not seen, None where it was, or where nothing was said about it."""
+        found = self._by_name.get(fact)
+        return (found.reason, found.detail) if isinstance(found, NotObserved) else None
+
     def observations(self) -> Observations:
         """Return what was collected."""
         return Observations(self._by_name)

@@ -80,6 +80,7 @@ class Family:
     interface: str  # ISAPI | CGI | VAPIX
     reach: Read  # asked of a stranger three times: shows the challenge
     reads: tuple[Read, ...]
+    usual: tuple[VendorStream, ...]  # by the family's address rule, where the device tells of no stream
     still: Callable[[VendorStream], str]
     explain: Explain
 
@@ -301,8 +302,15 @@ class VendorProbe:
         """Make facts and offers of the streams; return the main stream of the camera that is meant."""
         operation = f"{self._family.interface} streams"
         streams = tuple(self._notes.streams[:MAX_STREAMS])
-        if not streams:
-            return None
+        if streams:
+            self._facts.saw("vendor.streams", tuple(stream.as_value() for stream in streams), operation)
+        else:
+            reason, detail = self._facts.absence("vendor.streams") or (
+                Reason.EMPTY_REPLY,
+                "no stream is told",
+            )
+            self._facts.missed(("vendor.streams", "media.video_sources", *CLAIMS), reason, detail, operation)
+            streams = self._family.usual
         channels = tuple(dict.fromkeys(stream.channel for stream in streams))
         chosen = channels[0]
         if self._request.video_source in {str(channel) for channel in channels}:
@@ -310,8 +318,6 @@ class VendorProbe:
         ordered = sorted(
             streams, key=lambda stream: stream.channel != chosen
         )  # stable: only the chosen moves up
-        self._facts.saw("vendor.streams", tuple(stream.as_value() for stream in streams), operation)
-        self._facts.saw("media.video_sources", len(channels), operation)
         port = self._facts.value("service.rtsp_port")
         rtsp = Target("rtsp", self._target.host, port if isinstance(port, int) else RTSP_PORT)
         on = not self._rtsp_is_off()
@@ -329,8 +335,10 @@ class VendorProbe:
             if on and stream.path and stream.layer in {"main", "sub"} and stream.enabled is not False
         )
         mine = [stream for stream in ordered if stream.channel == chosen]
-        for layer in ("main", "sub"):
-            self._claims(layer, next((stream for stream in mine if stream.layer == layer), None))
+        if self._notes.streams:
+            self._facts.saw("media.video_sources", len(channels), operation)
+            for layer in ("main", "sub"):
+                self._claims(layer, next((stream for stream in mine if stream.layer == layer), None))
         return next((stream for stream in mine if stream.layer == "main"), None)
 
     def _claims(self, layer: str, stream: VendorStream | None) -> None:
