@@ -82,6 +82,9 @@ class ProbeRequest:
     transport: str = (
         "auto"  # RTP transport of the media window: tcp | udp | auto (tcp, and udp where tcp is refused)
     )
+    depth: str = (
+        "full"  # full | identity: clock, the one login and what the device is, for sweeps over many cameras
+    )
     samples: int = 0  # coded pictures to keep from the media window for the decode process; 0 = none
     vendor: str = ""  # vendor family that the owner named, where no interface tells the stream address
     extended: bool = (
@@ -194,7 +197,9 @@ class AdapterManifest:
     read_only: bool = True
     needs: str = ""  # module of the library that it drives, "" where it needs none beyond camhub's own
     extra: str = ""  # pip extra of camhub that brings that library
-    aliases: Mapping[str, str] = field(default_factory=dict)  # other spellings of its schemes: kbvision -> dahua
+    aliases: Mapping[str, str] = field(
+        default_factory=dict
+    )  # other spellings of its schemes: kbvision -> dahua
 
 
 class Adapter(Protocol):

@@ -2,6 +2,7 @@
 
 from adapters.deadline import Deadline
 from adapters.errors import Unsupported
+from adapters.onvif.identity import IdentityProbe
 from adapters.onvif.probe import Probe
 from adapters.onvif.soap import Wsdl
 from adapters.port import MediaSource, ProbeContext, ProbeRequest, ProbeResult, StreamOffer
@@ -17,6 +18,8 @@ class OnvifAdapter:
     async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
         """Collect what the device tells about itself, read-only. Never raises for a camera's fault."""
         await self._wsdl.ready()
+        if request.depth == "identity":
+            return await IdentityProbe(request, context, self._wsdl).run()
         return await Probe(request, context, self._wsdl).run()
 
     async def open(

@@ -28,6 +28,10 @@ class FactBook:
         self._clock = clock
         self._redactor = redactor
         self._facts: dict[str, Observation] = {}
+        self._details: dict[str, str] = {}  # redacted: one error is the reason of many facts
+        self._excerpts: dict[
+            int, tuple[Exchange, tuple[str, str]]
+        ] = {}  # by identity; the exchange stays alive
 
     def __contains__(self, name: str) -> bool:
         return name in self._facts
@@ -56,9 +60,10 @@ class FactBook:
     ) -> None:
         """Note an absence, unless the fact is known already."""
         if name not in self._facts:
-            self._facts[name] = NotObserved(
-                reason, self._redactor.text(detail)[:400], self._provenance(operation, exchange, 0.0, excerpt)
-            )
+            told = self._details.get(detail)
+            if told is None:
+                told = self._details[detail] = self._redactor.text(detail)[:400]
+            self._facts[name] = NotObserved(reason, told, self._provenance(operation, exchange, 0.0, excerpt))
 
     def measured(
         self, prefix: str, facts: dict[str, Measured], operation: str, *, duration_s: float = 0.0
@@ -85,7 +90,11 @@ class FactBook:
     ) -> Provenance:
         kept, digest = "", ""
         if exchange is not None:
-            kept, digest = self._redactor.excerpt(exchange.response.encode())
+            known = self._excerpts.get(id(exchange))
+            if known is None:
+                known = (exchange, self._redactor.excerpt(exchange.response.encode()))
+                self._excerpts[id(exchange)] = known
+            kept, digest = known[1]
             duration_s = exchange.duration_s
         elif excerpt:
             kept, digest = self._redactor.excerpt(excerpt.encode())

@@ -54,6 +54,7 @@ async def probe_at(
     gate: CredentialGate | None = None,
     clock: Clock = CLOCK,
     rule: str = "",
+    depth: str = "full",
     extended: bool = False,
     video_source: str = "",
     window_s: float = 0.0,
@@ -77,6 +78,7 @@ async def probe_at(
         window_s=window_s,
         extended=extended,
         video_source=video_source,
+        depth=depth,
     )
     started = CLOCK.monotonic()
     result = await ADAPTER.probe(request, context)
