@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from adapters.errors import BadTarget
 from adapters.secret import Credential, Secret
@@ -15,6 +15,7 @@ _HOST = re.compile(
 )
 _DOTTED = re.compile(r"^[0-9.]+$")
 MAX_ADDRESS = 2048
+_MAX_SOURCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Target:
     host: str  # name or address, IPv6 without brackets
     port: int
     path: str = ""  # with leading slash and query, as it goes on the wire; "" where none was given
+    source: str = ""  # token of the video source that is meant, on a recorder; never on the wire
 
     @property
     def tls(self) -> bool:
@@ -77,7 +79,8 @@ class Target:
     @property
     def url(self) -> str:
         """Return the address without credentials, port always written."""
-        return f"{self.scheme}://{self.authority}{self.path}"
+        source = f"#{quote(self.source, safe='')}" if self.source else ""
+        return f"{self.scheme}://{self.authority}{self.path}{source}"
 
     def at(self, *, host: str | None = None, port: int | None = None) -> "Target":
         """Return this target with another host or port."""
@@ -90,7 +93,7 @@ def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Creden
     """Take apart what a person typed: ``host``, ``host:port``, ``scheme://[user:password@]host[:port][/path]``.
 
     A bare host means ONVIF on port 80; an alias becomes the scheme that it stands for. A credential inside the
-    address is returned apart.
+    address is returned apart. ``onvif://host#TOKEN`` means one video source of a recorder.
 
     Raises:
         BadTarget: names the part that cannot be understood.
@@ -137,7 +140,8 @@ def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Creden
     if parts.username is not None:
         credential = Credential(unquote(parts.username), Secret(unquote(parts.password or "")))
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    return Target(normal, host, port, path), credential
+    source = unquote(parts.fragment)[:_MAX_SOURCE] if normal in {"onvif", "onvifs"} else ""
+    return Target(normal, host, port, path, source), credential
 
 
 def _check_host(host: str) -> None:
