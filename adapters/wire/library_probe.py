@@ -161,7 +161,11 @@ class LibraryProbe:
             self._context.courtesy.reads += 1
 
         async with HttpClient(
-            self._context.dialer, self._context.clock, target.host, on_request=count
+            self._context.dialer,
+            self._context.clock,
+            target.host,
+            on_request=count,
+            tap=self._context.tap,
         ) as http:
             for _attempt in range(REACH_READS):
                 try:

@@ -62,7 +62,7 @@ _SAYS_NOTHING = frozenset({Reason.NOT_ASKED, Reason.WINDOW, Reason.NO_DECLARATIO
 _WORDS_OF_REPLIES = frozenset(
     {
         "true", "false", "http", "https", "rtsp", "admin", "onvif", "media", "main", "stream", "video", "profile",
-        "token", "name", "camera", "device", "service", "user", "1234", "12345", "123456", "password",
+        "token", "name", "camera", "device", "service", "user", "1234", "12345", "123456", "password", "masked",
     }
 )  # fmt: skip
 
@@ -161,7 +161,8 @@ class Capture:
     def _check_credential(self) -> None:
         credential = self._request.credential
         password = credential.password.reveal() if credential is not None else ""
-        if password and (len(password) < SHORTEST_PASSWORD or password.casefold() in _WORDS_OF_REPLIES):
+        plain = password.casefold() in _WORDS_OF_REPLIES or set(password) <= set("*•")
+        if password and (plain or len(password) < SHORTEST_PASSWORD):
             raise NotKept(
                 "the password is too short, or a word that ordinary answers hold: it could not be found in them safely",
                 "Make an account with another password in the camera for the capture",

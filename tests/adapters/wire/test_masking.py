@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from adapters.secret import Secret
@@ -195,6 +195,7 @@ def test_a_password_planted_anywhere_never_survives(
     password: str, spelling: str, at: int, header: bool
 ) -> None:
     """In any spelling, at any place of a reply or a header, whatever stands around it."""
+    assume(set(password) != {"*"})  # what stands in the place of passwords; `camhub capture` refuses it
     made = masker(passwords=[Secret(password)])
     planted = f"{REPLY[:at]} {SPELLINGS[spelling](password)} {REPLY[at:]}"
     made.learn(planted)

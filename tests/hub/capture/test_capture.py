@@ -116,7 +116,7 @@ def test_a_wrong_password_is_one_attempt_and_no_bundle(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("password", ["ab1", "admin", "123456"])
+@pytest.mark.parametrize("password", ["ab1", "admin", "123456", "******"])
 def test_a_password_that_cannot_be_found_safely_is_refused_before_the_first_packet(
     tmp_path: Path, password: str
 ) -> None:
