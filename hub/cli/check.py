@@ -69,6 +69,11 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     "--sub", metavar="ADDRESS", help="The RTSP address of the sub-stream, where ONVIF does not tell it."
 )
 @click.option(
+    "--video-source",
+    metavar="TOKEN",
+    help="Which video source of a recorder is meant; the same as #TOKEN behind the address.",
+)
+@click.option(
     "--transport", type=click.Choice(["auto", "tcp", "udp"]), default="auto", help="How the media travels."
 )
 @click.option(
@@ -88,6 +93,7 @@ def check(
     lang: str | None,
     output: Path | None,
     sub: str | None,
+    video_source: str | None,
     transport: str,
     vendor: str | None,
 ) -> None:
@@ -130,6 +136,7 @@ def check(
         permission=Permission("", "command", SystemClock().now()),
         standard=standard,
         transport=transport,
+        video_source=video_source or "",
         sub_target=sub_address or found.sub,
         vendor=vendor or "",
     )
