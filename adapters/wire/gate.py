@@ -5,6 +5,7 @@ cool-down of 30 minutes in which nothing that carries a credential is sent (stan
 """
 
 import ipaddress
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -36,11 +37,11 @@ class DeviceBook(Protocol):
     async def clear_cooldown(self, device: str) -> None:
         """Forget the cool-down: the owner supplied another credential."""
 
-    async def acquire(self, slot: str, ttl_s: float) -> bool:
-        """Take an exclusive slot for at most `ttl_s`; False where it is taken."""
+    async def acquire(self, slot: str, ttl_s: float) -> str:
+        """Take an exclusive slot for at most `ttl_s`. Return the token that gives it back, "" where it is taken."""
 
-    async def release(self, slot: str) -> None:
-        """Give a slot back."""
+    async def release(self, slot: str, token: str) -> None:
+        """Give a slot back; one that ran out and was taken by somebody else stays theirs."""
 
 
 class MemoryBook:
@@ -49,7 +50,7 @@ class MemoryBook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._cooldowns: dict[str, datetime] = {}
-        self._slots: dict[str, float] = {}
+        self._slots: dict[str, tuple[str, float]] = {}  # slot -> token, end (monotonic s)
 
     async def cooldown_until(self, device: str) -> datetime | None:
         """Return the end of a running cool-down, or None."""
@@ -67,17 +68,21 @@ class MemoryBook:
         """Forget the cool-down."""
         self._cooldowns.pop(device, None)
 
-    async def acquire(self, slot: str, ttl_s: float) -> bool:
+    async def acquire(self, slot: str, ttl_s: float) -> str:
         """Take an exclusive slot."""
         now = self._clock.monotonic()
-        if self._slots.get(slot, 0.0) > now:
-            return False
-        self._slots[slot] = now + ttl_s
-        return True
+        held = self._slots.get(slot)
+        if held is not None and held[1] > now:
+            return ""
+        token = secrets.token_hex(8)
+        self._slots[slot] = (token, now + ttl_s)
+        return token
 
-    async def release(self, slot: str) -> None:
-        """Give a slot back."""
-        self._slots.pop(slot, None)
+    async def release(self, slot: str, token: str) -> None:
+        """Give a slot back, if the token is that of its holder."""
+        held = self._slots.get(slot)
+        if held is not None and held[0] == token:
+            del self._slots[slot]
 
 
 class CredentialGate:
@@ -120,7 +125,8 @@ class CredentialGate:
             DeviceBusy: another probe of this device runs.
         """
         slot = f"probe:{device}"
-        if not await self._book.acquire(slot, ttl_s):
+        token = await self._book.acquire(slot, ttl_s)
+        if not token:
             raise DeviceBusy(
                 f"another check of {device} is running",
                 peer=device,
@@ -129,7 +135,7 @@ class CredentialGate:
         try:
             yield
         finally:
-            await self._book.release(slot)
+            await self._book.release(slot, token)
 
 
 def device_key(target: Target) -> str:

@@ -42,7 +42,7 @@ end
 return {hits, left}
 """
 
-# KEYS[1] slot; ARGV owner. Deletes only what is still ours.
+# KEYS[1] slot; ARGV token. Deletes only what is still ours.
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
@@ -86,7 +86,6 @@ class RedisBook:
     def __init__(self, client: Redis, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._owner = new_id()
         self._release = client.register_script(_RELEASE)
 
     async def cooldown_until(self, device: str) -> datetime | None:
@@ -104,14 +103,17 @@ class RedisBook:
         """Forget the cool-down."""
         await self._client.delete(f"{PREFIX}cooldown:{device}")
 
-    async def acquire(self, slot: str, ttl_s: float) -> bool:
-        """Take an exclusive slot: SET NX, ends by itself."""
+    async def acquire(self, slot: str, ttl_s: float) -> str:
+        """Take an exclusive slot: SET NX, ends by itself. Return its token, "" where it is taken."""
         milliseconds = max(1, math.ceil(ttl_s * 1000))
-        return bool(await self._client.set(f"{PREFIX}slot:{slot}", self._owner, nx=True, px=milliseconds))
+        token = new_id()
+        return (
+            token if await self._client.set(f"{PREFIX}slot:{slot}", token, nx=True, px=milliseconds) else ""
+        )
 
-    async def release(self, slot: str) -> None:
-        """Give a slot back; one that ran out and was taken by another node stays theirs."""
-        await self._release(keys=[f"{PREFIX}slot:{slot}"], args=[self._owner])
+    async def release(self, slot: str, token: str) -> None:
+        """Give a slot back; one that ran out and was taken by somebody else stays theirs."""
+        await self._release(keys=[f"{PREFIX}slot:{slot}"], args=[token])
 
 
 class RedisBus:

@@ -12,12 +12,11 @@ _SLOTS = tables.device_slots
 
 
 class StoredBook:
-    """A device book in the database. Slots belong to the book that took them and end by themselves."""
+    """A device book in the database. Slots belong to whoever has their token, and end by themselves."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._clock = store.clock
-        self._owner = new_id()
 
     async def forget_slots(self) -> None:
         """Free all slots: called at the start of a hub that is the only one on its database."""
@@ -47,20 +46,20 @@ class StoredBook:
         async with self._store.write() as tx:
             await tx.execute(delete(_COOLDOWNS).where(_COOLDOWNS.c.device == device))
 
-    async def acquire(self, slot: str, ttl_s: float) -> bool:
-        """Take an exclusive slot for at most `ttl_s`; False where it is taken."""
-        now = self._clock.now()
+    async def acquire(self, slot: str, ttl_s: float) -> str:
+        """Take an exclusive slot for at most `ttl_s`. Return its token, "" where it is taken."""
+        now, token = self._clock.now(), new_id()
         async with self._store.write() as tx:
             await tx.execute(delete(_SLOTS).where(_SLOTS.c.until <= now))
             taken = await tx.scalar(select(_SLOTS.c.slot).where(_SLOTS.c.slot == slot))
             if taken is not None:
-                return False
+                return ""
             await tx.execute(
-                insert(_SLOTS).values(slot=slot, owner=self._owner, until=now + timedelta(seconds=ttl_s))
+                insert(_SLOTS).values(slot=slot, owner=token, until=now + timedelta(seconds=ttl_s))
             )
-        return True
+        return token
 
-    async def release(self, slot: str) -> None:
+    async def release(self, slot: str, token: str) -> None:
         """Give a slot back; one that ran out and was taken by somebody else stays theirs."""
         async with self._store.write() as tx:
-            await tx.execute(delete(_SLOTS).where(_SLOTS.c.slot == slot, _SLOTS.c.owner == self._owner))
+            await tx.execute(delete(_SLOTS).where(_SLOTS.c.slot == slot, _SLOTS.c.owner == token))

@@ -65,11 +65,11 @@ class HubBook:
         """Refuse: only the owner's new credential ends a cool-down, and the hub hears of that first."""
         raise PermissionError(f"a relay worker does not end the cool-down of {device}")
 
-    async def acquire(self, slot: str, ttl_s: float) -> bool:
+    async def acquire(self, slot: str, ttl_s: float) -> str:
         """Refuse: a relay worker never probes."""
         raise PermissionError(f"a relay worker does not take {slot} for {ttl_s} s")
 
-    async def release(self, slot: str) -> None:
+    async def release(self, slot: str, token: str) -> None:
         """Do nothing: no slot was ever taken."""
 
 

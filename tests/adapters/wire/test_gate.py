@@ -79,6 +79,25 @@ def test_one_probe_at_a_time() -> None:
     asyncio.run(run())
 
 
+def test_a_probe_that_outlived_its_slot_does_not_free_the_next_ones() -> None:
+    """A slot that ran out and was taken again is given back by its present holder only."""
+
+    async def run() -> None:
+        clock = HandClock()
+        gate = CredentialGate(MemoryBook(clock), clock)
+        async with gate.probing("a", ttl_s=1.0):
+            await clock.sleep(2.0)
+            second = gate.probing("a")
+            await second.__aenter__()
+        with pytest.raises(DeviceBusy):
+            await gate.probing("a").__aenter__()
+        await second.__aexit__(None, None, None)
+        async with gate.probing("a"):
+            pass
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -157,15 +157,19 @@ def test_a_slot_is_held_by_one_and_ends_by_itself(nodes) -> None:  # type: ignor
     async def go() -> None:
         async with nodes(2) as [one, two]:
             got = await asyncio.gather(*(node.book.acquire("probe:a", 30) for node in (one, two, one, two)))
-            assert got.count(True) == 1
-            holder, other = (one, two) if got.index(True) % 2 == 0 else (two, one)
-            await other.book.release("probe:a")
+            [token] = filter(None, got)
+            holder, other = (one, two) if got.index(token) % 2 == 0 else (two, one)
+            await other.book.release("probe:a", "another's")
             assert not await other.book.acquire("probe:a", 30)
-            await holder.book.release("probe:a")
-            assert await other.book.acquire("probe:a", 0.15)
+            await holder.book.release("probe:a", token)
+            late = await other.book.acquire("probe:a", 0.15)
+            assert late
             assert not await holder.book.acquire("probe:a", 30)
             await asyncio.sleep(0.2)
             assert await holder.book.acquire("probe:a", 30)
+            await other.book.release("probe:a", late)  # its time was over: the slot is not its any more
+            await holder.book.release("probe:a", late)
+            assert not await other.book.acquire("probe:a", 30)
             assert await holder.book.acquire("probe:b", 30)
 
     run(go())
