@@ -61,7 +61,7 @@ class Replayer:
     nonce_uses: int = 1000  # requests for which one nonce is good
     missing: Made = (404, "text/html", b"<html><body>404 Not Found</body></html>")
     denied: Callable[[Seen], Made | None] = lambda _seen: None  # what this account may not read
-    silent: Callable[[Seen], bool] = lambda _seen: False  # never answered
+    hangs_up: Callable[[Seen], bool] = lambda _seen: False  # closes the connection instead of an answer
     open_paths: frozenset[str] = frozenset()
     asked: list[Seen] = field(default_factory=list)
     with_credential: int = 0  # by the server's own count
@@ -79,8 +79,8 @@ class Replayer:
             body = await reader.readexactly(int(headers.get("content-length") or 0))
             seen = Seen(method, target, headers, body)
             self.asked.append(seen)
-            if self.silent(seen):
-                await asyncio.Event().wait()
+            if self.hangs_up(seen):
+                raise ConnectionResetError
             status, kind, content, more = self._reply(seen)
             lines = [
                 f"HTTP/1.1 {status} X",
