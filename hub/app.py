@@ -57,6 +57,7 @@ from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
 from hub.onboarding.service import OnboardingService
+from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.service import RelayService, RelaySetup
 from hub.settings import Settings, SettingsRefused
@@ -65,7 +66,7 @@ from hub.store.errors import StoreError
 from hub.store.sealer import Sealer
 from hub.store.store import Store
 from hub.texts import Texts
-from standards.pack import packaged
+from standards.pack import PackError, Packs, packaged, packaged_with
 
 KEY_FILE = "keys"
 UPKEEP_S = 600.0  # how often sign-ins that ran out are forgotten
@@ -120,6 +121,20 @@ class Hub:
         log.info("hub.stopped")
 
 
+def _packs(settings: Settings) -> Packs:
+    """Return the shipped rule packs and this hub's own ones on top.
+
+    Raises:
+        SettingsRefused: an own pack cannot be read, or is wrong.
+    """
+    if not settings.packs:
+        return packaged()
+    try:
+        return packaged_with(read_packs(settings.packs))
+    except (PackUnreadable, PackError) as error:
+        raise SettingsRefused(f"packs: {error}; `camhub standards lint` tells all that is wrong") from error
+
+
 async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExitStack) -> Hub:
     """Build all parts in order. Each registers its own end; they end in the reverse order."""
     texts, metrics = Texts.installed(), Metrics()
@@ -142,7 +157,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     areas = AreaTable(store)
     await areas.ensure(HUB)
-    packs = packaged()
+    packs = _packs(settings)
     if settings.standard not in packs.standards():
         known = ", ".join(packs.standards())
         raise SettingsRefused(f"standard: there is no standard {settings.standard!r}; known: {known}")

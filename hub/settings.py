@@ -150,6 +150,9 @@ class Settings(BaseSettings):
     )
     locale: Literal["vi", "en"] = Field(default="vi", description="language of new people: vi or en")
     standard: str = Field(default="technical", max_length=64, description="standard of new onboardings")
+    packs: list[Path] = Field(
+        default_factory=list, max_length=20, description="own rule packs: TOML files, or folders of them"
+    )
     log_format: Literal["json", "console"] = Field(
         default="json", description="json or console, on standard error"
     )

@@ -213,8 +213,7 @@ FACTS: Mapping[str, Fact] = _table(
         "vendor.streams",
         "list",
         "",
-        "streams as the vendor interface configures them: id name enabled encoding width height fps bitrate_kbps"
-        " gov_length smart_codec channel layer",
+        "streams by the vendor interface: id name enabled encoding size fps bitrate_kbps gov_length smart_codec channel",
     ),
     (
         "stream.encrypted",

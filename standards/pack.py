@@ -184,12 +184,16 @@ class _Document(_Strict):
     valid_to: str = ""
 
 
-class _RuleFile(_Strict):
+class RuleFile(_Strict):
+    """A file of rules and of the documents that they cite, as written."""
+
     document: dict[str, _Document] = {}
     rule: list[_Rule] = []
 
 
-class _ProfileFile(_Strict):
+class ProfileFile(_Strict):
+    """A profile, as written."""
+
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     in_force_from: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
@@ -218,17 +222,13 @@ class Packs:
         Raises:
             PackError: the first thing that is wrong.
         """
-        parsed = {name: _read(name, text, _RuleFile) for name, text in sorted(rule_files.items())}
-        documents = {
-            key: Document(key, one.title.text(), one.edition.text(), one.valid_from, one.valid_to)
-            for file in parsed.values()
-            for key, one in file.document.items()
-        }
+        parsed = {name: _read(name, text, RuleFile) for name, text in sorted(rule_files.items())}
+        documents = {key: one for file in parsed.values() for key, one in documents_of(file).items()}
         rules: dict[str, Rule] = {}
         for name, file in parsed.items():
             for told in file.rule:
                 try:
-                    rule = _rule(told, documents)
+                    rule = rule_of(told, documents)
                 except ValueError as error:
                     raise PackError(f"{name}: rule {told.id}: {error}") from error
                 if rule.id in rules:
@@ -236,7 +236,7 @@ class Packs:
                 rules[rule.id] = rule
         sources = {}
         for name, text in sorted(profile_files.items()):
-            source = _source(name, _read(name, text, _ProfileFile))
+            source = profile_source(name, _read(name, text, ProfileFile))
             if source.id in sources:
                 raise PackError(f"{name}: profile {source.id} is defined twice")
             sources[source.id] = source
@@ -291,7 +291,20 @@ def _read(name: str, text: str, model: type[_Model]) -> _Model:
         raise PackError(f"{name}: {where}: {first['msg']} ({error.error_count()} in all)") from error
 
 
-def _rule(told: _Rule, documents: Mapping[str, Document]) -> Rule:
+def documents_of(file: RuleFile) -> dict[str, Document]:
+    """Return the documents that a file names, by key."""
+    return {
+        key: Document(key, one.title.text(), one.edition.text(), one.valid_from, one.valid_to)
+        for key, one in file.document.items()
+    }
+
+
+def rule_of(told: _Rule, documents: Mapping[str, Document]) -> Rule:
+    """Return a rule.
+
+    Raises:
+        ValueError: what is wrong with it, the first thing.
+    """
     if told.id.partition("-")[0] not in GROUPS:
         raise ValueError(f"the group is none of {', '.join(GROUPS)}")
     if (told.expect is None) == (not told.case):
@@ -388,7 +401,12 @@ def _check(rule: Rule) -> None:
             raise ValueError(f"{parameter.name} starts below its own floor")
 
 
-def _source(name: str, told: _ProfileFile) -> ProfileSource:
+def profile_source(name: str, told: ProfileFile) -> ProfileSource:
+    """Return a profile as its file says it.
+
+    Raises:
+        PackError: a severity that there is not.
+    """
     try:
         severities = {rule: Severity(severity) for rule, severity in told.refine.items()}
     except ValueError as error:
@@ -413,4 +431,20 @@ def _source(name: str, told: _ProfileFile) -> ProfileSource:
 @lru_cache(maxsize=1)
 def packaged() -> Packs:
     """Return the packs that the program ships, parsed once."""
-    return Packs.parse(packaged_texts("rules"), packaged_texts("profiles"))
+    return packaged_with({})
+
+
+def packaged_with(files: Mapping[str, str]) -> Packs:
+    """Return the shipped packs and own ones on top: TOML texts by file name, rule files and profiles told apart.
+
+    Raises:
+        PackError: the first thing that is wrong (`standards.lint` tells all).
+    """
+    rules, profiles = packaged_texts("rules"), packaged_texts("profiles")
+    for name, text in files.items():
+        try:
+            top = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise PackError(f"{name}: not TOML: {error}") from error
+        (rules if "rule" in top or "document" in top else profiles)[f"own/{name}"] = text
+    return Packs.parse(rules, profiles)

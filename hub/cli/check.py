@@ -25,10 +25,11 @@ from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics, configure_logging
+from hub.packs import PackUnreadable, read_packs
 from hub.reports.document import Document, of_check
 from hub.reports.formats import BINARY, FORMS, SUFFIXES, FormatNotAvailable, render, render_bytes
 from hub.reports.terminal import as_text
-from standards.pack import UnknownStandard, packaged
+from standards.pack import PackError, Packs, UnknownStandard, packaged, packaged_with
 from standards.verdict import Decision
 
 # What stopped the check before the camera could be judged at all; nothing was learnt about it.
@@ -66,6 +67,12 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     help="Write to this file; several formats add their suffix.",
 )
 @click.option(
+    "--pack",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="An own rule pack: a TOML file, or a folder of them; may stand several times.",
+)
+@click.option(
     "--sub", metavar="ADDRESS", help="The RTSP address of the sub-stream, where ONVIF does not tell it."
 )
 @click.option(
@@ -87,6 +94,7 @@ def check(
     user: str | None,
     password_stdin: bool,
     standard: str,
+    pack: tuple[Path, ...],
     thorough: bool,
     formats: str,
     as_json: bool,
@@ -118,7 +126,8 @@ def check(
     if len(wanted) > 1 and output is None:
         _stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
     try:
-        packaged().profile(standard)
+        packs = _packs(pack)
+        packs.profile(standard)
     except UnknownStandard as error:
         _stop(str(error), "camhub standards list")
     registry = Registry.installed()
@@ -144,12 +153,21 @@ def check(
         request = replace(
             request, window_s=_THOROUGH_WINDOW_S, limit_s=_THOROUGH_LIMIT_S, runs=_THOROUGH_RUNS
         )
-    outcome = _run(request, registry)
+    outcome = _run(request, registry, packs)
     report = of_check(request, outcome)
     if isinstance(outcome.failure, _NOT_CHECKED):
         _refused(outcome.failure, report, wanted, language)
     _write(report, wanted, language, output)
     sys.exit(0 if outcome.assessment.decision is Decision.ADMITTED else 1)
+
+
+def _packs(paths: tuple[Path, ...]) -> Packs:
+    if not paths:
+        return packaged()
+    try:
+        return packaged_with(read_packs(paths))
+    except (PackUnreadable, PackError) as error:
+        _stop(str(error), f"camhub standards lint {' '.join(str(path) for path in paths)}")
 
 
 def _locale() -> str:
@@ -186,10 +204,10 @@ def _credential(user: str | None, password_stdin: bool, inside: Credential | Non
     return Credential(user, password)
 
 
-def _run(request: CheckRequest, registry: Registry) -> CheckOutcome:
+def _run(request: CheckRequest, registry: Registry, packs: Packs) -> CheckOutcome:
     teller = _Teller(request.target)
     try:
-        return asyncio.run(_checked(request, registry, teller.tell))
+        return asyncio.run(_checked(request, registry, packs, teller.tell))
     except KeyboardInterrupt:
         _stop("interrupted; nothing was concluded", "")
     finally:
@@ -197,7 +215,7 @@ def _run(request: CheckRequest, registry: Registry) -> CheckOutcome:
 
 
 async def _checked(
-    request: CheckRequest, registry: Registry, tell: Callable[[Progress], None]
+    request: CheckRequest, registry: Registry, packs: Packs, tell: Callable[[Progress], None]
 ) -> CheckOutcome:
     clock = SystemClock()
     decode = DecodeService(DecodeSetup(), clock=clock, metrics=Metrics())
@@ -206,7 +224,7 @@ async def _checked(
         Dialer(LAN_AND_LOOPBACK),
         CredentialGate(MemoryBook(clock), clock),
         clock,
-        packaged(),
+        packs,
         decode=decode,
     )
     await decode.start(wait=False)  # it is ready long before the first picture

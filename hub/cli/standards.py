@@ -3,9 +3,13 @@
 import json
 import sys
 import textwrap
+from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+from hub.packs import PackUnreadable, read_packs
+from standards.lint import lint
 from standards.pack import UnknownStandard, packaged
 from standards.rule import PEOPLE, Reference, Rule
 from standards.verdict import Severity
@@ -57,7 +61,7 @@ _CERTAINTY = {
 
 @click.group()
 def standards() -> None:
-    """List and show the rule packs."""
+    """List, show and check the rule packs."""
 
 
 @standards.command("list")
@@ -99,6 +103,32 @@ def show(*, standard: str, as_json: bool, lang: str) -> None:
     for rule in profile.rules:
         click.echo("")
         click.echo("\n".join(_lines(rule, lang)))
+
+
+@standards.command("lint")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=False))
+@click.option("--json", "as_json", is_flag=True, help="A JSON list: file, line, message, hint.")
+def lint_(*, paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check own rule packs (files, or folders of *.toml) on top of the shipped ones; tell all that is wrong.
+
+    Exit code 0: nothing is wrong. 1: something is. 2: a file cannot be read.
+    """
+    try:
+        texts = read_packs(paths)
+    except PackUnreadable as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    complaints = lint(texts, packaged())
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in complaints], ensure_ascii=False, indent=2))
+    else:
+        for one in complaints:
+            click.echo(str(one))
+            if one.hint:
+                click.echo(f"  hint: {one.hint}")
+        if not complaints:
+            click.echo(f"{len(texts)} file{'' if len(texts) == 1 else 's'}: nothing is wrong")
+    sys.exit(1 if complaints else 0)
 
 
 def _lines(rule: Rule, lang: str) -> list[str]:

@@ -1,6 +1,7 @@
 """`camhub standards`: the rule packs on the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -62,3 +63,24 @@ def test_an_unknown_standard_is_one_sentence_and_a_hint() -> None:
     assert told.stderr.startswith("error: there is no standard 'technicl'; known: base, ")
     assert " technical," in told.stderr
     assert "hint: camhub standards list" in told.stderr
+
+
+def test_lint_names_file_line_and_next_step(tmp_path: Path) -> None:
+    """A pack with mistakes ends with code 1, each with its line; a good one with 0; a missing one with 2."""
+    pack = tmp_path / "own.toml"
+    head = (
+        'id = "own"\nversion = "1.0.0"\nin_force_from = "2026-12-01"\nextends = "technical"\n'
+        'title = { vi = "Riêng", en = "Own" }\nsummary = { vi = "Riêng", en = "Own" }\n'
+    )
+    pack.write_text(head + "[set.VQ-02]\nmin_fps = 4.0\n", "utf-8")
+    wrong = camhub("lint", str(pack))
+    assert wrong.exit_code == 1
+    assert f"{pack}:8: VQ-02 sets min_fps to 4.0, looser than the floor 5.0" in wrong.stdout
+    assert "hint: [authority] VQ-02" in wrong.stdout
+
+    pack.write_text(head + "[set.VQ-02]\nmin_fps = 20.0\n", "utf-8")
+    right = camhub("lint", str(tmp_path))
+    assert (right.exit_code, right.stdout) == (0, "1 file: nothing is wrong\n")
+
+    missing = camhub("lint", str(tmp_path / "none.toml"))
+    assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
