@@ -76,7 +76,7 @@ class StreamsStep:
         self._choose(sources)
 
     def _choose(self, sources: tuple[str, ...]) -> None:
-        wanted = self._kit.request.video_source
+        wanted = self._kit.request.video_source or self._kit.request.target.source
         if wanted and wanted not in sources:
             peer = self._kit.request.target.authority
             named = ", ".join(token[:64] for token in sources[:16]) or "none"

@@ -34,6 +34,7 @@ class Onboarding:
     steps: list[dict[str, Any]] = field(default_factory=list)
     courtesy: dict[str, int] = field(default_factory=lambda: {"reads": 0, "logins": 0})
     decision: str | None = None
+    channels: list[dict[str, Any]] = field(default_factory=list)  # other video sources of a recorder
     problem: dict[str, Any] | None = None  # {"code", "params", "field"}: said in the reader's language
 
     @property
@@ -49,6 +50,7 @@ class Onboarding:
             "steps": self.steps,
             "courtesy": self.courtesy,
             "decision": self.decision,
+            "channels": self.channels,
             "problem": self.problem,
         }
 
@@ -70,6 +72,7 @@ class Onboarding:
             "steps": self.steps,
             "courtesy": self.courtesy,
             "decision": self.decision,
+            "channels": self.channels,
             "problem": problem,
             "started_at": rfc3339(self.started_at),
             "ended_at": rfc3339(self.ended_at) if self.ended_at else None,
@@ -157,5 +160,6 @@ def _entry(row: Any) -> Onboarding:
         steps=data["steps"],
         courtesy=data["courtesy"],
         decision=data["decision"],
+        channels=data.get("channels", []),
         problem=data["problem"],
     )

@@ -3,14 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from adapters.clock import Clock
 from adapters.errors import AdapterError
-from adapters.port import Permission, Progress
+from adapters.port import Permission, Progress, StreamOffer
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
 from adapters.wire.gate import DeviceBook, device_key
@@ -146,6 +146,7 @@ class Run:
             self._fail_steps(problem)
         else:
             self._tell_outcome(outcome)
+            entry.channels = channels(target, outcome.offers)
         admission = asyncio.create_task(
             self._admit(intake, camera, kind, outcome=outcome, credential=credential),
             name=f"admit {entry.id}",
@@ -325,7 +326,8 @@ def _name(intake: Intake) -> str:
 
 
 def _sources(outcome: CheckOutcome) -> dict[str, Any]:
-    """Return the addresses that the relay and the still need; they are never shown."""
+    """Return the addresses that the relay and the still need, of this camera alone; they are never shown."""
+    own = outcome.offers[0].video_source_token if outcome.offers else ""
     return {
         "sources": [
             {
@@ -336,9 +338,26 @@ def _sources(outcome: CheckOutcome) -> dict[str, Any]:
                 "height": offer.height,
             }
             for offer in outcome.offers
+            if offer.video_source_token == own
         ],
         "still": target_json(outcome.snapshot) if outcome.snapshot is not None else None,
     }
+
+
+def channels(target: Target, offers: tuple[StreamOffer, ...]) -> list[dict[str, Any]]:
+    """Return the other video sources of a recorder, each with the address by which it is taken in as a camera."""
+    own = offers[0].video_source_token if offers else ""
+    return [
+        {
+            "source": offer.video_source_token,
+            "address": replace(target, source=offer.video_source_token).url,
+            "codec": offer.encoding,
+            "width": offer.width,
+            "height": offer.height,
+        }
+        for offer in offers
+        if offer.layer == "main" and offer.video_source_token != own
+    ]
 
 
 def _failed_step(steps: Steps, error: Exception) -> str:
