@@ -18,7 +18,7 @@ class H264Depacketizer(NalDepacketizer):
 
     def _take(self, payload: bytes) -> None:
         kind = payload[0] & 0x1F
-        if kind in (_FU_A, _STAP_A) and self._single_nals:
+        if self._single_nals and kind in (_FU_A, _STAP_A):
             self._tolerances.note(Tolerance.PACKETIZATION_MODE_OTHER)
             self._single_nals = False
         if kind == _FU_A:

@@ -65,6 +65,29 @@ def test_aggregates_and_trailing_zeros() -> None:
     assert tolerances.names == ("aggregate_malformed",)
 
 
+def test_delimiters_and_many_sei_stay_in_their_picture() -> None:
+    """Amcrest sends an access unit delimiter and SEI ahead of each picture (55); Tapo slices in a STAP-A (58)."""
+    delimiter = b"\x09\x10"
+    out, tolerances = feed(
+        *((0, False, nal) for nal in (delimiter, SEI, SEI, SPS, PPS)),
+        (0, True, IDR),
+        (3600, False, delimiter),
+        (3600, True, b"\x78\x00\x04" + SEI + b"\x00\x04" + P),
+    )
+    assert shown(out) == [(0, True, [delimiter, SEI, SEI, SPS, PPS, IDR]), (3600, False, [delimiter, SEI, P])]
+    assert tolerances.names == ()
+
+
+def test_reserved_bits_and_types_do_no_harm() -> None:
+    """A reserved bit in a FU-A header is passed over (59); NAL types 30 and 31 are dropped by name (53)."""
+    out, tolerances = feed((0, False, b"\x7c\xa5\x88"), (0, True, b"\x7c\x65\x11"))
+    assert shown(out) == [(0, True, [b"\x65\x88\x11"])]
+    assert tolerances.names == ()
+    out, tolerances = feed((0, False, b"\x7e\x01"), (0, False, b"\x7f\x01"), (0, True, P))
+    assert shown(out) == [(0, False, [P])]
+    assert tolerances.counts[Tolerance.NAL_TYPE_RESERVED] == 2
+
+
 def test_a_missing_marker_is_made_up_for_by_the_timestamp() -> None:
     """Tapo TC70 sets no marker: the next timestamp ends the picture (quirk 48)."""
     out, tolerances = feed((0, False, IDR), (3600, False, P), (7200, False, P))

@@ -83,6 +83,15 @@ def test_b_frames_are_no_jitter() -> None:
     assert window["jitter_p95_ms"] == pytest.approx(0.0, abs=0.1)
 
 
+def test_a_picture_size_that_changes_is_followed() -> None:
+    """A camera that is set to another size sends a new SPS, and goes on (quirk 61)."""
+    units = [*encoded(10, 320, 240), *encoded(10, 640, 480)]
+    pictures = [(number * FRAME_TICKS, unit, number % 10 == 0) for number, unit in enumerate(units)]
+    formats, window = measured("H264", list(pictures))
+    assert (formats["width"], formats["height"]) == (640, 480)
+    assert (window["frames"], window["key_frame_interval_s"]) == (20, 0.4)
+
+
 def test_loss_is_a_share_of_what_was_expected() -> None:
     """Two packets missing before the fifth of ten."""
     pictures = [(number * FRAME_TICKS, unit, number == 0) for number, unit in enumerate(encoded(10))]
