@@ -21,8 +21,10 @@ from adapters.port import (
 )
 from adapters.secret import Credential
 from adapters.target import BUILT_IN, Schemes
+from adapters.vendors.banners import recognise
 from adapters.vendors.routing import without_address
 from adapters.vendors.templates import spoken
+from standards.observation import Method, Observations, Observed, Provenance
 
 GROUP = "camhub.adapters"
 
@@ -102,37 +104,41 @@ class Registry:
             BadTarget, DeviceBusy: nothing was sent.
         """
         async with context.gate.probing(context.device):
-            first = await self.adapter(request.target.scheme).probe(request, context)
-            if not first.offers and first.failure is None:
-                made = self._by_template(first, request, context)
-                first = replace(first, offers=made) if made else first
-            main = next((offer for offer in first.offers if offer.layer == "main"), None)
-            if first.failure is not None or main is None or request.target.scheme == main.target.scheme:
-                return first
-            if main.target.scheme not in self.manifests:
-                return first  # the camera names a scheme that nobody here speaks: its stream stays unseen
-            sub = next(
-                (
-                    offer
-                    for offer in first.offers
-                    if offer.layer == "sub" and offer.video_source_token == main.video_source_token
-                ),
-                None,
-            )
-            told = sub.target if sub is not None and sub.target.scheme == main.target.scheme else None
-            follow = replace(request, target=main.target, sub_target=request.sub_target or told)
-            second = await self.adapter(main.target.scheme).probe(follow, context)
-            # The device answered the first adapter already: its reachability and interfaces are the device's.
-            kept = second.observations.without("target.interfaces", "reach.answers", "reach.slowest_s")
-            if "snapshot.anonymous" in first.observations:
-                kept = kept.without("snapshot.anonymous")
-            return ProbeResult(
-                observations=first.observations.merged(kept),
-                offers=first.offers,
-                snapshot=first.snapshot,
-                failure=second.failure,
-                samples=second.samples,
-            )
+            return _with_hint(await self._probed(request, context), request, context)
+
+    async def _probed(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+        """Probe by the target's adapter, then by the stream's."""
+        first = await self.adapter(request.target.scheme).probe(request, context)
+        if not first.offers and first.failure is None:
+            made = self._by_template(first, request, context)
+            first = replace(first, offers=made) if made else first
+        main = next((offer for offer in first.offers if offer.layer == "main"), None)
+        if first.failure is not None or main is None or request.target.scheme == main.target.scheme:
+            return first
+        if main.target.scheme not in self.manifests:
+            return first  # the camera names a scheme that nobody here speaks: its stream stays unseen
+        sub = next(
+            (
+                offer
+                for offer in first.offers
+                if offer.layer == "sub" and offer.video_source_token == main.video_source_token
+            ),
+            None,
+        )
+        told = sub.target if sub is not None and sub.target.scheme == main.target.scheme else None
+        follow = replace(request, target=main.target, sub_target=request.sub_target or told)
+        second = await self.adapter(main.target.scheme).probe(follow, context)
+        # The device answered the first adapter already: its reachability and interfaces are the device's.
+        kept = second.observations.without("target.interfaces", "reach.answers", "reach.slowest_s")
+        if "snapshot.anonymous" in first.observations:
+            kept = kept.without("snapshot.anonymous")
+        return ProbeResult(
+            observations=first.observations.merged(kept),
+            offers=first.offers,
+            snapshot=first.snapshot,
+            failure=second.failure,
+            samples=second.samples,
+        )
 
     def _by_template(
         self, first: ProbeResult, request: ProbeRequest, context: ProbeContext
@@ -163,3 +169,23 @@ class Registry:
         """Open a stream with the adapter of its scheme. Raises as that adapter does."""
         adapter = self.adapter(offer.target.scheme)
         return await adapter.open(offer, credential, context, deadline, transport=transport, audio=audio)
+
+
+def _with_hint(result: ProbeResult, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+    """Add the maker that the RTSP Server header hints at, where nothing better told it. Nothing is sent because of it."""
+    server = result.observations.value("rtsp.server")
+    if not isinstance(server, str) or result.observations.value("vendor.family") is not None:
+        return result
+    hint = recognise(server)
+    if hint is None or not hint.family:
+        return result
+    provenance = Provenance(
+        Method.EXAMINE,
+        "vendors/1",
+        "banner",
+        request.target.authority,
+        context.clock.now(),
+        excerpt=server[:96],
+    )
+    family = Observations({"vendor.family": Observed(hint.family, provenance)})
+    return replace(result, observations=result.observations.merged(family))

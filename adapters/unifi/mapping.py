@@ -28,10 +28,7 @@ _MAX_CAMERAS = 256
 def told(state: Mapping[str, Any], host: str, wanted: str, _at: datetime) -> Told:
     """Return facts and streams of a console's state; `wanted` is the id of one camera, "" for the console."""
     nvr = item(state, "nvr")
-    listed = state.get("cameras")
-    cameras = [
-        one for one in (listed if isinstance(listed, list) else [])[:_MAX_CAMERAS] if isinstance(one, Mapping)
-    ]
+    cameras = _cameras(state.get("cameras"))
     chosen = next((one for one in cameras if word(one.get("id")) == wanted), None) if wanted else None
     facts: dict[str, Value] = {}
     if isinstance(nvr, Mapping) or cameras:
@@ -63,6 +60,18 @@ def told(state: Mapping[str, Any], host: str, wanted: str, _at: datetime) -> Tol
         else ()
     )
     return Told(facts, streams, quirks)
+
+
+def _cameras(listed: Any) -> list[Mapping[str, Any]]:
+    """Return the cameras of a list: chimes, lights, sensors and people are none."""
+    found = [
+        one for one in (listed if isinstance(listed, list) else [])[:_MAX_CAMERAS] if isinstance(one, Mapping)
+    ]
+    return [
+        one
+        for one in found
+        if one.get("modelKey") in {None, "camera"} and isinstance(one.get("channels"), list)
+    ]
 
 
 def _identity(device: Any, *, camera: bool) -> dict[str, Value]:

@@ -200,3 +200,29 @@ def test_no_path_is_guessed_for_an_unconfirmed_or_unknown_maker(reported: str) -
 
     assert probe(registry).offers == ()
     assert rtsp.asked == []
+
+
+@pytest.mark.parametrize(
+    ("server", "family"), [("App-webs/", "hikvision"), ("GStreamer RTSP server", None), ("", None)]
+)
+def test_a_server_header_is_a_hint_and_no_more(server: str, family: str | None) -> None:
+    """The Server header names the family where nothing better did, by a provenance that says banner; nothing is asked."""
+    first = ProbeResult(observed(rtsp__server=server))
+    registry, rtsp = two(first, ProbeResult(Observations()))
+
+    told = probe(registry).observations
+
+    assert told.value("vendor.family") == family
+    if family:
+        assert told["vendor.family"].provenance.operation == "banner"
+    assert rtsp.asked == []
+
+
+def test_a_device_that_says_who_made_it_is_believed_before_its_banner() -> None:
+    """A family that an interface told stays."""
+    first = ProbeResult(
+        observed(rtsp__server="App-webs/", vendor__family="dahua"), (MAIN,), failure=Unreachable("x")
+    )
+    registry, _rtsp = two(first, ProbeResult(Observations()))
+
+    assert probe(registry).observations.value("vendor.family") == "dahua"
