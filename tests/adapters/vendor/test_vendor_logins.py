@@ -139,7 +139,12 @@ def test_a_nonce_that_wears_out_is_renewed(family: str) -> None:
 @each_family
 def test_what_an_account_may_not_read_costs_that_fact_only(family: str) -> None:
     """403 for accounts and storage: these facts read no_privilege, all others are there."""
-    closed = ("/ISAPI/Security/users", "/cgi-bin/userManager.cgi", "/axis-cgi/pwdgrp.cgi", "/axis-cgi/disks/list.cgi")
+    closed = (
+        "/ISAPI/Security/users",
+        "/cgi-bin/userManager.cgi",
+        "/axis-cgi/pwdgrp.cgi",
+        "/axis-cgi/disks/list.cgi",
+    )
 
     def denied(seen: Seen) -> Made | None:
         return (403, "text/plain", b"Forbidden") if seen.path in closed else None
@@ -163,7 +168,9 @@ def test_two_lost_connections_in_a_row_end_the_conversation(family: str) -> None
     assert told.result.failure.code == "unreachable"  # type: ignore[attr-defined]
     assert told.value("device.model") == MODELS[family]
     assert told.reason("storage.present") is Reason.UNREACHABLE
-    assert told.device.with_credential <= 7  # three answered reads, then two, each tried again on a fresh connection
+    assert (
+        told.device.with_credential <= 7
+    )  # three answered reads, then two, each tried again on a fresh connection
 
 
 def test_a_missing_right_is_told_from_a_missing_function() -> None:
@@ -280,7 +287,9 @@ class TestVigi:
         assert told.result.offers[0].target.port == port
         assert (told.value("service.rtsp_port") is None) == (port == 554)
 
-    @pytest.mark.parametrize("reply", [b"[]", b"{}", b'{"authenticate":{"realm":1}}', b"\xff" * 50, b"[" * 100_000])
+    @pytest.mark.parametrize(
+        "reply", [b"[]", b"{}", b'{"authenticate":{"realm":1}}', b"\xff" * 50, b"[" * 100_000]
+    )
     def test_what_is_no_challenge_is_not_openapi(self, reply: bytes) -> None:
         """Anything but a challenge ends in one typed error; nothing was sent."""
         camera = Vigi(first_reply=reply)
