@@ -266,5 +266,9 @@ class Connection(asyncio.Protocol):
         if self.failure is None:
             self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
         for transport in (self._out, self._transport):
-            if transport is not None and not transport.is_closing():
+            if transport is None or transport.is_closing():
+                continue
+            if transport.get_extra_info("ssl_object") is not None:
+                transport.abort()  # TLS would wait for the camera's goodbye, which many never say
+            else:
                 transport.close()

@@ -171,7 +171,8 @@ class ScriptedCamera:
         stream = self.preset.stream(layer)
         if self._rtsp is None or stream is None:
             return None
-        return f"rtsp://{self._authority(self.device.rtsp_port)}{stream.path}"
+        scheme = "rtsp" if self.preset.rtsp.line == "plain" else "rtsps"
+        return f"{scheme}://{self._authority(self.device.rtsp_port)}{stream.path}"
 
     def _authority(self, port: int) -> str:
         host = self.device.host

@@ -88,7 +88,10 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         """Count receiver reports and punch packets."""
-        self._device.counters.receiver_reports += 1
+        if len(data) > 1 and 200 <= data[1] <= 206:  # RTCP; anything else opens a NAT
+            self._device.counters.receiver_reports += 1
+        else:
+            self._device.counters.punches += 1
 
     def error_received(self, exc: Exception) -> None:
         """The client's port is closed; the RTSP connection tells when it is gone."""
@@ -99,12 +102,14 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def send_media(self, packets: list[bytes]) -> None:
         """Send the packets of one picture."""
+        if self._device.preset.rtsp.udp_silent:
+            return
         for packet in packets:
             self._sockets[0].sendto(packet, self._media)
 
     def send_control(self, packet: bytes) -> None:
         """Send one compound RTCP packet."""
-        if not self._sockets[1].is_closing():
+        if not self._sockets[1].is_closing() and not self._device.preset.rtsp.udp_silent:
             self._sockets[1].sendto(packet, self._control)
 
     def close(self) -> None:

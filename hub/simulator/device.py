@@ -24,6 +24,7 @@ class Counters:
     refused: int = 0  # of these, refused ones; a stale nonce is not counted
     sessions: int = 0  # RTSP sessions that were set up
     receiver_reports: int = 0  # RTCP packets of clients
+    punches: int = 0  # other datagrams of clients: they open NATs on the way
     operations: dict[str, int] = field(default_factory=dict)  # ONVIF operations and RTSP methods by name
 
 

@@ -1,10 +1,14 @@
 """Accepts connections, and can cut all of them at once."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
+log = structlog.get_logger()
 _MAX_LINE = 262_144  # bytes that a reader holds; heads and bodies have their own smaller bounds
 
 
@@ -16,13 +20,13 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen and return the port.
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, by TLS where a context is given, and return the port.
 
         Raises:
             OSError: the address cannot be had.
         """
-        self._server = await asyncio.start_server(self._accept, host, port, limit=_MAX_LINE)
+        self._server = await asyncio.start_server(self._accept, host, port, limit=_MAX_LINE, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def kill(self) -> None:
@@ -50,7 +54,12 @@ class Listener:
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the client is gone, was silent for too long, or sent a line without end
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError) as error:
+            # the client is gone or was silent for too long
+            log.debug("simulator.connection.lost", detail=f"{type(error).__name__}: {error}")
+        except asyncio.LimitOverrunError as error:
+            log.info("simulator.connection.line_without_end", detail=str(error))
+        except Exception:
+            log.exception("simulator.connection.failed")  # our fault; the client sees a closed connection
         finally:
             writer.close()

@@ -66,6 +66,16 @@ class RtspScript(_Part):
     max_connections: int = Field(default=64, ge=1)
     parameter_sets_in_sdp: bool = True
     answer_delay_s: float = Field(default=0.0, ge=0)
+    # plain: RTSP; tls: RTSPS with a certificate of its own; tls-expired: with one that is over
+    line: Literal["plain", "tls", "tls-expired"] = "plain"
+    http_tunnel: bool = False  # RTSP inside GET and POST is taken on the same port
+    keepalives: tuple[Literal["OPTIONS", "GET_PARAMETER", "SET_PARAMETER"], ...] = (
+        "OPTIONS",
+        "GET_PARAMETER",
+    )  # what keeps a session alive; the others are refused inside a session
+    udp_silent: bool = False  # UDP is agreed on and nothing is ever sent
+    redirect: Annotated[str, StringConstraints(pattern=r"^$|^[a-z+]+://[!-~]{1,200}$")] = ""  # DESCRIBE: 302
+    path_only: bool = False  # DESCRIBE of a full address is answered 404
 
 
 class StreamScript(_Part):
@@ -79,6 +89,10 @@ class StreamScript(_Part):
     fps: int = Field(ge=1, le=60)
     bitrate_kbps: int = Field(ge=50, le=20000)
     gov_length_frames: int | None = Field(default=None, ge=1)  # None: one key frame per second
+    key_on_play: bool = True  # PLAY brings a key frame at once; False: the client waits for the next one
+    b_frames: int = Field(default=0, ge=0, le=4)  # between two reference pictures; H264 only
+    markers: bool = True  # the last packet of each picture has the marker bit
+    parameter_sets_in_band: bool = True
 
     @property
     def gov_length(self) -> int:
@@ -89,6 +103,12 @@ class StreamScript(_Part):
     def token(self) -> str:
         """Return the token of its MediaProfile."""
         return f"profile_{self.layer}"
+
+    @model_validator(mode="after")
+    def _can_be_coded(self) -> "StreamScript":
+        if self.b_frames and self.codec != "H264":
+            raise ValueError("B-frames are made for H264 only")
+        return self
 
     @model_validator(mode="after")
     def _jpeg_fits(self) -> "StreamScript":

@@ -14,10 +14,11 @@ _NTP_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
 class Sender:
     """Numbers the packets of one stream and reports on them."""
 
-    def __init__(self, payload_type: int, name: str) -> None:
+    def __init__(self, payload_type: int, name: str, *, markers: bool = True) -> None:
         self.ssrc = secrets.randbits(32)
         self.sequence = secrets.randbits(16)  # of the next packet
         self._payload_type = payload_type
+        self._marker = 0x80 if markers else 0
         self._offset = secrets.randbits(32)
         self._name = f"{name}@ch-sim".encode()
         self._packets = 0
@@ -28,12 +29,12 @@ class Sender:
         return (self._offset + int(seconds * CLOCK_RATE_HZ)) & 0xFFFFFFFF
 
     def packets(self, picture: CodedPicture) -> list[bytes]:
-        """Return the RTP packets of one picture; the last one carries the marker."""
+        """Return the RTP packets of one picture; the last one carries the marker, where the camera sets it."""
         timestamp = (self._offset + picture.ticks) & 0xFFFFFFFF
         last = len(picture.payloads) - 1
         made = []
         for index, payload in enumerate(picture.payloads):
-            kind = self._payload_type | (0x80 if index == last else 0)
+            kind = self._payload_type | (self._marker if index == last else 0)
             made.append(struct.pack(">BBHII", 0x80, kind, self.sequence, timestamp, self.ssrc) + payload)
             self.sequence = (self.sequence + 1) & 0xFFFF
             self._octets += len(payload)

@@ -10,22 +10,25 @@ from urllib.parse import urlsplit
 import structlog
 
 from hub.simulator import rtp
+from hub.simulator.certificate import server_context
 from hub.simulator.delivery import Transport, choose
 from hub.simulator.device import REALM, Device
 from hub.simulator.digest import DigestVerifier, Login
 from hub.simulator.listener import Listener
 from hub.simulator.presets import StreamScript
 from hub.simulator.studio import CodedPicture, Encoder, ParameterSets
+from hub.simulator.tunnel import Tunnels
 
 _MAX_HEAD = 16_384  # bytes of a request's head
 _MAX_BODY = 65_536
 _TRACK = "trackID=1"
-_PUBLIC = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, TEARDOWN"
 _REASONS = {
     200: "OK",
+    302: "Found",
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",
+    405: "Method Not Allowed",
     406: "Not Acceptable",
     453: "Not Enough Bandwidth",
     454: "Session Not Found",
@@ -67,6 +70,7 @@ class RtspServer:
         script = device.preset.rtsp
         self.verifier = DigestVerifier(device.clock, REALM, script.algorithms, script.nonce_lifetime_s)
         self.sessions: dict[str, _Session] = {}
+        self.tunnels = Tunnels()
         self._connections = 0
         self._listener = Listener(self._serve)
 
@@ -76,7 +80,9 @@ class RtspServer:
         Raises:
             OSError: the address cannot be had.
         """
-        return await self._listener.start(host, port)
+        line = self.device.preset.rtsp.line
+        tls = server_context(expired=line == "tls-expired") if line != "plain" else None
+        return await self._listener.start(host, port, tls)
 
     async def kill(self) -> None:
         """Stop listening and cut every connection; sessions end with theirs."""
@@ -115,15 +121,41 @@ class _Connection:
         """Answer requests until the client goes."""
         try:
             while (request := await self._read()) is not None:
+                if request.version.startswith("HTTP/"):
+                    await self._tunnel(request)
+                    return
                 await self._answer(request)
         except _BadRequest as error:
             self._send(_Reply(400, [("Connection", "close")]), "0")
-            log.info("simulator.rtsp.bad_request", camera=self._device.preset.id, detail=str(error))
+            log.warning("simulator.rtsp.bad_request", camera=self._device.preset.id, detail=str(error))
         finally:
             for key in self._sessions:
                 session = self._server.sessions.get(key)
                 if session is not None:
                     session.end(say_goodbye=False)
+
+    async def _tunnel(self, request: _Request) -> None:
+        """Serve one half of a tunnel: the GET reads requests that the POST of the same cookie brings."""
+        tunnels = self._server.tunnels
+        cookie = request.headers.get("x-sessioncookie", "")
+        self._device.count(f"HTTP {request.method}")
+        if request.method == "POST" and await tunnels.feed(cookie, self._reader):
+            return
+        requests = tunnels.begin(cookie) if request.method == "GET" else None
+        if requests is None:
+            self.writer.write(b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n")
+            return
+        self.writer.write(
+            b"HTTP/1.0 200 OK\r\nServer: CH-Sim/1.0\r\nConnection: close\r\nCache-Control: no-store\r\n"
+            b"Pragma: no-cache\r\nContent-Type: application/x-rtsp-tunnelled\r\n\r\n"
+        )
+        outer, self._reader = self._reader, requests
+        watch = asyncio.create_task(_until_closed(outer, requests))
+        try:
+            await self.run()
+        finally:
+            watch.cancel()
+            tunnels.end(cookie)
 
     async def _read(self) -> _Request | None:
         """Return the next request; interleaved packets before it are receiver reports and are counted."""
@@ -142,14 +174,17 @@ class _Connection:
             raise _BadRequest(f"the head has {len(rest)} bytes")
         lines = (first + rest).decode("utf-8", "replace").split("\r\n")
         parts = lines[0].split(" ")
-        if len(parts) != 3 or not parts[2].startswith("RTSP/"):
-            raise _BadRequest("the first line is no RTSP request line")
+        http = (
+            self._device.preset.rtsp.http_tunnel and parts[0] in ("GET", "POST") and parts[-1][:5] == "HTTP/"
+        )
+        if len(parts) != 3 or not (parts[2].startswith("RTSP/") or http):
+            raise _BadRequest(f"the first line is no RTSP request line: {lines[0][:80]!r}")
         headers: dict[str, str] = {}
         for line in lines[1:]:
             name, colon, value = line.partition(":")
             if colon:
                 headers[name.strip().lower()] = value.strip()
-        length = headers.get("content-length", "0")
+        length = "0" if http else headers.get("content-length", "0")  # the POST of a tunnel never ends
         if not length.isdecimal() or int(length) > _MAX_BODY:
             raise _BadRequest("Content-Length is not a number, or too large")
         body = await self._reader.readexactly(int(length))
@@ -184,19 +219,23 @@ class _Connection:
     async def _reply(self, request: _Request) -> _Reply:
         match request.method:
             case "OPTIONS":
-                return self._keep(request, _Reply(200, [("Public", _PUBLIC)]))
-            case "DESCRIBE" | "SETUP" | "PLAY" | "PAUSE" | "GET_PARAMETER" | "TEARDOWN":
+                return self._keep(request, _Reply(200, [("Public", self._public)]))
+            case "GET_PARAMETER" | "SET_PARAMETER" if (
+                request.method not in self._device.preset.rtsp.keepalives
+            ):
+                return _Reply(501, [("Public", self._public)])
+            case "DESCRIBE" | "SETUP" | "PLAY" | "PAUSE" | "GET_PARAMETER" | "SET_PARAMETER" | "TEARDOWN":
                 refusal = self._login(request)
                 if refusal is not None:
                     return refusal
             case _:
-                return _Reply(501, [("Public", _PUBLIC)])
+                return _Reply(501, [("Public", self._public)])
         match request.method:
             case "DESCRIBE":
                 return await self._describe(request)
             case "SETUP":
                 return await self._setup(request)
-            case "GET_PARAMETER" if "session" not in request.headers:
+            case "GET_PARAMETER" | "SET_PARAMETER" if "session" not in request.headers:
                 return _Reply(200)
         session = self._server.sessions.get(_session_key(request))
         if session is None or session.connection is not self:
@@ -216,12 +255,19 @@ class _Connection:
     def _keep(self, request: _Request, reply: _Reply) -> _Reply:
         """Let a request that names a session keep it alive."""
         if "session" in request.headers:
+            if "OPTIONS" not in self._device.preset.rtsp.keepalives:
+                return _Reply(405)
             session = self._server.sessions.get(_session_key(request))
             if session is None or session.connection is not self:
                 return _Reply(454)
             session.touch()
             reply.headers.append(("Session", session.header))
         return reply
+
+    @property
+    def _public(self) -> str:
+        asked = (name for name in self._device.preset.rtsp.keepalives if name != "OPTIONS")
+        return ", ".join(("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", *asked, "TEARDOWN"))
 
     def _login(self, request: _Request) -> _Reply | None:
         """Return the refusal of a request, or None where it may pass."""
@@ -249,8 +295,11 @@ class _Connection:
         return None
 
     async def _describe(self, request: _Request) -> _Reply:
+        script = self._device.preset.rtsp
+        if script.redirect:
+            return _Reply(302, [("Location", script.redirect)])
         found = self._stream(request.uri)
-        if found is None or found[1]:
+        if found is None or found[1] or (script.path_only and not request.uri.startswith("/")):
             return _Reply(404)
         accept = request.headers.get("accept", "*/*")
         if "application/sdp" not in accept and "*/*" not in accept:
@@ -258,8 +307,10 @@ class _Connection:
         stream = found[0]
         encoder = self._device.studio.encoder(self._device.preset, stream)
         body = _sdp(self._device, stream, await encoder.parameter_sets())
-        base = request.uri.rstrip("/") + "/"
-        return _Reply(200, [("Content-Base", base), ("Content-Type", "application/sdp")], body)
+        headers = [("Content-Type", "application/sdp")]
+        if not script.path_only:
+            headers.append(("Content-Base", request.uri.rstrip("/") + "/"))
+        return _Reply(200, headers, body)
 
     async def _setup(self, request: _Request) -> _Reply:
         found = self._stream(request.uri)
@@ -306,7 +357,7 @@ class _Session:
         self._timeout_s = server.device.preset.rtsp.session_timeout_s
         self.key = secrets.token_hex(8)
         self.header = f"{self.key};timeout={max(1, int(self._timeout_s))}"
-        self._sender = rtp.Sender(rtp.PAYLOAD_TYPES[stream.codec], server.device.mac)
+        self._sender = rtp.Sender(rtp.PAYLOAD_TYPES[stream.codec], server.device.mac, markers=stream.markers)
         self.playing = False
         self._waits_for_key = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -374,6 +425,13 @@ class _Session:
             report = self._sender.report(self._device.now(), self._device.clock.monotonic())
             self._transport.send_control(report)
         self._report = asyncio.get_running_loop().call_later(rtp.REPORT_INTERVAL_S, self._send_report)
+
+
+async def _until_closed(outer: asyncio.StreamReader, requests: asyncio.StreamReader) -> None:
+    """End the tunnel when its GET is closed; what a client sends there means nothing."""
+    while await outer.read(4096):
+        pass
+    requests.feed_eof()
 
 
 def _session_key(request: _Request) -> str:

@@ -102,9 +102,11 @@ class Encoder:
             return self._sets
 
     def subscribe(self, sink: Sink) -> None:
-        """Begin to deliver to `sink`, in the event loop, from the next key frame on, which is made at once."""
-        self._sinks[sink] = False
-        self._key_wanted.set()
+        """Begin to deliver to `sink`, in the event loop, as a rule from a key frame on, which is made at once."""
+        # where PLAY brings no key frame, the pictures begin in the middle, as with cameras of long key frame distance
+        self._sinks[sink] = not self._stream.key_on_play
+        if self._stream.key_on_play:
+            self._key_wanted.set()
         if self._stop is None:
             self._stop = threading.Event()
             self._thread = threading.Thread(
@@ -147,8 +149,8 @@ class Encoder:
             return ParameterSets(())
         coder = _Coder(self._stream)
         picture = Picture(self._preset.scene, self._preset.title, self._stream.width, self._stream.height)
-        data = coder.encode(picture.draw(self._clock.now(), 0.0), key=True)
-        return ParameterSets(coder.parameter_sets(data))
+        coded = [*coder.encode(picture.draw(self._clock.now(), 0.0), 0, key=True), *coder.flush()]
+        return ParameterSets(coder.parameter_sets(b"".join(data for data, _number in coded)))
 
     def _run(
         self, loop: asyncio.AbstractEventLoop, stop: threading.Event, previous: threading.Thread | None
@@ -177,13 +179,16 @@ class Encoder:
             wanted = self._key_wanted.is_set()
             self._key_wanted.clear()
             shown = self._clock.now() + offset + timedelta(seconds=max(0.0, ahead_s))
-            data = coder.encode(picture.draw(shown, due_s), key=wanted)
-            coded = coder.packetise(data, number * CLOCK_RATE_HZ // stream.fps)
+            made = [
+                coder.packetise(data, shown_number * CLOCK_RATE_HZ // stream.fps)
+                for data, shown_number in coder.encode(picture.draw(shown, due_s), number, key=wanted)
+            ]
             # encoded one interval early and handed out when due: a key frame, which takes longer, comes no later
             if stop.wait(max(0.0, due_s - self._clock.monotonic())):
                 return
             try:
-                loop.call_soon_threadsafe(self._deliver, stop, coded)
+                for coded in made:
+                    loop.call_soon_threadsafe(self._deliver, stop, coded)
             except RuntimeError:
                 return  # the event loop is closed: nobody listens any more
             number += 1
@@ -213,6 +218,7 @@ class _Coder:
     def __init__(self, stream: StreamScript) -> None:
         self._stream = stream
         self._count = 0
+        self._numbers: dict[int, int] = {}  # of pictures that are inside the encoder
         if stream.codec == "JPEG":
             self._context = _jpeg_coder(
                 stream.width, stream.height, fps=stream.fps, bitrate_kbps=stream.bitrate_kbps
@@ -221,29 +227,45 @@ class _Coder:
             self._context = _video_coder(stream)
         self._context.open()  # now, not at the first picture: x265 takes its time
 
-    def encode(self, planes: Planes, *, key: bool) -> bytes:
-        """Return the coded bytes of one picture."""
+    def encode(self, planes: Planes, number: int, *, key: bool) -> list[tuple[bytes, int]]:
+        """Code picture `number`; return what is ready, in sending order: bytes and number of each picture.
+
+        With B-frames a picture comes out later than it went in, and its number may be lower than the last one's.
+        """
         jpeg = self._stream.codec == "JPEG"
         pixel_format = "yuvj420p" if jpeg else "yuv420p"
         frame = _frame(planes, self._stream.width, self._stream.height, pixel_format, self._count)
         if key and not jpeg:
             frame.pict_type = PictureType.I
+        self._numbers[self._count] = number
         self._count += 1
-        return b"".join(bytes(packet) for packet in self._context.encode(frame))
+        return self._numbered(self._context.encode(frame))
+
+    def flush(self) -> list[tuple[bytes, int]]:
+        """Return the pictures that still wait for later ones."""
+        return self._numbered(self._context.encode(None))
+
+    def _numbered(self, packets_: Any) -> list[tuple[bytes, int]]:
+        return [(bytes(packet), self._numbers.pop(packet.pts, 0)) for packet in packets_]
 
     def packetise(self, data: bytes, ticks: int) -> CodedPicture:
         """Return one coded picture as RTP payloads."""
         match self._stream.codec:
             case "H264":
-                units = packets.h264_units(data)
+                units = [unit for unit in packets.h264_units(data) if self._sent(unit[0] & 31 in (7, 8))]
                 key = any(unit[0] & 31 == 5 for unit in units)
                 return CodedPicture(ticks, key, tuple(packets.h264_payloads(units)))
             case "H265":
-                units = packets.h265_units(data)
+                units = [
+                    unit for unit in packets.h265_units(data) if self._sent(32 <= unit[0] >> 1 & 63 <= 34)
+                ]
                 key = any(16 <= (unit[0] >> 1 & 63) <= 21 for unit in units)
                 return CodedPicture(ticks, key, tuple(packets.h265_payloads(units)))
             case "JPEG":
                 return CodedPicture(ticks, True, tuple(packets.jpeg_payloads(data)))
+
+    def _sent(self, is_parameter_set: bool) -> bool:
+        return self._stream.parameter_sets_in_band or not is_parameter_set
 
     def parameter_sets(self, data: bytes) -> tuple[bytes, ...]:
         """Return the parameter sets inside a key frame, in the order of their types."""
@@ -255,16 +277,20 @@ class _Coder:
 
 
 def _video_coder(stream: StreamScript) -> Any:
-    """Open x264 or x265 for steady bitrate, no delay, no B-frames, parameter sets before every key frame."""
+    """Open x264 or x265 for steady bitrate, parameter sets before every key frame; no delay but for B-frames."""
     kbps = stream.bitrate_kbps
     context: Any = av.CodecContext.create("libx264" if stream.codec == "H264" else "libx265", "w")
     context.width, context.height, context.pix_fmt = stream.width, stream.height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, stream.fps), Fraction(stream.fps)
-    context.gop_size, context.max_b_frames, context.thread_count = stream.gov_length, 0, 1
+    context.gop_size, context.max_b_frames, context.thread_count = stream.gov_length, stream.b_frames, 1
     context.bit_rate = kbps * 1000
     options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
     if stream.codec == "H264":
-        options |= {"profile": "baseline", "maxrate": f"{kbps}k", "bufsize": f"{kbps}k", "sc_threshold": "0"}
+        if stream.b_frames:
+            del options["tune"]  # it switches B-frames off
+            options |= {"b-adapt": "0", "rc-lookahead": "0", "sync-lookahead": "0"}
+        profile = "main" if stream.b_frames else "baseline"
+        options |= {"profile": profile, "maxrate": f"{kbps}k", "bufsize": f"{kbps}k", "sc_threshold": "0"}
     else:
         # x265 takes its own settings; one thread, since several encoders share few cores
         options["x265-params"] = (

@@ -13,7 +13,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402  the versions come first
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402  the versions come first
 
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast bitrate={kbps} key-int-max={gop} bframes={b} "
@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--b-frames", type=int, default=0)
     parser.add_argument("--config-interval", type=int, default=-1)
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--basic", action="store_true", help="Basic instead of Digest")
+    parser.add_argument("--certificate", help="PEM file with certificate and key: serve by TLS only")
     told = parser.parse_args()
 
     Gst.init(None)
@@ -67,12 +69,20 @@ def main() -> None:
     for name in told.protocols.split("|"):
         protocols |= names[name]
     factory.set_protocols(protocols)
-    if told.user:
+    if told.user or told.certificate:
         auth = GstRtspServer.RTSPAuth()
-        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        if told.certificate:
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(told.certificate))
         token = GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", "viewer")
-        auth.add_digest(told.user, told.password, token)
+        if told.user and told.basic:
+            auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+            auth.add_basic(GstRtspServer.RTSPAuth.make_basic(told.user, told.password), token)
+        elif told.user:
+            auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+            auth.add_digest(told.user, told.password, token)
+        else:
+            auth.set_default_token(token)
         server.set_auth(auth)
         permissions = GstRtspServer.RTSPPermissions()
         permissions.add_permission_for_role("viewer", "media.factory.access", True)

@@ -41,7 +41,7 @@ def gst_process(
     """Run a server and return its address and its process; skips the test where it cannot run.
 
     `options` are those of the script, with underscores: width, height, fps, gop, kbps, b_frames,
-    config_interval, audio (True).
+    config_interval, audio (True), basic (True), certificate (a PEM file: the address is rtsps:// then).
     """
     missing = why_missing()
     if missing:
@@ -66,7 +66,8 @@ def gst_process(
             process.kill()
             pytest.fail(f"the GStreamer server did not start: {process.communicate()[1][-2000:]}")
         told = json.loads(line)
-        yield f"rtsp://127.0.0.1:{told['port']}{told['path']}", process
+        scheme = "rtsps" if options.get("certificate") else "rtsp"
+        yield f"{scheme}://127.0.0.1:{told['port']}{told['path']}", process
     finally:
         if process.poll() is None:
             process.terminate()

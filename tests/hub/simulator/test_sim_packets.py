@@ -59,7 +59,9 @@ def test_jpeg_offsets_are_whole_and_tables_are_inline():
     """The first JPEG payload carries both quantisation tables; offsets follow each other without a gap."""
     script = preset("mjpeg-2009").stream("main")
     planes = Picture("a", "b", script.width, script.height).draw(SystemClock().now(), 0)
-    payloads = packets.jpeg_payloads(_Coder(script).encode(planes, key=True))
+    ((picture, number),) = _Coder(script).encode(planes, 7, key=True)
+    assert number == 7
+    payloads = packets.jpeg_payloads(picture)
     offset = 0
     for payload in payloads:
         assert int.from_bytes(payload[1:4], "big") == offset
