@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from probing import CLOCK, GOOD, WRONG
-from scripted_onvif import NOT_AUTHORIZED, NOT_SUPPORTED, Device, Request, answer, listening
+from scripted_onvif import NOT_AUTHORIZED, NOT_SUPPORTED, Device, Request, answer, http, listening
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
@@ -16,6 +16,7 @@ from adapters.errors import (
     CameraFault,
     LocalProtocolError,
     NotPermitted,
+    RemoteProtocolError,
     Unreachable,
     Unsupported,
 )
@@ -458,3 +459,54 @@ class TestVariants:
 
         with_source(device, act)
         assert seen == []
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        "host", ["169.254.169.254", "[::ffff:169.254.169.254]", "evil.example", "user:pw@192.0.2.7"]
+    )
+    def test_a_pull_point_elsewhere_is_led_back(self, host: str) -> None:
+        """A subscription address on another host is pulled at the enrolled one; nothing follows it."""
+        device = Events()
+        plain = device.create
+        device.replies["CreatePullPointSubscription"] = lambda request: plain(request).replace(
+            "192.168.77.1", host
+        )
+
+        async def act(source: EventSource) -> None:
+            assert await source.pull() == ()
+
+        with_source(device, act)
+        assert {item.path for item in device.log if item.operation == "PullMessages"} == {"/onvif/sub?Idx=7"}
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            http(200, b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'),
+            http(200, b"x").replace(b"Content-Length: 1\r", b"Content-Length: 104857600\r"),
+            http(302, b"", "Location: http://169.254.169.254/latest/"),
+        ],
+    )
+    def test_hostile_pulls_end_typed(self, reply: bytes) -> None:
+        """Entities, 100 MB and redirects end the source after three of them, and the slot is given back."""
+        device, clock = Events(auth="none", replies={"PullMessages": reply}), QuickClock()
+
+        async def act(source: EventSource) -> None:
+            with pytest.raises(RemoteProtocolError):
+                await source.run(lambda _event: None)
+
+        with_source(device, act, clock=clock)
+        assert device.operations().count("PullMessages") == 3
+        assert device.operations()[-1] == "Unsubscribe"
+
+    def test_a_flood_of_messages_is_bounded(self) -> None:
+        """Thousands of messages in one pull are cut at 256."""
+        device = Events(auth="none")
+        device.batches = [message("tns1:A/B", "2026-05-01T08:00:00Z", "1") * 2000]
+        seen: list[DeviceEvent] = []
+
+        async def act(source: EventSource) -> None:
+            seen.extend(await source.pull())
+
+        with_source(device, act)
+        assert len(seen) == 256
