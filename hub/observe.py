@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from adapters.secret import Credential, Secret
+from adapters.wire.redaction import DOTS, Redactor
 
 _NEVER = frozenset(
     {
@@ -27,29 +27,16 @@ _NEVER = frozenset(
         "ticket",
     }
 )
-DOTS = "•••"
+
+
+_REDACTOR = Redactor()  # the map of adapters.wire.redaction; holds no secret of its own
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace values that must not be logged: by their name, and by their type."""
+    """Replace values that must not be logged: by their name, by their type, and wherever the map finds them in text."""
     for key, value in event.items():
-        if key.lower() in _NEVER or isinstance(value, (Secret, Credential)):
-            event[key] = DOTS
-        elif isinstance(value, str) and "://" in value and "@" in value:
-            event[key] = _without_userinfo(value)
+        event[key] = DOTS if key.lower() in _NEVER else _REDACTOR.value(key, value)
     return event
-
-
-def _without_userinfo(text: str) -> str:
-    """Return a text whose addresses carry no user and password."""
-    words = []
-    for word in text.split(" "):
-        scheme, separator, rest = word.partition("://")
-        authority, slash, path = rest.partition("/")
-        if separator and "@" in authority:
-            authority = f"{DOTS}@{authority.rpartition('@')[2]}"
-        words.append(f"{scheme}{separator}{authority}{slash}{path}")
-    return " ".join(words)
 
 
 def configure_logging(level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:
@@ -62,8 +49,9 @@ def configure_logging(level: str = "info", form: str = "json", stream: TextIO | 
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
     ]
+    # redaction is last, so that it sees the text of exceptions too
+    ending: list[Callable[..., Any]] = [structlog.processors.format_exc_info, redact]
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if form == "json"
@@ -73,7 +61,7 @@ def configure_logging(level: str = "info", form: str = "json", stream: TextIO | 
         )
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, *ending, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
@@ -84,7 +72,7 @@ def configure_logging(level: str = "info", form: str = "json", stream: TextIO | 
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                *ending,
                 renderer,
             ],
         )

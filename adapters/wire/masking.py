@@ -100,6 +100,10 @@ def _pair_rule(keys: str, before: str) -> re.Pattern[str]:
     )
 
 
+# Not behind a blank: ONVIF writes Name="Sensitivity" for what is no name of anybody's
+_NAME_PAIR = _pair_rule(KEYS[Kind.NAME], ".&?;")
+
+
 class Masker:
     """Takes out what must not leave, in one bundle. Not for use by two bundles: the key is its own."""
 
@@ -155,9 +159,18 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Return the text with everything replaced; dots where anything goes wrong on the way."""
+        return self._replaced(text, self._rules)
+
+    def target(self, text: str) -> str:
+        """Return the address of a request of ours: ``name=`` in it says which setting is asked for, nobody's name."""
+        return self._replaced(text, tuple(rule for rule in self._rules if rule[0] is not _NAME_PAIR))
+
+    def _replaced(
+        self, text: str, rules: Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]
+    ) -> str:
         try:
             text = self._without_known(text)
-            for pattern, replace in self._rules:
+            for pattern, replace in rules:
                 text = pattern.sub(replace, text)
             text = self._without_known(text)
             return self._without_residue(text)
@@ -292,8 +305,7 @@ class Masker:
             rules += [
                 (element_rule(keys), self._field(kind)),
                 (_json_rule(keys), self._field(kind)),
-                # ONVIF writes Name="Sensitivity" for what is no name of anybody's
-                (_pair_rule(keys, ".&?;" if kind is Kind.NAME else r".&?;\s\[\]"), self._field(kind)),
+                (_NAME_PAIR if kind is Kind.NAME else _pair_rule(keys, r".&?;\s\[\]"), self._field(kind)),
             ]
         rules += [
             (

@@ -215,7 +215,8 @@ class Redactor:
         if isinstance(value, Mapping):
             return {name: self.value(str(name), inner) for name, inner in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.value(key, inner) for inner in value]
+            inside = [self.value(key, inner) for inner in value]
+            return tuple(inside) if isinstance(value, tuple) else inside
         return value
 
     def processor(

@@ -81,7 +81,7 @@ def build(recorder: Recorder, masker: Masker) -> Bundle:
     texts = [_texts(heard) for heard in recorder.exchanges]
     for _round in range(2):  # the second learns what only the first made known
         for heard, bodies in zip(recorder.exchanges, texts, strict=True):
-            masker.learn(heard.target)
+            masker.target(heard.target)
             for name, value in (*heard.request_headers, *heard.reply_headers):
                 masker.header(name, value)
             for told in bodies:
@@ -156,7 +156,7 @@ def _row(number: int, heard: Heard, masker: Masker, begin_s: float, names: list[
         "took_s": round(heard.took_s, 4),
         "request": {
             "method": heard.method,
-            "target": masker.text(heard.target),
+            "target": masker.target(heard.target),
             "headers": _headers(heard.request_headers, masker),
             "body": names[0],
         },

@@ -10,15 +10,18 @@ import contextlib
 import json
 import re
 import socket
-from collections.abc import Iterable
+import ssl
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from adapters.errors import RemoteProtocolError
+from adapters.deadline import Deadline
+from adapters.errors import RemoteProtocolError, Unreachable
 from adapters.target import Target
 from adapters.wire import xml
+from adapters.wire.dialer import Dialer, NetworkPolicy, Reads
 from adapters.wire.masking import CAMERA, CAMERA_V6
 from hub.capture.bundle import BODIES, CAPTURE, EXCHANGES, FORMAT, PACKETS
 from hub.capture.heads import whole
@@ -28,7 +31,7 @@ LOOPBACK = "127.0.0.1"
 _MAX_HEAD = 65_536
 _MAX_BODY = 4 << 20
 _DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
-_PLAIN = {"https": "http", "rtsps": "rtsp", "onvifs": "onvif"}
+_PLAIN = {"https": "http", "rtsps": "rtsp", "onvifs": "onvif", "rtsp+http": "rtsp", "rtsp+https": "rtsp"}
 _ADDRESS = re.compile(
     rf"(?i)(https?|rtsps?)(://(?:[^\s/@\"'<>]{{0,200}}@)?)(?:{re.escape(CAMERA)}|\[{re.escape(CAMERA_V6)}\])(?::(\d{{1,5}}))?"
     r"(?![\d.])"
@@ -72,6 +75,38 @@ class _Asked:
     @property
     def credential(self) -> bool:
         return "authorization" in self.headers or _CREDENTIAL.search(self.body) is not None
+
+
+class _ReplayDialer(Dialer):
+    """Reaches the ports of one replayed camera, and nothing else."""
+
+    def __init__(self, ports: Mapping[int, int]) -> None:
+        super().__init__(NetworkPolicy.of((f"{LOOPBACK}/32",), public=False))
+        self._ports = ports
+
+    async def open(
+        self,
+        host: str,
+        port: int,
+        deadline: Deadline,
+        factory: Callable[[], Reads],
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> tuple[asyncio.Transport, Reads]:
+        """Open a connection to a recorded port.
+
+        Raises:
+            Unreachable: nothing was recorded there.
+            AddressRefused, TlsFailed, TimedOut: as the base class.
+        """
+        there = self._ports.get(port)
+        if there is None:
+            raise Unreachable(
+                f"{host}:{port} refused the connection: nothing was recorded on port {port}",
+                peer=f"{host}:{port}",
+                operation="connect",
+            )
+        return await super().open(host, there, deadline, factory, tls=tls)
 
 
 class ReplayServer:
@@ -120,16 +155,20 @@ class ReplayServer:
 
     @property
     def target(self) -> Target:
-        """Return the address under which the captured camera can be probed again."""
+        """Return the address of the captured camera: loopback, and the ports that it had."""
         scheme = str(self.capture["scheme"])
-        first = next(iter(self._ports))
-        return Target(_PLAIN.get(scheme, scheme), LOOPBACK, self._ports[first], str(self.capture["path"]))
+        return Target(
+            _PLAIN.get(scheme, scheme), LOOPBACK, next(iter(self._ports)), str(self.capture["path"])
+        )
+
+    @property
+    def dialer(self) -> Dialer:
+        """Return the only dialer by which this camera can be reached: it leads its ports to those of this server."""
+        return _ReplayDialer(self._ports)
 
     def as_captured(self, text: str) -> str:
-        """Return a text with this server's addresses led back to those of the bundle."""
-        for original, port in self._ports.items():
-            text = text.replace(f"{LOOPBACK}:{port}", f"{CAMERA}:{original}")
-        return text
+        """Return a text with the address of this server led back to that of the bundle."""
+        return text.replace(LOOPBACK, CAMERA)
 
     # finding the answer
 
@@ -166,8 +205,9 @@ class ReplayServer:
 
         def led(found: re.Match[str]) -> str:
             scheme = found[1].lower()
-            port = int(found[3]) if found[3] else _DEFAULT_PORTS[scheme]
-            return f"{_PLAIN.get(scheme, scheme)}{found[2]}{LOOPBACK}:{self._ports.get(port, 1)}"
+            plain = _PLAIN.get(scheme, scheme)
+            port = found[3] or (str(_DEFAULT_PORTS[scheme]) if plain != scheme else "")
+            return f"{plain}{found[2]}{LOOPBACK}{':' if port else ''}{port}"
 
         return _ADDRESS.sub(led, text)
 

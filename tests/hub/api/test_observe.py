@@ -28,6 +28,10 @@ def test_log_lines_hold_no_secret() -> None:
             raise RuntimeError("broken")
         except RuntimeError as error:
             log.error("c.d", exc_info=error)
+        try:
+            raise RuntimeError(f"GET http://u:{hidden}@10.0.0.5/ pwd={hidden}")
+        except RuntimeError:
+            log.exception("e.f", reply=f"<Password>{hidden}</Password>", headers={"Cookie": f"a={hidden}"})
         told = out.getvalue()
     finally:
         structlog.reset_defaults()
