@@ -17,7 +17,7 @@ from hub.compliance.checker import CheckOutcome, CheckRequest
 from hub.texts import Texts
 from standards.assessment import Assessment
 from standards.finding import Finding
-from standards.observation import Observations, Value, rfc3339, thaw
+from standards.observation import Observations, Observed, Value, rfc3339, thaw
 from standards.reason import Reason
 from standards.rule import PEOPLE
 from standards.verdict import Decision, Severity, Verdict
@@ -26,6 +26,31 @@ from standards.words import REASON_WORDS, detail_in
 
 Document = dict[str, Any]
 Both = dict[str, str]
+
+# What a device tells about itself over its maker's interface, in the order of reading; the name is its label's key.
+TOLD = {
+    "vendor.family": "family",
+    "vendor.interface": "interface",
+    "account.activated": "activated",
+    "account.password_status": "password_status",
+    "account.anonymous_allowed": "anonymous_allowed",
+    "account.own_level": "own_level",
+    "account.levels": "levels",
+    "account.lockout_enabled": "lockout",
+    "account.lockout_attempts": "lockout_attempts",
+    "service.ports": "ports",
+    "service.onvif": "onvif",
+    "service.https": "https",
+    "service.telnet": "telnet",
+    "service.ssh": "ssh",
+    "service.upnp": "upnp",
+    "service.p2p": "p2p",
+    "stream.encrypted": "encrypted",
+    "media.video_sources": "video_sources",
+    "privacy.masks": "masks",
+    "storage.present": "storage",
+    "recording.mode": "recording",
+}
 
 UNSEEN = (Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.NOT_CHECKED)
 
@@ -78,6 +103,7 @@ def document(
             name: thaw(observations.value(f"device.{name}"))
             for name in ("manufacturer", "model", "firmware", "serial", "hardware_id", "mac")
         },
+        "told": told_by_device(observations),
         "repairs": repairs(observations),
         "method": {**_method(how), "pictures": observations.value("picture.main.decoded")},
         "failure": _failure(how.failure),
@@ -237,6 +263,17 @@ def _detail(findings: list[Finding]) -> Both | None:
         return None
     (detail,) = details
     return {language: detail_in(language, detail) for language in LANGUAGES}
+
+
+def told_by_device(observations: Observations) -> dict[str, Any]:
+    """Return the facts of the maker's own interface, by name; empty where none was asked."""
+    if observations.value("vendor.interface") is None:
+        return {}
+    return {
+        fact: thaw(observation.value)
+        for fact in TOLD
+        if isinstance(observation := observations.get(fact), Observed)
+    }
 
 
 def repairs(observations: Observations) -> list[str]:

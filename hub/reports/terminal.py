@@ -63,6 +63,7 @@ def as_text(report: Document, language: str, *, colour: bool = False, width: int
     _top(page, view)
     _to_do(page, view)
     _tally(page, view)
+    _told(page, view)
     _not_seen(page, view)
     _findings(page, view)
     _limits(page, view)
@@ -111,6 +112,14 @@ def _tally(page: _Page, view: View) -> None:
     parts = [f"{word} {view.number(count)}" for _verdict, word, count in view.tally]
     page.put(f"{' · '.join(parts)} = {view.number(view.total)}")
     page.put(view.conclusive)
+
+
+def _told(page: _Page, view: View) -> None:
+    if not view.told:
+        return
+    page.head(view.word("part.told"))
+    for label, value in view.told:
+        page.put(f"{label}: {value}", hang=2)
 
 
 def _not_seen(page: _Page, view: View) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from hub.reports.document import Document, texts
+from hub.reports.document import TOLD, Document, texts
 from standards.observation import freeze, parse_rfc3339
 from standards.rule import GROUPS
 from standards.verdict import Verdict
@@ -60,6 +60,15 @@ def clean(text: object) -> str:
 def capital(text: str) -> str:
     """Return a text with its first letter as a capital."""
     return text[:1].upper() + text[1:]
+
+
+def _ports(services: list[dict[str, Any]]) -> str:
+    """Write services as ``http 80, rtsp 554``; one that is off stands in brackets."""
+    parts = []
+    for one in services:
+        text = f"{one['name']} {one['port'] or ''}".strip()
+        parts.append(f"({text})" if one["enabled"] is False else text)
+    return ", ".join(parts)[:160]
 
 
 @dataclass(frozen=True)
@@ -186,6 +195,20 @@ class View:
                     "sha256": digest,
                 }
         return [rows[name] for name in sorted(rows)]
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Return what the device tells over its maker's interface: label and value, the device itself first."""
+        facts = self.report.get("told") or {}
+        if not facts:
+            return []
+        device = self.report["device"]
+        name = " ".join(clean(device[part]) for part in ("manufacturer", "model", "firmware") if device[part])
+        rows = [(self.word("part.device"), name)] if name else []
+        for fact, value in facts.items():
+            text = _ports(value) if fact == "service.ports" else written(freeze(value), self.language)
+            rows.append((self.word(f"told.{TOLD[fact]}"), clean(text)))
+        return rows
 
     @property
     def sent(self) -> str:
