@@ -121,17 +121,17 @@ class NumberedH265Depacketizer(H265Depacketizer):
         if self._fragments.is_open:
             self._fragments.drop()
         rest = self._numbered(payload, 2)
-        while len(rest) >= 2:
-            size = rest[0] << 8 | rest[1]
-            if not size or 2 + size > len(rest):
+        position = 0
+        while position + 2 <= len(rest):
+            end = position + 2 + (rest[position] << 8 | rest[position + 1])
+            if end == position + 2 or end > len(rest):
                 self._tolerances.note(Tolerance.AGGREGATE_MALFORMED)
                 return
-            self._hold(rest[2 : 2 + size])
-            rest = rest[2 + size :]
-            if rest:
-                self._number += rest[0] + 1
+            self._hold(rest[position + 2 : end])
+            position = end + 1
+            if end < len(rest):
+                self._number += rest[end] + 1
                 self._last = self._number
-                rest = rest[1:]
 
     def _whole(self, data: bytes) -> None:
         self._hold(data)

@@ -187,7 +187,11 @@ def split_start_codes(nal: bytes, tolerances: Tolerances) -> list[bytes]:
     """
     if b"\x00\x00\x01" in nal:
         tolerances.note(Tolerance.START_CODE_IN_NAL)
-        return [piece for part in nal.split(b"\x00\x00\x01") if (piece := part.rstrip(b"\x00"))]
+        parts = nal.split(b"\x00\x00\x01", MAX_UNIT_NALS)
+        if len(parts) > MAX_UNIT_NALS:
+            tolerances.note(Tolerance.UNIT_TOO_LARGE)
+            parts.pop()
+        return [piece for part in parts if (piece := part.rstrip(b"\x00"))]
     if nal and nal[-1] == 0:
         tolerances.note(Tolerance.TRAILING_ZEROS)
         nal = nal.rstrip(b"\x00")

@@ -286,6 +286,22 @@ def test_very_many_tiny_fragments_are_bounded(codec: str, head: bytes, other: by
     assert "unit_too_large" in tolerances.names
 
 
+def test_a_nal_full_of_start_codes_is_bounded() -> None:
+    """Megabytes of start codes in one fragmented NAL become no million of NAL units."""
+    made, tolerances = make("H264", {})
+    filler = b"\0\0\1\x41\x9a\x33" * 10_000
+    tracemalloc.start()
+    try:
+        for number in range(130):
+            head = {0: b"\x7c\x81", 129: b"\x7c\x41"}.get(number, b"\x7c\x01")
+            made.push(Input(0, number == 129, head + filler, 0.0, 0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * MAX_UNIT_BYTES
+    assert {"start_code_in_nal", "unit_too_large"} <= set(tolerances.names)
+
+
 class TestDescriptions:
     def test_ten_thousand_lines_are_bounded(self) -> None:
         """Only the first 2,000 lines and 32 media are read, and that is named."""
