@@ -53,8 +53,12 @@ def test_ffmpeg_plays_the_sub_stream_and_is_refused_with_a_wrong_password():
 @pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed")
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("name", DEPAYLOADERS)
-def test_gstreamer_plays(name, transport):
-    """GStreamer's rtspsrc, with its own Digest and depayloaders, decodes twenty pictures and ends."""
+def test_gstreamer_plays(name, transport, capsys):
+    """GStreamer's rtspsrc, with its own Digest and depayloaders, decodes twenty pictures.
+
+    Judged by the pictures that its sink counts and by the camera's own counters. How rtspsrc says goodbye is its own
+    affair: it drops its PAUSE where the machine is busy, and then complains.
+    """
 
     async def story():
         async with camera(name) as cam:
@@ -62,22 +66,26 @@ def test_gstreamer_plays(name, transport):
             chain = [*source, f"protocols={transport}", "latency=100", "!", *DEPAYLOADERS[name].split()]
             process = await asyncio.create_subprocess_exec(
                 "gst-launch-1.0",
-                "-q",
+                "-v",
                 *chain,
                 "!",
                 "fakesink",
+                "silent=false",
                 "num-buffers=20",
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
             try:
-                output, _ = await asyncio.wait_for(process.communicate(), 20)
+                output, _ = await asyncio.wait_for(process.communicate(), 60)
             finally:
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
-            assert (process.returncode, output) == (0, b"")
-            assert cam.counters.refused == 0
+            pictures = output.count(b"last-message = chain")
+            said = f"{output[-3000:].decode(errors='replace')}\n{cam.counters}\n{capsys.readouterr().out}"
+            assert pictures == 20, said
+            assert (cam.counters.refused, cam.counters.sessions) == (0, 1), said
+            assert cam.counters.operations["PLAY"] == 1, said
 
     asyncio.run(story())
 
