@@ -101,17 +101,18 @@ def element_rule(keys: str) -> re.Pattern[str]:
     )
 
 
-def _hints(words: str) -> tuple[str, ...]:
+# Names that stand inside common words of SOAP replies (Response, NotAuthorized, KerberosToken): they count only with
+# a character behind them that may follow a name.
+_COMMON = frozenset({"response", "auth", "stok"})
+_BLANKS = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
+
+
+def _hints(words: str, follows: str) -> tuple[str, ...]:
     """Return words of an alternation of which one stands in every match; those that hold another one are left out."""
     listed = words.split("|")
-    return tuple(word for word in listed if not any(other in word for other in listed if other != word))
-
-
-def _pair_hints(words: str) -> tuple[str, ...]:
-    """As `_hints`, for names before = or :. Every SOAP reply holds "Response", so that name counts with what follows."""
-    follows = "=:\"' \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
-    others = "|".join(word for word in words.split("|") if word != "response")
-    return (*_hints(others), *(f"response{char}" for char in follows))
+    rare = [word for word in listed if word not in _COMMON]
+    kept = [word for word in rare if not any(other in word for other in rare if other != word)]
+    return (*kept, *(f"{word}{char}" for word in listed if word in _COMMON for char in follows))
 
 
 # Pattern, replacement, and words of which one stands in every match (lower case): a search for words costs a
@@ -133,7 +134,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
         rf"\g<1> {DOTS}",
         ("digest", "basic", "bearer"),
     ),
-    (element_rule(_ELEMENTS), rf"\g<head>{DOTS}", _hints(_ELEMENTS)),
+    (element_rule(_ELEMENTS), rf"\g<head>{DOTS}", _hints(_ELEMENTS, _BLANKS + ">")),
     # pairs in addresses, forms, header parameters and JSON; a bare token only as a parameter of an address,
     # because media profiles are named by token attributes
     (
@@ -141,7 +142,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
             rf"(?i)((?<![a-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?|[?&](?:token|key)=|;stok=)[^&\s\"'<>;,]+"
         ),
         rf"\g<1>{DOTS}",
-        (*_pair_hints(_NAMES), "token=", "key=", "stok="),
+        (*_hints(_NAMES, _BLANKS + "=:\"'"), "?token=", "&token=", "?key=", "&key=", ";stok="),
     ),
 )
 _FOLDED = re.compile(

@@ -21,7 +21,7 @@ MAX_TEXT = 4096  # characters kept of one element's text
 
 _DOCTYPE = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
 _DECLARED_ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9._\-]{1,40})[\"']")
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
+_DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _CONTROL_BYTES = bytes({*range(32)} - {9, 10, 13})
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -124,7 +124,8 @@ def _cleaned(body: bytes, plain: bytes, quirks: list[str]) -> bytes:
         cleaned = _CONTROL.sub("\ufffd", text)
         if cleaned != text:
             quirks.append("control_characters")
-    return _DECLARATION.sub("", cleaned, count=1).encode()
+    declaration = _DECLARATION.match(cleaned)  # its encoding is not true any more
+    return (cleaned[declaration.end() :] if declaration is not None else cleaned).encode()
 
 
 @lru_cache(maxsize=4096)
