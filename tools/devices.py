@@ -29,8 +29,8 @@ def section(root: Path = ROOT) -> str:
         "## Supported devices, by the evidence we hold",
         "",
         "This project owns no camera. What stands here is what tests replay or read; nothing else is claimed.",
-        "[Contribute yours](docs/guide/contribute-a-camera.md) with `camhub capture`. What is known about each maker without"
-        + " such evidence is in [docs/ref/adapters.md](docs/ref/adapters.md).",
+        "[Contribute yours](docs/guide/contribute-a-camera.md) with `camhub capture`.",
+        "What is known about each maker without such evidence: [docs/ref/adapters.md](docs/ref/adapters.md).",
         "",
         "**Whole cameras, captured from real devices and replayed through the adapters:** "
         + ("none yet." if not real else f"{len(real)}."),

@@ -159,6 +159,23 @@ def test_a_wrong_address_says_which_step_and_changes_nothing(world: World, open_
     assert world.hub.client.get("/api/v1/cameras").json()["total"] == before
 
 
+def test_the_maker_says_what_to_do_or_why_there_is_no_way(world: World, open_page: OpenPage) -> None:
+    """Choosing a maker shows one paragraph; one without a route is refused at its field, and nothing is written."""
+    before = world.hub.client.get("/api/v1/cameras").json()["total"]
+    page = open_page("/cameras/new")
+    page.select_option("#maker", "tapo")
+    expect(page.get_by_text("Tài khoản camera").first).to_be_visible()
+
+    page.select_option("#maker", "xiaomi")
+    expect(page.get_by_text("Chưa có cách kết nối")).to_be_visible()
+    page.fill("#address", "192.168.1.20")
+    page.check("#permission")
+    page.get_by_role("button", name="Kiểm tra và thêm camera").click()
+
+    expect(page.locator("#maker-error")).to_contain_text("nên camhub không kết nối")
+    assert world.hub.client.get("/api/v1/cameras").json()["total"] == before
+
+
 def test_the_report_shows_what_was_not_seen_before_what_passed(world: World, open_page: OpenPage) -> None:
     """Decision, why, to do, not seen come first; passes are folded; the six numbers add up to the findings."""
     page = open_page(f"/cameras/{world.home}")
