@@ -21,7 +21,7 @@ from adapters.port import (
 )
 from adapters.registry import Registry
 from adapters.secret import Credential
-from adapters.target import Target, parse_target
+from adapters.target import BUILT_IN, Target, parse_target
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
 from standards.observation import Method, Observations, Observed, Provenance
@@ -88,6 +88,32 @@ def test_the_built_in_adapters_are_installed() -> None:
 
     assert registry.failures == {}
     assert {"onvif", "onvifs", "rtsp"} <= set(registry.manifests)
+
+
+def test_the_schemes_that_may_be_typed_are_those_of_the_adapters() -> None:
+    """What `parse_target` knows by itself is what the shipped adapters declare: schemes, ports and brands."""
+    registry = Registry.installed()
+    schemes = registry.schemes
+
+    assert set(BUILT_IN.ports) - set(registry.manifests) <= {"rtsps"}
+    assert dict(schemes.ports) == dict(BUILT_IN.ports)
+    assert dict(schemes.aliases) == dict(BUILT_IN.aliases)
+    for manifest_ in registry.manifests.values():
+        assert set(manifest_.default_ports) == set(manifest_.schemes)
+        assert set(manifest_.aliases.values()) <= set(manifest_.schemes)
+
+
+def test_a_third_partys_scheme_is_known_through_its_registry() -> None:
+    """An adapter that is installed later brings its scheme, port and other spellings."""
+    registry = Registry()
+    scripted = Scripted(ProbeResult(Observations()))
+    registry.add(
+        AdapterManifest(
+            "acme", "1", ("acme",), {"acme": 8088}, (), lambda: scripted, aliases={"acmecam": "acme"}
+        )
+    )
+
+    assert parse_target("acmecam://10.0.0.1", registry.schemes)[0] == Target("acme", "10.0.0.1", 8088)
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adapters.errors import BadTarget
 from adapters.secret import Secret
-from adapters.target import Target, parse_target
+from adapters.target import Schemes, Target, parse_target
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,46 @@ def test_is_refused_with_a_hint(typed: str) -> None:
     assert caught.value.hint
     for secret in ("34", "se?", "cret"):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "target"),
+    [
+        ("hikvision://192.168.1.64", Target("hikvision", "192.168.1.64", 80)),
+        ("hikvision+https://192.168.1.64", Target("hikvision+https", "192.168.1.64", 443)),
+        ("HiLook://cam:8080", Target("hikvision", "cam", 8080)),
+        ("kbvision://10.0.0.1", Target("dahua", "10.0.0.1", 80)),
+        ("imou+https://10.0.0.1", Target("dahua+https", "10.0.0.1", 443)),
+        ("axis://[2001:db8::1]", Target("axis", "2001:db8::1", 80)),
+        ("vigi://10.0.0.1", Target("vigi", "10.0.0.1", 20443)),
+    ],
+)
+def test_a_makers_interface_is_understood(typed: str, target: Target) -> None:
+    """A brand on another maker's firmware becomes that maker's scheme; each has its port."""
+    assert parse_target(typed) == (target, None)
+
+
+def test_a_brand_without_the_makers_interface_is_no_scheme() -> None:
+    """EZVIZ cameras have no ISAPI that is known: the scheme is refused, and the known ones are named."""
+    with pytest.raises(BadTarget) as caught:
+        parse_target("ezviz://10.0.0.1")
+
+    assert "hikvision://" in caught.value.hint
+
+
+def test_other_schemes_can_be_given() -> None:
+    """A third party's scheme is understood where its registry is asked."""
+    schemes = Schemes({"acme": 8088}, {"acmecam": "acme"})
+
+    assert parse_target("acmecam://10.0.0.1", schemes) == (Target("acme", "10.0.0.1", 8088), None)
+    with pytest.raises(BadTarget):
+        parse_target("acme://10.0.0.1")
+
+
+def test_what_is_asked_over_tls() -> None:
+    """The schemes whose first byte is TLS."""
+    typed = ("onvifs", "rtsps", "vigi", "dahua+https", "dahua", "onvif", "rtsp")
+    assert [parse_target(f"{scheme}://h")[0].tls for scheme in typed] == [True] * 4 + [False] * 3
 
 
 @given(st.text(max_size=80))

@@ -97,6 +97,8 @@ def ask(url: str) -> str:
         ("onvif", SOAP, ""),
         ("onvif", SOAP.replace(b"200 OK", b"500 Internal Server Error"), ""),
         ("onvif", b"HTTP/1.1 200 OK\r\n\r\n<html></html>", "not_the_protocol"),
+        ("hikvision", b"HTTP/1.1 401 Unauthorized\r\n\r\n", ""),
+        ("dahua", b"RTSP/1.0 400 Bad Request\r\n\r\n", "not_the_protocol"),
     ],
 )
 def test_question_is_one_request_without_credential(scheme: str, answer: bytes, code: str) -> None:
