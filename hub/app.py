@@ -190,16 +190,16 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         book=book,
         clock=clock,
     )
-    await relay.start()
-    stack.push_async_callback(relay.aclose)
-
     decode = DecodeService(
         DecodeSetup(processes=settings.decode.processes, memory=settings.decode.memory_mb * MIB),
         clock=clock,
         metrics=metrics,
     )
-    await decode.start()  # a hub without it serves everything but stills and picture rules; see readyz
     stack.push_async_callback(decode.aclose)
+    decode.start()  # beside the relay; a hub without it serves everything but stills and picture rules, see readyz
+    await relay.start()
+    stack.push_async_callback(relay.aclose)
+    await decode.settled()
 
     async def person(user_id: str, login: str) -> Principal | None:
         if login and not await accounts.session_lives(login):

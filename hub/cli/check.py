@@ -227,7 +227,7 @@ async def _checked(
         packs,
         decode=decode,
     )
-    await decode.start(wait=False)  # it is ready long before the first picture
+    decode.start()  # it is ready long before the first picture
     try:
         return await checker.run(request, tell)
     finally:

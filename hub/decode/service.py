@@ -40,7 +40,7 @@ from hub.observe import Metrics
 log = structlog.get_logger(__name__)
 
 SOURCE: Final = "decode/1"  # of observations
-_FIRST_START_S: Final = 35.0  # how long `start` waits to say what confinement there is
+_FIRST_START_S: Final = 35.0  # how long `settled` waits to say what confinement there is
 _MAX_WAITING: Final = 64  # jobs that wait for a process
 _LEAST_S: Final = 0.1  # a job that has less time left is not begun
 _STRIKES: Final = 2
@@ -99,14 +99,16 @@ class DecodeService:
         self.confinement: Confinement | None = None  # of the newest process
         self.trouble = "the decode process has not started yet"  # "" while one works
 
-    async def start(self, *, wait: bool = True) -> None:
-        """Start the processes; `wait` until the first one works or could not be started (see `trouble`)."""
+    def start(self) -> None:
+        """Begin to start the processes; jobs wait for the first one."""
         count = max(1, min(self._setup.processes, (os.cpu_count() or 2) - 1))
         self._keepers = [asyncio.create_task(self._keep(), name=f"decode {one}") for one in range(count)]
-        if wait:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FIRST_START_S):
-                    await self._told.wait()
+
+    async def settled(self) -> None:
+        """Wait until the first process works or could not be started (see `trouble`)."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_START_S):
+                await self._told.wait()
 
     async def aclose(self) -> None:
         """End every process. Jobs that run end with `DecodeUnavailable`. Idempotent."""

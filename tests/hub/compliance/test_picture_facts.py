@@ -68,7 +68,8 @@ async def check(
     registry.add(AdapterManifest("kept", "1", ("rtsp",), {"rtsp": 554}, ("stream.",), lambda: adapter))  # type: ignore[arg-type,return-value]
     service = DecodeService(DecodeSetup(job_s=60.0), clock=CLOCK, metrics=Metrics())
     if decode:
-        await service.start()
+        service.start()
+        await service.settled()
     gate = CredentialGate(MemoryBook(CLOCK), CLOCK)
     try:
         one = Checker(

@@ -51,7 +51,8 @@ def saying(text: str) -> CodedPicture:
 async def service(**how: Any) -> AsyncIterator[DecodeService]:
     """Run a service; jobs get plenty of time unless the test is about time."""
     decode = DecodeService(DecodeSetup(**{"job_s": LONG_S, **how}), clock=CLOCK, metrics=Metrics())
-    await decode.start()
+    decode.start()
+    await decode.settled()
     try:
         yield decode
     finally:
