@@ -53,10 +53,11 @@ def test_a_named_host_is_asked_by_unicast_and_nobody_else_may_answer() -> None:
     stranger = [reply("http://127.0.0.9:8080/onvif/device_service", endpoint="urn:uuid:stranger")]
     with responder(lambda _probe: answers, group=False) as told:
         report = search(SearchRequest(host="127.0.0.1", timeout_s=0.8, port=told.port))
-    with responder(lambda _probe: stranger, address="127.0.0.9", group=False) as told:
+    with responder(lambda _probe: stranger, group=False, answer_from="127.0.0.9") as told:
         missed = search(SearchRequest(host="127.0.0.1", timeout_s=0.6, port=told.port))
 
     assert [device.endpoint for device in report.devices] == ["urn:uuid:2a46daf1-86f6-41ad-9458-3d184eb46a58"]
+    assert told.asked, "the host was asked; somebody else answered"
     assert missed.devices == []
 
 

@@ -50,10 +50,16 @@ class Responder:
 
 @contextmanager
 def responder(
-    answer: Callable[[bytes], list[bytes]], *, address: str = "127.0.0.1", group: bool = True, port: int = 0
+    answer: Callable[[bytes], list[bytes]],
+    *,
+    address: str = "127.0.0.1",
+    group: bool = True,
+    port: int = 0,
+    answer_from: str = "",
 ) -> Iterator[Responder]:
-    """Answer every datagram with what `answer` returns for it, from `address`."""
+    """Answer every datagram with what `answer` returns for it, from `address` or, as nobody should, from another."""
     own = _bound(address, port)
+    voice = _bound(answer_from, 0) if answer_from else own
     told = Responder(own.getsockname()[1])
     socks = [own]
     if group:
@@ -73,7 +79,7 @@ def responder(
                 continue
             told.asked.append(data)
             for datagram in answer(data):
-                own.sendto(datagram, who)
+                voice.sendto(datagram, who)
 
     threads = [threading.Thread(target=serve, args=(sock,), daemon=True) for sock in socks]
     for thread in threads:
@@ -84,7 +90,7 @@ def responder(
         over.set()
         for thread in threads:
             thread.join(5)
-        for sock in socks:
+        for sock in (*socks, voice):
             sock.close()
 
 

@@ -131,6 +131,19 @@ def test_the_same_value_becomes_the_same_replacement_everywhere_and_not_in_anoth
     assert masked(other, learned=REPLY) != made
 
 
+def test_of_a_hardware_address_only_the_makers_half_stays() -> None:
+    """The tail is made new: of twenty devices hardly one keeps a byte of it."""
+    tails = [f"{number:02X}:5A:3C" for number in range(20)]
+    made = [masked(f"AC:CC:8E:{tail}") for tail in tails]
+
+    assert all(one.startswith("AC:CC:8E:") for one in made)
+    for byte in (3, 4, 5):
+        same = [
+            new.split(":")[byte] == old.split(":")[byte - 3] for new, old in zip(made, tails, strict=True)
+        ]
+        assert sum(same) < 5
+
+
 def test_headers_keep_what_a_client_needs() -> None:
     """Scheme, algorithm and quality stay; realm loses serial numbers, names and nonces are made new."""
     made = masker()
@@ -171,7 +184,7 @@ SPELLINGS = {
     "references": lambda text: "".join(f"&#{ord(char)};" for char in text),
     "json": lambda text: json.dumps(text)[1:-1],
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "basic": lambda text: base64.b64encode(f"admin:{text}".encode()).decode(),
+    "basic": lambda text: base64.b64encode(f"root:{text}".encode()).decode(),
     "hexadecimal": lambda text: text.encode().hex(),
 }
 

@@ -240,6 +240,28 @@ def test_the_command_asks_somebody_before_it_writes(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
+def test_a_camera_that_sends_by_udp_only_is_replayed_by_udp(tmp_path: Path) -> None:
+    """The refusal of TCP and the switch to UDP come again, and so do the packets."""
+
+    async def run() -> None:
+        preset = shipped()["household-no-onvif"]
+        udp = preset.model_copy(update={"rtsp": preset.rtsp.model_copy(update={"transports": ("udp",)})})
+        camera = ScriptedCamera(udp, SystemClock())
+        await camera.start()
+        try:
+            capture = work(camera, tmp_path / "x")
+            await capture.keep(await capture.listen())
+        finally:
+            await camera.stop()
+
+    asyncio.run(run())
+    told = json.loads((tmp_path / "x" / "capture.json").read_text())
+
+    assert told["facts"]["rtsp.udp_transport"] == {"value": True}
+    assert told["facts"]["stream.main.width"] == {"value": 1280}
+    assert "transport_switched" in told["tolerances"]
+
+
 def test_with_pictures_whole_packets_are_kept_and_it_says_so(tmp_path: Path) -> None:
     """Only behind the second flag: packets are as long as their size, and `pictures` is true."""
 
