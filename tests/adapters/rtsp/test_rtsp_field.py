@@ -335,6 +335,23 @@ def test_every_way_plays_and_is_told(way: str) -> None:
     run(work())
 
 
+@pytest.mark.parametrize(("scheme", "followed"), [("rtsp", False), ("rtsps", True)])
+def test_a_redirect_never_leads_out_of_tls(scheme: str, followed: bool) -> None:
+    """RTSPS to RTSP on the same host and port is a downgrade: nothing follows it."""
+
+    async def work() -> None:
+        async with running(made({"line": "tls"})) as camera:
+            location = f"{scheme}://127.0.0.1:{camera.device.rtsp_port}/sub"
+            camera.device.preset = made({"line": "tls", "redirect": location})
+            result = await probe(address(camera), account(camera))
+            assert result.failure is not None  # what is followed ends in a circle
+            assert "redirects" in str(result.failure)
+            assert camera.counters.operations["DESCRIBE"] == (4 if followed else 2)
+            assert camera.counters.credentialed == (3 if followed else 1)  # the login came first
+
+    run(work())
+
+
 def test_tls_where_none_is_spoken_fails_with_its_reason() -> None:
     """rtsps:// at a plain RTSP port: failed, and the facts of the certificate carry the error."""
 
