@@ -93,7 +93,8 @@ def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Creden
     """Take apart what a person typed: ``host``, ``host:port``, ``scheme://[user:password@]host[:port][/path]``.
 
     A bare host means ONVIF on port 80; an alias becomes the scheme that it stands for. A credential inside the
-    address is returned apart. ``onvif://host#TOKEN`` means one video source of a recorder.
+    address is returned apart. ``onvif://host#TOKEN`` (``hikvision://host#3``) means one video
+    source of a recorder.
 
     Raises:
         BadTarget: names the part that cannot be understood.
@@ -140,7 +141,7 @@ def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Creden
     if parts.username is not None:
         credential = Credential(unquote(parts.username), Secret(unquote(parts.password or "")))
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    source = unquote(parts.fragment)[:_MAX_SOURCE] if normal in {"onvif", "onvifs"} else ""
+    source = "" if normal.startswith("rtsp") else unquote(parts.fragment)[:_MAX_SOURCE]
     return Target(normal, host, port, path, source), credential
 
 

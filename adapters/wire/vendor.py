@@ -313,8 +313,9 @@ class VendorProbe:
             streams = self._family.usual
         channels = tuple(dict.fromkeys(stream.channel for stream in streams))
         chosen = channels[0]
-        if self._request.video_source in {str(channel) for channel in channels}:
-            chosen = int(self._request.video_source)
+        meant = self._request.video_source or self._target.source
+        if meant in {str(channel) for channel in channels}:
+            chosen = int(meant)
         ordered = sorted(
             streams, key=lambda stream: stream.channel != chosen
         )  # stable: only the chosen moves up

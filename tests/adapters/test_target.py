@@ -82,6 +82,7 @@ def test_is_refused_with_a_hint(typed: str) -> None:
         ("imou+https://10.0.0.1", Target("dahua+https", "10.0.0.1", 443)),
         ("axis://[2001:db8::1]", Target("axis", "2001:db8::1", 80)),
         ("vigi://10.0.0.1", Target("vigi", "10.0.0.1", 20443)),
+        ("hikvision://10.0.0.1#3", Target("hikvision", "10.0.0.1", 80, "", "3")),
     ],
 )
 def test_a_makers_interface_is_understood(typed: str, target: Target) -> None:
