@@ -60,7 +60,7 @@ KEYS: Mapping[Kind, str] = MappingProxyType(
         Kind.NAME: (
             "devicename|channelname|machinename|hostname|friendlyname|displayname|displaytext|plaintext|osdtext"
             "|nickname|alias|name|domainname|ddnsdomain|string|channeltitle|phonenumber|mobile|telephone"
-            "|contact|staffname|camname|devname|computername"
+            "|contact|staffname|camname|devname|computername|storageuri|localpath"
         ),
         Kind.PLACE: (
             "location|devicelocation|latitude|longitude|lat|lon|elevation|address_text|city|street|sysname_location"
