@@ -114,7 +114,7 @@ def readable(match: Match, attachment: Attachment | None) -> tuple[tuple[Target,
     if len(match.addresses) > 1:
         notes.append("several_addresses")
     source = ipaddress.ip_address(match.source.split("%", 1)[0])
-    if targets and all(target.host != str(source) for target in targets):
+    if targets and not source.is_link_local and all(target.host != str(source) for target in targets):
         notes.append("answers_from_another_address")
     if attachment is not None and source.version == attachment.version and source not in attachment.network:
         notes.append("foreign_subnet")

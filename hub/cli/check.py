@@ -15,12 +15,13 @@ from adapters.clock import SystemClock
 from adapters.errors import AdapterError, AddressRefused, BadTarget, CoolingDown
 from adapters.port import Permission, Progress
 from adapters.registry import Registry
-from adapters.secret import Credential, Secret
 from adapters.target import Target, parse_target
 from adapters.vendors.routing import route
 from adapters.vendors.templates import spoken
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
+from hub.cli.terminal import credential_of, stop
+from hub.cli.terminal import language as language_of_locale
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
@@ -114,34 +115,34 @@ def check(
     Exit code 0: ADMITTED. 1: any other decision. 2: could not check.
     """
     configure_logging("warning", "text")
-    language = lang or _locale()
+    language = lang or language_of_locale()
     wanted = ["json"] if as_json else [name.strip().lower() for name in formats.split(",") if name.strip()]
     if not wanted:
-        _stop("--format names no format", f"Use one of {', '.join(FORMS)}")
+        stop("--format names no format", f"Use one of {', '.join(FORMS)}")
     for name in wanted:
         if name not in FORMS:
-            _stop(FormatNotAvailable(name).said(language), f"--format {','.join(FORMS)}")
+            stop(FormatNotAvailable(name).said(language), f"--format {','.join(FORMS)}")
     if wanted[0] in BINARY and output is None and sys.stdout.isatty():
-        _stop(f"{wanted[0]} is not for a terminal", "Add --output FILE")
+        stop(f"{wanted[0]} is not for a terminal", "Add --output FILE")
     if len(wanted) > 1 and output is None:
-        _stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
+        stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
     try:
         packs = _packs(pack)
         packs.profile(standard)
     except UnknownStandard as error:
-        _stop(str(error), "camhub standards list")
+        stop(str(error), "camhub standards list")
     registry = Registry.installed()
     try:
         address, inside = parse_target(target, registry.schemes)
         sub_address = parse_target(sub)[0] if sub else None
         found = route(target, address, vendor or "")
     except BadTarget as error:
-        _stop(str(error), error.hint)
+        stop(str(error), error.hint)
     if found.template is not None:
         click.echo(f"using {spoken(found.template, language)}", err=True)
     request = CheckRequest(
         target=found.target,
-        credential=_credential(user, password_stdin, inside),
+        credential=credential_of(user, password_stdin, inside),
         permission=Permission("", "command", SystemClock().now()),
         standard=standard,
         transport=transport,
@@ -167,41 +168,7 @@ def _packs(paths: tuple[Path, ...]) -> Packs:
     try:
         return packaged_with(read_packs(paths))
     except (PackUnreadable, PackError) as error:
-        _stop(str(error), f"camhub standards lint {' '.join(str(path) for path in paths)}")
-
-
-def _locale() -> str:
-    told = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
-    return "vi" if told.lower().startswith("vi") else "en"
-
-
-def _stop(said: str, hint: str) -> NoReturn:
-    """End with exit code 2: one sentence, and the next step."""
-    click.echo(f"error: {said}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
-    sys.exit(2)
-
-
-def _credential(user: str | None, password_stdin: bool, inside: Credential | None) -> Credential | None:
-    if user is None and password_stdin:
-        if inside is None:
-            _stop("--password-stdin needs a user", "Add --user USER")
-        user = inside.user
-    if user is None:
-        return inside
-    password = Secret("")
-    if password_stdin:
-        password = Secret(sys.stdin.readline().rstrip("\r\n"))
-    elif inside is not None and inside.user == user:
-        password = inside.password
-    elif sys.stdin.isatty():
-        password = Secret(
-            click.prompt(f"Password of {user}", hide_input=True, default="", show_default=False, err=True)
-        )
-    else:
-        _stop("--user needs a password", "Add --password-stdin and give it as one line on standard input")
-    return Credential(user, password)
+        stop(str(error), f"camhub standards lint {' '.join(str(path) for path in paths)}")
 
 
 def _run(request: CheckRequest, registry: Registry, packs: Packs) -> CheckOutcome:
@@ -209,7 +176,7 @@ def _run(request: CheckRequest, registry: Registry, packs: Packs) -> CheckOutcom
     try:
         return asyncio.run(_checked(request, registry, packs, teller.tell))
     except KeyboardInterrupt:
-        _stop("interrupted; nothing was concluded", "")
+        stop("interrupted; nothing was concluded", "")
     finally:
         teller.end()
 
@@ -260,7 +227,7 @@ def _refused(failure: AdapterError, report: Document, wanted: list[str], languag
     """The camera was not checked at all: say why, give scripts the report that says the same, exit code 2."""
     if wanted == ["json"]:
         click.echo(render(report, "json", language), nl=False)
-    _stop(str(failure), failure.hint)
+    stop(str(failure), failure.hint)
 
 
 def _write(report: Document, wanted: list[str], language: str, output: Path | None) -> None:
@@ -275,7 +242,7 @@ def _write(report: Document, wanted: list[str], language: str, output: Path | No
         try:
             path.write_bytes(render_bytes(report, name, language))
         except OSError as error:
-            _stop(f"{path} cannot be written: {error.strerror}", "Choose another file with --output")
+            stop(f"{path} cannot be written: {error.strerror}", "Choose another file with --output")
         click.echo(f"wrote {path}", err=True)
 
 
