@@ -97,12 +97,12 @@ class Facts:
         return Observations(self._by_name)
 
     def _provenance(self, operation: str, http: HttpReply | None) -> Provenance:
-        excerpt, digest, at, took_s = "", "", self._clock.now(), 0.0
-        if http is not None:
-            at, took_s = http.started_at, http.took_s
-            if http.body:
-                excerpt, digest = self._excerpt(http)
-        return Provenance(Method.TEST, SOURCE, operation, self._peer, at, took_s, excerpt, digest)
+        if http is None:
+            return Provenance(Method.TEST, SOURCE, operation, self._peer, self._clock.now(), 0.0, "", "")
+        excerpt, digest = self._excerpt(http) if http.body else ("", "")
+        return Provenance(
+            Method.TEST, SOURCE, operation, self._peer, http.started_at, http.took_s, excerpt, digest
+        )
 
     def _excerpt(self, http: HttpReply) -> tuple[str, str]:
         """Return the evidence piece of a reply: its Body, without the namespaces before it."""

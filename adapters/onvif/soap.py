@@ -6,6 +6,7 @@ fails when a release moves the private names.
 """
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
@@ -68,6 +69,9 @@ class Wsdl:
                 service: loaded[service].bindings[f"{{{NAMESPACES[service]}}}{binding}"]
                 for service, (_name, binding) in _SERVICES.items()
             }
+            # 55,000 objects that live as long as the process: without this the collector walks them again and again.
+            gc.collect()
+            gc.freeze()
 
     def knows(self, operation: Operation) -> bool:
         """Tell whether the packaged WSDLs describe the operation (they lack media2)."""

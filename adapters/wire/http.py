@@ -33,6 +33,8 @@ _REDIRECTS = 2
 _KEPT_S = 10.0  # a connection that was idle for longer is not used again
 _PLACES = 64  # addresses of one device that are kept parsed
 # What a request line may hold as it is (RFC 3986 section 3.4, and what cameras use beside it); the rest is escaped.
+_OWN_NAMES = ("user-agent", "accept", "accept-encoding")  # sent unless the request names its own
+_OWN = "User-Agent: camhub\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
 _PLAIN = re.compile(r"/[A-Za-z0-9/?%:@!$&'()*+,;=\-._~]*")
 _AS_IT_IS = "/?%:@!$&'()*+,;=-._~[]{}|^`\\"
 
@@ -176,12 +178,8 @@ class _Ask:
         Raises:
             LocalProtocolError: a header would break the request.
         """
-        own: dict[str, bytes] = {
-            "user-agent": b"User-Agent: camhub\r\n",
-            "accept": b"Accept: */*\r\n",
-            "accept-encoding": b"Accept-Encoding: identity\r\n",
-        }
         lines: list[str] = []
+        given: set[str] = set()
         for name, value in self.headers:
             if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
                 raise LocalProtocolError(
@@ -189,17 +187,22 @@ class _Ask:
                     peer=self.peer,
                     operation=self.operation,
                 )
-            own.pop(name.lower(), None)
+            given.add(name.lower())
             lines.append(f"{name}: {value}\r\n")
         if self.body or self.method not in {"GET", "HEAD"}:
             lines.append(f"Content-Length: {len(self.body)}\r\n")
+        own = _OWN
+        if not given.isdisjoint(_OWN_NAMES):
+            own = "".join(
+                line
+                for name, line in zip(_OWN_NAMES, _OWN.splitlines(True), strict=True)
+                if name not in given
+            )
         return b"".join(
             (
                 f"{self.method} {self.place.target}".encode(),
                 self.place.head,
-                *own.values(),
-                "".join(lines).encode(),
-                b"\r\n",
+                f"{own}{''.join(lines)}\r\n".encode(),
                 self.body,
             )
         )

@@ -22,6 +22,10 @@ _END = re.compile(rb"\r?\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _GARBAGE = re.compile(rb"[^\t\r\n -~]")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\Z", re.DOTALL)
+# A header line as most are: a token, one colon, printable ASCII.
+_SIMPLE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*((?:[!-~](?:[ -~\t]{0,4000}[!-~])?)?)[ \t]*\r?"
+)
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -224,6 +228,10 @@ class ReplyReader:
         headers: list[tuple[str, str]] = []
         garbage = _CONTROL.search(head) is not None
         for line in lines[1:]:
+            simple = None if garbage else _SIMPLE.fullmatch(line)
+            if simple is not None:
+                headers.append((simple[1].decode("ascii").lower(), simple[2].decode("ascii")))
+                continue
             if len(line) > MAX_LINE:
                 raise BadReply(Fault.MALFORMED, f"a line of the head is longer than {MAX_LINE} bytes")
             if garbage and _CONTROL.search(line) is not None:

@@ -145,9 +145,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
         (*_hints(_NAMES, _BLANKS + "=:\"'"), "?token=", "&token=", "?key=", "&key=", ";stok="),
     ),
 )
-_FOLDED = re.compile(
-    "[\u0130\u0131\u017f\u212a]"
-)  # letters that match i, s and k without case, unlike their lower case
+# Letters that match i, s and k without case, unlike their lower case, and blanks beyond ASCII: no words are looked for
+_FOLDED = re.compile("[\u0130\u0131\u017f\u212a\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _IDENTITY: tuple[tuple[re.Pattern[str], str], ...] = (
     *(
         (element_rule(KEYS[kind]), rf"\g<head>{DOTS}")
