@@ -109,7 +109,19 @@ class DecodeProcess:
     @property
     def alive(self) -> bool:
         """Tell whether the process can take a job."""
-        return self._process.returncode is None and not self._writer.is_closing()
+        gone = self._reader.at_eof() or self._writer.is_closing()
+        return self._process.returncode is None and not gone
+
+    async def still_alive(self) -> bool:
+        """Tell whether the process can take a job, after the event loop looked at its socket once more.
+
+        A process that was killed while it had nothing to do must not cost the next picture.
+        """
+        for _ in range(
+            2
+        ):  # one turn in which the loop sees the end of the socket, one in which the reader is told
+            await asyncio.sleep(0)
+        return self.alive
 
     async def gone(self) -> int:
         """Wait until the process has ended; return its exit status (negative: the signal)."""

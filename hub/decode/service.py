@@ -231,7 +231,14 @@ class DecodeService:
             async with asyncio.timeout(deadline.remaining_s()):
                 while True:
                     process = await self._idle.get()
-                    if process.alive:
+                    try:
+                        alive = await process.still_alive()
+                    except BaseException:
+                        self._idle.put_nowait(
+                            process
+                        )  # whoever asked has left; the process is free as before
+                        raise
+                    if alive:
                         break
         except TimeoutError as error:
             if self.trouble:

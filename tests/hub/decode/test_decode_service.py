@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -220,6 +221,23 @@ def test_a_process_killed_in_the_middle_costs_its_job_only() -> None:
     run(work())
 
 
+def test_a_process_killed_while_it_was_idle_costs_nothing() -> None:
+    """A process that died between jobs is noticed before it gets the next one."""
+
+    async def work() -> None:
+        async with service() as decode:
+            for _ in range(3):
+                (pid,) = decode.pids
+                os.kill(pid, signal.SIGKILL)
+                stat = Path(f"/proc/{pid}/stat")
+                while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                    time.sleep(0.01)  # without a turn of the loop: it has not been told yet
+                assert (await still(decode, coded())).width == 160
+            assert count(decode, "camhub_decode_kills_total", cause="decoder_crashed") == 0
+
+    run(work())
+
+
 def test_a_camera_whose_pictures_kill_is_refused_for_a_while() -> None:
     """After two killed processes a camera's pictures are not taken; other cameras' are; later it may try again."""
 
@@ -283,6 +301,22 @@ def test_whoever_leaves_takes_nobody_elses_answer_along() -> None:
             before = decode.pids
             assert (await still(decode, coded(), "other")).width == 160
             assert decode.pids == before
+
+    run(work())
+
+
+def test_no_process_is_lost_when_callers_leave_at_any_moment() -> None:
+    """Callers that leave while they wait, while they are given a process, or while it works, leave the pool whole."""
+
+    async def work() -> None:
+        async with service(command=PROGRAM) as decode:
+            for turns in range(12):
+                leaver = asyncio.create_task(still(decode, saying("wait 0 a")))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                leaver.cancel()
+                await asyncio.gather(leaver, return_exceptions=True)
+            assert (await still(decode, coded(), "other", deadline=later(30))).width == 160
 
     run(work())
 

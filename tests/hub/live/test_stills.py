@@ -201,6 +201,8 @@ def test_a_killed_decode_process_costs_no_hub(
         remember(hub, cameras["mjpeg-2009"], still=target_json(address))
         (child,) = decoders()
         os.kill(child, signal.SIGKILL)
+        while child in decoders():  # the kernel takes a moment to take it down; a zombie has no command line
+            time.sleep(0.01)
         assert shown(still(admin, cameras["mjpeg-2009"])) == (320, 192)
     assert admin.get("/readyz").status_code == 200
     metrics = admin.get("/metrics").text
