@@ -68,6 +68,7 @@ def main() -> int:
     )
     arguments.add_argument("--cameras", type=int, default=64)
     arguments.add_argument("--at-once", type=int, default=32)
+    arguments.add_argument("--probes", type=int, default=1600, help="full probes of one line")
     arguments.add_argument("--dead", type=int, default=1000)
     arguments.add_argument(
         "--memory", type=int, default=10_000, help="probes of the memory part; 0 leaves it out"
@@ -94,14 +95,14 @@ def main() -> int:
             result = part(name, given.client_core, {**told, "count": count, **more})
             return result, cameras.ask(do="cpu")["cpu_s"] - served
 
-        for name, count in (("full", 1600), ("onvif", 1600), ("stock", 640), ("identity", 6400)):
-            result, served_s = measured(name, count // share)
+        for name, factor in (("full", 1.0), ("onvif", 1.0), ("stock", 0.4), ("identity", 4.0)):
+            result, served_s = measured(name, int(given.probes * factor) // share)
             failed += result["failed"]
             lines.append(row(LABELS[name], result, served_s))
             if result["failures"]:
                 print(name, result["failures"], file=sys.stderr)
         ports = cameras.ask(do="dead", count=given.dead // share)
-        beside, _served = measured("dead", 1600 // share, dead=ports)
+        beside, _served = measured("dead", given.probes // share, dead=ports)
         failed += beside["failed"]
         memory = measured("memory", given.memory // share)[0] if given.memory else None
         counted = cameras.ask(do="counts")
