@@ -107,6 +107,7 @@ class StreamOffer:
     media_profile_token: str = ""
     video_source_token: str = ""
     named: str = ""  # the address as the camera named it, without credentials; the hub dials `target`
+    secret_path: bool = False  # whoever knows the path may watch: it is stored, and shown nowhere
 
 
 @dataclass(frozen=True, slots=True)

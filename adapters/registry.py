@@ -5,6 +5,7 @@ parties. An adapter that cannot be loaded is recorded with its error and never s
 """
 
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from importlib.metadata import entry_points
 
 from adapters.deadline import Deadline
@@ -24,7 +25,7 @@ from adapters.target import BUILT_IN, Schemes
 from adapters.vendors.banners import recognise
 from adapters.vendors.routing import without_address
 from adapters.vendors.templates import spoken
-from standards.observation import Method, Observations, Observed, Provenance
+from standards.observation import Method, NotObserved, Observation, Observations, Observed, Provenance
 
 GROUP = "camhub.adapters"
 
@@ -127,9 +128,12 @@ class Registry:
         )
         told = sub.target if sub is not None and sub.target.scheme == main.target.scheme else None
         follow = replace(request, target=main.target, sub_target=request.sub_target or told)
-        second = await self.adapter(main.target.scheme).probe(follow, context)
+        keys = frozenset(offer.target.path.strip("/") for offer in first.offers if offer.secret_path) - {""}
+        second = await self.adapter(main.target.scheme).probe(follow, _discreet(context, keys))
         # The device answered the first adapter already: its reachability and interfaces are the device's.
-        kept = second.observations.without("target.interfaces", "reach.answers", "reach.slowest_s")
+        kept = _without_keys(second.observations, keys).without(
+            "target.interfaces", "reach.answers", "reach.slowest_s"
+        )
         if "snapshot.anonymous" in first.observations:
             kept = kept.without("snapshot.anonymous")
         return ProbeResult(
@@ -189,3 +193,39 @@ def _with_hint(result: ProbeResult, request: ProbeRequest, context: ProbeContext
     )
     family = Observations({"vendor.family": Observed(hint.family, provenance)})
     return replace(result, observations=result.observations.merged(family))
+
+
+def _discreet(context: ProbeContext, keys: frozenset[str]) -> ProbeContext:
+    """Return the context for a stream whose path is a key: progress does not show it."""
+    if not keys:
+        return context
+
+    def tell(progress: Progress) -> None:
+        context.progress(replace(progress, detail=_masked(progress.detail, keys)))
+
+    return replace(context, progress=tell)
+
+
+def _without_keys(observations: Observations, keys: frozenset[str]) -> Observations:
+    """Return observations in which paths that are keys show as dots: values, details and quoted replies."""
+    if not keys:
+        return observations
+    shown: dict[str, Observation] = {}
+    for fact, one in observations.items():
+        where = one.provenance
+        excerpt = _masked(where.excerpt, keys)
+        if excerpt != where.excerpt:
+            where = replace(where, excerpt=excerpt, excerpt_sha256=sha256(excerpt.encode()).hexdigest())
+        where = replace(where, operation=_masked(where.operation, keys))
+        if isinstance(one, NotObserved):
+            shown[fact] = replace(one, detail=_masked(one.detail, keys), provenance=where)
+        else:
+            value = _masked(one.value, keys) if isinstance(one.value, str) else one.value
+            shown[fact] = replace(one, value=value, provenance=where)
+    return Observations(shown)
+
+
+def _masked(text: str, keys: frozenset[str]) -> str:
+    for key in keys:
+        text = text.replace(key, "•••")
+    return text

@@ -205,6 +205,7 @@ def _streams(camera: Mapping[str, Any], host: str, at: int) -> list[LibraryStrea
                 fps,
                 round(kbps / 1000),
                 round(idr_s * fps),
+                secret_path=True,
             )
         )
     return found

@@ -53,6 +53,7 @@ class LibraryStream:
     fps: float = 0.0
     bitrate_kbps: int = 0
     gov_length: int = 0  # frames
+    secret_path: bool = False  # whoever knows the path may watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,7 @@ class LibraryProbe:
                 stream.width,
                 stream.height,
                 video_source_token=stream.source,
+                secret_path=stream.secret_path,
             )
             for stream in ordered
             if stream.target is not None

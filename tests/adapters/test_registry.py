@@ -24,7 +24,8 @@ from adapters.secret import Credential
 from adapters.target import BUILT_IN, Target, parse_target
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
-from standards.observation import Method, Observations, Observed, Provenance
+from standards.observation import Method, NotObserved, Observations, Observed, Provenance
+from standards.reason import Reason
 
 CLOCK = SystemClock()
 MAIN = StreamOffer(Target("rtsp", "10.0.0.1", 554, "/main"), "main")
@@ -252,3 +253,25 @@ def test_a_device_that_says_who_made_it_is_believed_before_its_banner() -> None:
     registry, _rtsp = two(first, ProbeResult(Observations()))
 
     assert probe(registry).observations.value("vendor.family") == "dahua"
+
+
+def test_a_path_that_is_a_key_is_shown_nowhere() -> None:
+    """A console's stream token is dialled, and stands in no value, no detail, no quoted reply and no progress."""
+    key = "aLias4711"
+    offer = replace(MAIN, target=replace(MAIN.target, path=f"/{key}"), secret_path=True)
+    provenance = Provenance(
+        Method.TEST, "rtsp/1", f"DESCRIBE /{key}", "10.0.0.1:554", CLOCK.now(), excerpt=f"a=control:/{key}/t1"
+    )
+    seen = Observations(
+        {
+            "stream.main.uri": Observed(f"rtsp://10.0.0.1:554/{key}", provenance),
+            "stream.main.fps": NotObserved(Reason.TIMED_OUT, f"PLAY of /{key}", provenance),
+        }
+    )
+    registry, rtsp = two(ProbeResult(observed(reach__answers=3), (offer,)), ProbeResult(seen))
+
+    result = probe(registry)
+
+    assert rtsp.asked[0].target.path == f"/{key}"
+    assert result.observations.value("stream.main.uri") == "rtsp://10.0.0.1:554/•••"
+    assert key not in str(result.observations.as_json())
