@@ -189,7 +189,7 @@ SPELLINGS = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.text(
         st.characters(min_codepoint=33, max_codepoint=0x1EF9, exclude_categories=["Cs", "Cc", "Zs"]),
@@ -221,7 +221,7 @@ def test_a_password_planted_anywhere_never_survives(
     assert password.encode().hex() not in text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([kind for kind in Kind if kind in KEYS]),
     st.sampled_from(["element", "json", "pair", "attribute"]),

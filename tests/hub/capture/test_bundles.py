@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_a_captured_camera_gives_the_facts_that_it_gave(folder: Path) -> None:
     told = json.loads((folder / "capture.json").read_text("utf-8"))
     seen = asyncio.run(replay_facts(folder, Registry.installed(), packaged(), SystemClock()))
 
+    if os.environ.get(
+        "CAMHUB_REWRITE_CAPTURES"
+    ):  # after a change of an adapter that is meant: see the reference
+        told["facts"] = {name: seen.facts[name] for name in seen.facts if name not in told["varies"]}
+        told["failure"] = seen.failure
+        (folder / "capture.json").write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")
     assert told["facts"], "a bundle without facts proves nothing"
     assert {name: seen.facts.get(name) for name in told["facts"]} == told["facts"]
     assert seen.failure == told["failure"]
