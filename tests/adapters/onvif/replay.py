@@ -2,17 +2,14 @@
 
 import asyncio
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import corpus
 from scripted_onvif import ENVELOPE, NOT_AUTHORIZED, NOT_SUPPORTED, http
 
-CORPUS = (
-    Path(os.environ.get("CAMHUB_CORPUS", Path(__file__).resolve().parents[3].parent / "shared" / "corpora"))
-    / "onvif"
-)
+CORPUS = corpus.ROOT / "onvif"
 _NAMESPACE = re.compile(r"http://www\.onvif\.org/ver(\d\d)/(\w+)/wsdl")
 
 

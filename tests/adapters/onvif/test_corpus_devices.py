@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import corpus
 import pytest
 from captured_devices import DEVICES, LOOKED_AT, OUTCOMES
 from probing import CLOCK, GOOD, Seen, probe_at
@@ -29,7 +30,6 @@ from adapters.wire.gate import CredentialGate, MemoryBook
 from adapters.wire.http import HttpReply
 from standards.observation import NotObserved, thaw
 from standards.reason import Reason
-from tests.support import corpus
 
 pytestmark = corpus.needs_corpus
 GO, EASY, NVT = "onvif-go-captures", "easy_onvif", "onvif-nvt"
