@@ -49,43 +49,59 @@ def test_ffmpeg_plays_the_sub_stream_and_is_refused_with_a_wrong_password():
     asyncio.run(story())
 
 
+async def gstreamer_plays(cam, url, capsys, chain, *settings):
+    """Let GStreamer's rtspsrc, with its own Digest and depayloaders, decode twenty pictures.
+
+    Judged by the pictures that its sink counts and by the camera's own counters. How rtspsrc says goodbye is its own
+    affair: it drops its PAUSE where the machine is busy, and then complains.
+    """
+    source = ["rtspsrc", f"location={url}", f"user-id={cam.user}", f"user-pw={cam.password}", "latency=100"]
+    sink = ["!", "fakesink", "silent=false", "num-buffers=20"]
+    process = await asyncio.create_subprocess_exec(
+        *("gst-launch-1.0", "-v", *source, *settings, "!", *chain.split(), *sink),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    pictures = output.count(b"last-message = chain")
+    said = f"{output[-3000:].decode(errors='replace')}\n{cam.counters}\n{capsys.readouterr().out}"
+    assert pictures == 20, said
+    assert (cam.counters.refused, cam.counters.sessions) == (0, 1), said
+    assert cam.counters.operations["PLAY"] == 1, said
+
+
 @pytest.mark.gstreamer
 @pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed")
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("name", DEPAYLOADERS)
 def test_gstreamer_plays(name, transport, capsys):
-    """GStreamer's rtspsrc, with its own Digest and depayloaders, decodes twenty pictures.
-
-    Judged by the pictures that its sink counts and by the camera's own counters. How rtspsrc says goodbye is its own
-    affair: it drops its PAUSE where the machine is busy, and then complains.
-    """
+    """Twenty pictures of each codec, over TCP and UDP."""
 
     async def story():
         async with camera(name) as cam:
-            source = ["rtspsrc", f"location={cam.rtsp_url}", f"user-id={cam.user}", f"user-pw={cam.password}"]
-            chain = [*source, f"protocols={transport}", "latency=100", "!", *DEPAYLOADERS[name].split()]
-            process = await asyncio.create_subprocess_exec(
-                "gst-launch-1.0",
-                "-v",
-                *chain,
-                "!",
-                "fakesink",
-                "silent=false",
-                "num-buffers=20",
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            try:
-                output, _ = await asyncio.wait_for(process.communicate(), 60)
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            pictures = output.count(b"last-message = chain")
-            said = f"{output[-3000:].decode(errors='replace')}\n{cam.counters}\n{capsys.readouterr().out}"
-            assert pictures == 20, said
-            assert (cam.counters.refused, cam.counters.sessions) == (0, 1), said
-            assert cam.counters.operations["PLAY"] == 1, said
+            await gstreamer_plays(cam, cam.rtsp_url, capsys, DEPAYLOADERS[name], f"protocols={transport}")
+
+    asyncio.run(story())
+
+
+@pytest.mark.gstreamer
+@pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="gst-launch-1.0 is not installed")
+@pytest.mark.parametrize(("line", "scheme"), [("tls-expired", "rtsps"), ("plain", "rtsph")])
+def test_gstreamer_plays_by_rtsps_and_through_http(line, scheme, capsys):
+    """The scripted camera's TLS and its HTTP tunnel are those that GStreamer's client speaks."""
+
+    async def story():
+        async with camera(preset("low-resolution", line=line, http_tunnel=True)) as cam:
+            url = f"{scheme}://{cam.rtsp_url.split('://', 1)[1]}"
+            chain = DEPAYLOADERS["good-onvif"]
+            await gstreamer_plays(cam, url, capsys, chain, "protocols=tcp+http", "tls-validation-flags=0")
+            tunnelled = cam.counters.operations.get("HTTP GET", 0)
+            assert tunnelled == (1 if scheme == "rtsph" else 0)
 
     asyncio.run(story())
 
