@@ -256,6 +256,33 @@ class TestHostileReplies:
         assert isinstance(error, TimedOut)
         assert error.phase == "test"
 
+    def test_a_bomb_of_chunks_is_refused(self) -> None:
+        """Chunks of one byte without end are cut off at their number."""
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                writer.write(b"1;x=y\r\nz\r\n" * 1000)
+                await writer.drain()
+
+        error = refused(handler, limit_s=10.0)
+
+        assert isinstance(error, RemoteProtocolError)
+        assert error.reason is Reason.MALFORMED_HTTP
+
+    def test_a_head_with_nul_bytes_is_read(self) -> None:
+        """Garbage in the head costs its lines; the reply is read and the quirk named (quirk 31)."""
+        (got,) = ask(answering(b"HTTP/1.1 200 OK\r\nServer\0\0: x\r\nContent-Length: 4\r\n\r\n<b/>"))
+
+        assert (got.body, got.quirks) == (b"<b/>", ("garbage_in_head",))
+
+    def test_header_values_of_ours_cannot_break_the_request(self) -> None:
+        """A line break in a header, such as out of a camera's realm, is our error and is not sent."""
+        error = refused(answering(reply(b"ok")), headers=[("Authorization", "Digest x\r\nHost: evil")])
+
+        assert isinstance(error, LocalProtocolError)
+
     def test_another_protocol_is_named(self) -> None:
         """A peer that answers with an SSH banner is not the protocol."""
         error = refused(answering(b"SSH-2.0-dropbear\r\n"))
@@ -400,6 +427,46 @@ class TestSockets:
         asyncio.run(run())
 
 
+class TestSharing:
+    def test_no_more_connections_than_allowed(self) -> None:
+        """Many requests at once share two connections, and each is answered."""
+        now_open, most = 0, 0
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal now_open, most
+            now_open += 1
+            most = max(most, now_open)
+            try:
+                while True:
+                    await read_request(reader)
+                    await asyncio.sleep(0)
+                    writer.write(reply(b"ok"))
+                    await writer.drain()
+            finally:
+                now_open -= 1
+
+        async def run() -> int:
+            dialer = Dialer(LAN_AND_LOOPBACK)
+            async with serving(handler) as port, HttpClient(dialer, CLOCK, "127.0.0.1") as http:
+                replies = await asyncio.gather(
+                    *(
+                        http.request(
+                            "GET",
+                            f"http://127.0.0.1:{port}/",
+                            operation="test",
+                            deadline=Deadline.after(CLOCK, 20.0),
+                            limit_s=20.0,
+                        )
+                        for _ in range(9)
+                    )
+                )
+            assert [got.body for got in replies] == [b"ok"] * 9
+            return dialer.opened
+
+        assert asyncio.run(run()) == 2
+        assert most == 2
+
+
 class TestTls:
     def test_a_self_signed_camera_is_read_and_its_version_told(self) -> None:
         """The certificate is not verified; the negotiated version stands in the reply."""
@@ -410,6 +477,19 @@ class TestTls:
 
         assert got.body == b"ok"
         assert got.tls in {"TLSv1.2", "TLSv1.3"}
+
+    def test_what_the_handshake_showed_is_in_every_reply(self) -> None:
+        """Version, cipher and certificate of the connection stand beside the reply, on a kept connection too."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("camera.invalid").configure_cert(context)
+
+        for got in ask(answering(reply(b"ok"), reply(b"ok")), tls=context, times=2):
+            assert got.tls_seen is not None
+            facts = got.tls_seen.facts("tls", CLOCK.now())
+            assert facts["tls.version"] == got.tls
+            assert facts["tls.expired"] is False
+            assert facts["tls.self_signed"] is False
+            assert facts["tls.fingerprint"]
 
     def test_plain_http_on_a_tls_url_is_a_tls_failure(self) -> None:
         """A peer that does not speak TLS where TLS was asked for fails typed."""
