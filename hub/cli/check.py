@@ -159,6 +159,9 @@ def check(
     if isinstance(outcome.failure, _NOT_CHECKED):
         _refused(outcome.failure, report, wanted, language)
     _write(report, wanted, language, output)
+    if outcome.failure is not None and found.family is not None:
+        known = found.family.why or found.family.advice
+        click.echo(f"hint: {found.family.label}: {known.in_language(language)}", err=True)
     sys.exit(0 if outcome.assessment.decision is Decision.ADMITTED else 1)
 
 

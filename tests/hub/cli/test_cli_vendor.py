@@ -1,6 +1,7 @@
 """`camhub check --vendor`: an address and the maker are enough, or one sentence says why not."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,16 @@ def test_a_maker_without_a_way_ends_before_anything_is_sent(words: list[str], sa
     assert told.exit_code == 2
     assert said in told.stderr
     assert hint in told.stderr.partition("hint: ")[2]
+
+
+def test_what_is_known_about_the_maker_is_said_where_the_camera_does_not_answer() -> None:
+    """A refused connection to a Tapo ends with the switch that opens its ports."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    told = CliRunner().invoke(main, ["check", f"127.0.0.1:{port}", "--vendor", "tapo", "--lang", "en"])
+
+    assert told.exit_code == 1
+    assert "Camera Account" in told.stderr
 
 
 @pytest.mark.process
