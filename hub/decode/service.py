@@ -234,9 +234,7 @@ class DecodeService:
                     try:
                         alive = await process.still_alive()
                     except BaseException:
-                        self._idle.put_nowait(
-                            process
-                        )  # whoever asked has left; the process is free as before
+                        self._idle.put_nowait(process)  # whoever asked has left
                         raise
                     if alive:
                         break

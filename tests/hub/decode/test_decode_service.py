@@ -310,7 +310,10 @@ def test_no_process_is_lost_when_callers_leave_at_any_moment() -> None:
 
     async def work() -> None:
         async with service(command=PROGRAM) as decode:
-            for turns in range(12):
+            for turns in range(8):
+                async with asyncio.timeout(20):
+                    while not decode._idle.qsize():
+                        await asyncio.sleep(0.01)
                 leaver = asyncio.create_task(still(decode, saying("wait 0 a")))
                 for _ in range(turns):
                     await asyncio.sleep(0)
