@@ -204,6 +204,9 @@ SPELLINGS = {
 @example("Pa55/w0rd", "basic", 30, True)
 @example("|ĲĞࣗæᤳ", "references", 166, True)
 @example("aaaaaa", "plain", 200, False)
+@example("192.0.2.1", "hexadecimal", 0, False)
+@example("M2025-LE", "basic", 50, False)
+@example("SerialNumber", "plain", 0, True)
 def test_a_password_planted_anywhere_never_survives(
     password: str, spelling: str, at: int, header: bool
 ) -> None:
