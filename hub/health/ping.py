@@ -1,7 +1,7 @@
 """One gentle question to a camera: does it answer? One connection, one request, no credential, nothing decoded.
 
 RTSP: ``OPTIONS`` (RFC 2326 10.1), which needs no login. ONVIF: ``GetSystemDateAndTime`` (Core specification 8.3.5,
-access class PRE_AUTH), which must be answered without one. A maker's own interface: ``HEAD /`` over HTTP. Any answer in the
+access class PRE_AUTH), which must be answered without one. A maker's own interface: ``GET /``, of which only the head is read. Any answer in the
 right protocol counts, errors too: the question is whether the device is alive, not whether it obeys.
 """
 
@@ -90,13 +90,13 @@ def _question(target: Target) -> _Question:
             "ONVIF GetSystemDateAndTime", _onvif(target), b"Envelope>", b"HTTP/1.", holds=b"Envelope"
         )
     if target.scheme in BUILT_IN.ports:
-        return _Question("HTTP HEAD", _head(target), b"\r\n\r\n", b"HTTP/1.")
+        return _Question("HTTP GET", _get(target), b"\r\n\r\n", b"HTTP/1.")
     raise BadTarget(f"the scheme {target.scheme!r} has no liveness question")
 
 
-def _head(target: Target) -> bytes:
+def _get(target: Target) -> bytes:
     return (
-        f"HEAD / HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: camhub\r\nConnection: close\r\n\r\n"
+        f"GET / HTTP/1.1\r\nHost: {target.authority}\r\nUser-Agent: camhub\r\nConnection: close\r\n\r\n"
     ).encode()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vendor_replay import PASSWORD, USER, Replayer, serving
 
-from adapters.clock import SystemClock
+from adapters.clock import Clock, SystemClock
 from adapters.deadline import Deadline
 from adapters.port import Courtesy, Permission, ProbeContext, ProbeRequest, ProbeResult, Progress
 from adapters.registry import Registry
@@ -59,14 +59,15 @@ async def ask_at(
     limit_s: float = 30.0,
     gate: CredentialGate | None = None,
     video_source: str = "",
+    clock: Clock = CLOCK,
 ) -> Told:
     target = Target(scheme, "127.0.0.1", port)
     progress: list[Progress] = []
     courtesy = Courtesy()
     context = ProbeContext(
         Dialer(NetworkPolicy.of(("127.0.0.1",))),
-        gate or CredentialGate(MemoryBook(CLOCK), CLOCK),
-        CLOCK,
+        gate or CredentialGate(MemoryBook(clock), clock),
+        clock,
         target.authority,
         progress.append,
         courtesy,
@@ -75,7 +76,7 @@ async def ask_at(
         target,
         credential,
         Permission("test", "own device", CLOCK.now()),
-        Deadline.after(CLOCK, limit_s),
+        Deadline.after(clock, limit_s),
         video_source=video_source,
     )
     adapter = Registry.installed().adapter(scheme)

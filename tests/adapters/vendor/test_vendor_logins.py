@@ -23,6 +23,7 @@ from vendor_replay import (
 )
 
 from adapters.axis.reads import READS as AXIS_READS
+from adapters.clock import SystemClock
 from adapters.dahua.reads import READS as DAHUA_READS
 from adapters.errors import AuthenticationFailed, CoolingDown, LocalProtocolError
 from adapters.hikvision.reads import READS as HIKVISION_READS
@@ -171,6 +172,31 @@ def test_two_lost_connections_in_a_row_end_the_conversation(family: str) -> None
     assert (
         told.device.with_credential <= 7
     )  # three answered reads, then two, each tried again on a fresh connection
+
+
+class SlowingClock(SystemClock):
+    """A clock that runs ahead by a second for each request that a device answered."""
+
+    def __init__(self) -> None:
+        self.device: Replayer | None = None
+
+    def monotonic(self) -> float:
+        return super().monotonic() + (len(self.device.asked) if self.device else 0)
+
+
+@each_family
+def test_time_is_kept_for_the_stream_that_follows(family: str) -> None:
+    """A device that takes a second for each reply: what is not reached reads so, and the probe is no failure."""
+    clock = SlowingClock()
+    clock.device = device(family)
+    told = ask(family, clock.device, limit_s=14.0, clock=clock)
+
+    assert told.result.failure is None
+    assert told.value("device.model") == MODELS[family]
+    assert told.reason("recording.mode") is Reason.NOT_ASKED
+    assert "no time was left" in told.detail("recording.mode")
+    assert told.result.offers
+    assert len(told.device.asked) <= 11
 
 
 def test_a_missing_right_is_told_from_a_missing_function() -> None:
