@@ -32,6 +32,8 @@ def _built_in() -> Schemes:
         "onvifs": 443,
         "rtsp": 554,
         "rtsps": 322,
+        "rtsp+http": 80,
+        "rtsp+https": 443,
         "vigi": 20443,
         "reolink": 443,
         "unifi": 443,

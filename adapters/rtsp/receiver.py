@@ -127,7 +127,10 @@ class TrackReceiver:
             return
         for part in parts:
             if isinstance(part, SenderReport):
-                if self._ssrc not in (None, part.ssrc):  # the channel is this track's alone: believed all the same
+                if self._ssrc not in (
+                    None,
+                    part.ssrc,
+                ):  # the channel is this track's alone: believed all the same
                     self._tolerances.note(Tolerance.RTCP_SSRC_OTHER)
                 self.reception.reported(part, now_s)
                 timestamp = self._timeline.at(part.timestamp)

@@ -13,6 +13,7 @@ from rtsp_support import CLOCK, context, probe, run
 from adapters.deadline import Deadline
 from adapters.errors import AuthenticationFailed
 from adapters.port import AccessUnit, ProbeResult
+from adapters.rtsp import manifest
 from adapters.rtsp.policy import DEFAULT, Policies, SilencePolicy
 from adapters.rtsp.source import RtspSource
 from adapters.secret import Credential, Secret
@@ -363,3 +364,14 @@ def test_tls_where_none_is_spoken_fails_with_its_reason() -> None:
     assert result.failure is not None
     assert result.observations.value("rtsp.rtsps") == "failed"
     assert result.observations["rtsps.version"].detail  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("typed", "port"), [("rtsp", 554), ("rtsps", 322), ("rtsp+http", 80), ("rtsp+https", 443)]
+)
+def test_each_way_has_its_port_and_this_adapter(typed: str, port: int) -> None:
+    """What may be typed is what the adapter declares."""
+    target, _credential = parse_target(f"{typed}://192.168.1.20/live")
+    assert (target.scheme, target.port) == (typed, port)
+    assert manifest.default_ports[typed] == port
+    assert typed in manifest.schemes
