@@ -298,6 +298,10 @@ class Probe:
             return
         self._schemes(step)
         facts.saw("http.tls", self._tls(), "ONVIF probe")
+        http = session.last_http
+        if http is not None and http.tls_seen is not None:  # an expired certificate is a finding, not a failure
+            for name, value in http.tls_seen.facts("tls", self._context.clock.now()).items():
+                facts.saw(name, value, "TLS handshake")
         quirks = {**session.quirks, **self._addresses.quirks}
         facts.saw("onvif.named_hosts", tuple(self._addresses.others), "ONVIF probe")
         facts.saw("onvif.quirks", tuple(sorted(quirks)), "ONVIF probe")

@@ -391,6 +391,9 @@ class TestAdapter:
 
         assert seen.result.failure is None
         assert str(seen.value("http.tls")).startswith("TLSv1.")
+        assert seen.value("tls.version") == seen.value("http.tls")
+        assert seen.value("tls.expired") is False
+        assert seen.value("tls.fingerprint")
         assert seen.result.snapshot is not None
         assert seen.result.snapshot.scheme == "https"
 
