@@ -1,6 +1,7 @@
 """`camhub simulate` as a person or a script runs it."""
 
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -35,6 +36,19 @@ def running(*arguments, lines):
 
 def once(*arguments):
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, check=False)
+
+
+def free_pair():
+    """Two ports in a row that nobody has, below those that the system hands out to others meanwhile."""
+    while True:
+        base = random.randrange(15_000, 30_000)
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", base))
+                second.bind(("127.0.0.1", base + 1))
+            except OSError:
+                continue
+            return base
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -72,9 +86,7 @@ def test_json_lines_stay_clean_while_clients_misbehave():
 
 def test_takes_ports_upwards_and_names_a_taken_one():
     """With --port the ports follow each other; a port that is taken is an error with exit code 2."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base = probe.getsockname()[1]
+    base = free_pair()
     with running("good-onvif", "--port", base, lines=1) as (cameras, _):
         assert urlsplit(cameras[0]["onvif"]).port == base
         assert urlsplit(cameras[0]["rtsp"]).port == base + 1
