@@ -185,7 +185,7 @@ class MessageParser:
         head = data[position : position + 21]
         if head.startswith(b"RTSP/") or (available < 5 and b"RTSP/".startswith(head)):
             if available < 5:
-                return position, 5
+                return position, available + 1
             return self._message(data, position, events)
         if not self._started:
             self._refuse_foreign(head)
@@ -225,7 +225,7 @@ class MessageParser:
                 if word == b"RTSP/":
                     break
                 if len(word) < 5 and b"RTSP/".startswith(word):
-                    return self._skipped(data, position, here), 5
+                    return self._skipped(data, position, here), len(word) + 1
             here += 1
             dollar, reply = data.find(b"$", here), data.find(b"R", here)
             here = min(dollar if dollar >= 0 else end, reply if reply >= 0 else end)
