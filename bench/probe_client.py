@@ -195,7 +195,14 @@ async def main(part: str, given: dict) -> dict:
             "median_s": statistics.median(took),
         }
         waited = await asyncio.gather(*gone)
-        result = {"alone": alone, "beside": beside, "dead_s": statistics.median(waited)}
+        cpu = time.process_time()
+        await asyncio.gather(*(probes.dead(port) for port in given["dead"]))
+        result = {
+            "alone": alone,
+            "beside": beside,
+            "dead_s": statistics.median(waited),
+            "dead_cpu_s": time.process_time() - cpu,
+        }
     elif part == "memory":
         points: list[tuple[int, int]] = []
 
