@@ -19,7 +19,8 @@ from adapters.clock import SystemClock
 from adapters.deadline import Deadline
 from adapters.errors import TlsFailed
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
-from adapters.wire.tls import TlsSeen, certificate_facts
+from adapters.wire.http import HttpClient
+from adapters.wire.tls import LEGACY, TlsSeen, certificate_facts
 
 CLOCK = SystemClock()
 LONG_AGO = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
@@ -153,6 +154,48 @@ class TestOldCameras:
         seen, sockets = blocking_shake(context)
 
         assert (seen.version, seen.legacy, sockets) == ("TLSv1", True, 2)
+
+    def test_the_tolerance_is_named_in_the_reply_and_remembered(self, tmp_path) -> None:
+        """An HTTP reply over old TLS names the tolerance; the next connection does not try the modern way again."""
+        key = rsa.generate_private_key(65537, 1024)
+        context = server_context(tmp_path, key, camera_certificate(key))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+
+        def serve(listening: socket.socket) -> None:
+            for _ in range(3):  # refused, answered, answered
+                connection, _peer = listening.accept()
+                with (
+                    connection,
+                    contextlib.suppress(OSError),
+                    context.wrap_socket(
+                        connection, server_side=True, do_handshake_on_connect=False
+                    ) as wrapped,
+                ):
+                    wrapped.do_handshake()
+                    wrapped.recv(4096)
+                    wrapped.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+        async def run() -> None:
+            dialer = Dialer(LAN_AND_LOOPBACK)
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                served = asyncio.get_running_loop().run_in_executor(None, serve, listening)
+                async with HttpClient(dialer, CLOCK, "127.0.0.1") as http:
+                    for _ in range(2):
+                        got = await http.request(
+                            "GET",
+                            f"https://127.0.0.1:{listening.getsockname()[1]}/",
+                            operation="test",
+                            deadline=Deadline.after(CLOCK, 20.0),
+                            limit_s=20.0,
+                        )
+                        assert (got.body, got.tls, got.quirks) == (b"ok", "TLSv1.1", (LEGACY,))
+                await served
+            assert dialer.opened == 3
+
+        asyncio.run(run())
 
     def test_a_modern_camera_is_not_asked_twice(self) -> None:
         """One handshake, no tolerance."""
