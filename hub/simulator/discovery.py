@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-from adapters.errors import RemoteProtocolError
-from adapters.wire import xml
+from lxml import etree
+
 from hub.simulator.camera import ScriptedCamera
 from hub.simulator.replies import PATHS, scopes_of
 
@@ -85,17 +85,16 @@ class DiscoveryResponder:
     def asked(self, data: bytes, to: tuple[str, int]) -> None:
         """Answer one probe with a datagram per camera, sent from the address."""
         try:
-            root = xml.parse(data).root
-        except RemoteProtocolError:
+            root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True))
+        except etree.XMLSyntaxError:
             return
-        probe = next(xml.descendants(root, "Probe"), None)
-        if probe is None:
+        if root.find(".//{*}Probe") is None:
             return
         self.probes += 1
-        wanted = {word.rpartition(":")[2] for word in xml.text(probe, "Types").split()}
+        wanted = {word.rpartition(":")[2] for word in (root.findtext(".//{*}Probe/{*}Types") or "").split()}
         if not wanted <= _TYPES:
             return
-        relates = xml.text(root, "Header", "MessageID", limit=_MAX_MESSAGE_ID)
+        relates = (root.findtext("{*}Header/{*}MessageID") or "").strip()[:_MAX_MESSAGE_ID]
         for camera in self._cameras:
             device = camera.device
             scopes = " ".join(f"onvif://www.onvif.org/{scope}" for _kind, scope in scopes_of(device.preset))
