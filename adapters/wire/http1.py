@@ -15,6 +15,7 @@ MAX_CHUNKS = 65_536  # a 4 MB reply in chunks of 64 bytes
 _MAX_CHUNK_LINE = 1024
 _MAX_TRAILERS = 8192
 _MAX_GARBAGE = 4096  # before the status line
+_FIRST_LINE = 64  # bytes of it, which are enough to see that it is text
 _MAX_INTERIM = 8  # 1xx replies before the final one
 
 _STATUS = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?!\d)")
@@ -205,8 +206,11 @@ class ReplyReader:
         if b"HTTP/".startswith(buffer[:5]):
             return len(buffer) >= 5
         at = buffer.find(b"HTTP/1.", 0, _MAX_GARBAGE)
-        before = bytes(buffer[:at] if at >= 0 else buffer[:_MAX_GARBAGE])
-        if _GARBAGE.search(before) is None and (at >= 0 or b"\n" in before or len(before) >= 64):
+        # Another protocol is told by its first line alone, so that it does not matter how much has come by now.
+        line = buffer.find(b"\n", 0, _FIRST_LINE)
+        known = line if line >= 0 else _FIRST_LINE if len(buffer) >= _FIRST_LINE else -1
+        stop = min((place for place in (at, known) if place >= 0), default=-1)
+        if stop >= 0 and _GARBAGE.search(buffer, 0, stop) is None:
             raise BadReply(Fault.NOT_HTTP, "it answers in another protocol")
         if at < 0:
             if len(buffer) >= _MAX_GARBAGE:
