@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test env dev check format lock bench clean
+.PHONY: help demo test env dev check format lock bench fuzz clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,11 +41,15 @@ lock: ## write the lock files anew (needs uv)
 	  --custom-compile-command 'make lock' pyproject.toml -o requirements/run.txt
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-emit-index-url \
 	  --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements/dev.txt
-	@for group in build web; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	@for group in build fuzz web; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	  --no-emit-index-url --custom-compile-command 'make lock' --group $$group -o requirements/$$group.txt; done
 
 bench: dev ## measure; writes bench/RESULTS.md
 	@$(RUN) bench/relay.py --write
+
+fuzz: dev ## fuzz every parser for an hour of CPU (SECONDS=..., TARGET=...)
+	@$(PYTHON) tools/setup.py fuzz
+	@$(RUN) -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 clean: ## remove everything that set-up and builds made
 	@rm -rf $(VENV) web/node_modules hub/web/dist dist build .mypy_cache .ruff_cache .import_linter_cache

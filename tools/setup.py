@@ -2,6 +2,7 @@
 
     python3 tools/setup.py env          the environment (.venv), the locked dependencies, the program, the UI
     python3 tools/setup.py env --dev    the same with the tools for tests and checks
+    python3 tools/setup.py fuzz         the coverage-guided engine of `make fuzz`, where there is a wheel of it
     python3 tools/setup.py system       the Debian packages that tests speak to (root and apt only)
 
 Every step is skipped when its inputs have not changed. Only the standard library is used.
@@ -176,6 +177,27 @@ def install_python(dev: bool) -> None:
         remember("itself", itself)
 
 
+def install_fuzz() -> None:
+    """Install the locked fuzzing engine; where it has no wheel for this Python, say so and go on without."""
+    lock = ROOT / "requirements" / "fuzz.txt"
+    value = digest([lock])
+    if unchanged("fuzz", value):
+        return
+    try:
+        run(
+            "the fuzzing engine",
+            [
+                str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes",
+                "--only-binary", ":all:", "--progress-bar", "off", "-r", str(lock),
+            ],
+        )  # fmt: skip
+    except SetupError as error:
+        say(f"   {error}")
+        say("-> Fuzzing goes on with the engine in fuzz/mutate.py, without coverage")
+        return
+    remember("fuzz", value)
+
+
 def find_npm() -> tuple[list[str], dict[str, str]]:
     """Return the npm command and its environment, bringing Node.js from PyPI where the machine has none."""
     quiet = {"npm_config_fund": "false", "npm_config_audit": "false", "npm_config_update_notifier": "false"}
@@ -277,7 +299,7 @@ def install_system() -> None:
 def main() -> int:
     """Run one of the commands."""
     parser = argparse.ArgumentParser(description="Set camhub up.")
-    parser.add_argument("command", choices=("env", "system", "npm", "missing"))
+    parser.add_argument("command", choices=("env", "fuzz", "system", "npm", "missing"))
     parser.add_argument("--dev", action="store_true", help="with the tools for tests and checks")
     known, rest = parser.parse_known_args()
     try:
@@ -285,6 +307,8 @@ def main() -> int:
         if known.command == "env":
             install_python(known.dev)
             build_web()
+        elif known.command == "fuzz":
+            install_fuzz()
         elif known.command == "system":
             install_system()
         elif known.command == "npm":

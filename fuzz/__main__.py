@@ -1,0 +1,201 @@
+"""Fuzz all targets on all cores: ``python -m fuzz --seconds 3600`` (what `make fuzz` runs).
+
+The seconds are of CPU, divided evenly among the targets. What is found lies in build/fuzz/findings, and the corpus that
+grew in build/fuzz/corpus, from which the next run goes on. Each finding is tried again in a process without
+instrumentation before it counts: what was slow only under it, or is mended by now, does not.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzz.limits import ROOT, Limits
+from fuzz.targets import Target, targets
+
+WORK = ROOT / "build" / "fuzz"
+_COVERED = re.compile(r"cov: (\d+)")
+_RESTARTS = 5  # of a process that dies
+_SIGN_S = 30.0
+
+
+@dataclass(slots=True)
+class Work:
+    """One target's share."""
+
+    target: Target
+    cpu_s: float
+    restarts: int = 0
+    covered: int = 0
+    engine: str = ""
+    died: list[str] = field(default_factory=list)
+    child: "subprocess.Popen[bytes] | None" = None
+    log: Path = Path()
+
+
+def main() -> int:
+    """Fuzz; 1 where something was found."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz every parser of camhub.")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="CPU seconds over all targets")
+    parser.add_argument("--target", action="append", choices=sorted(targets()), help="only this one")
+    parser.add_argument("--engine", choices=("atheris", "own"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
+    parser.add_argument("--work", type=Path, default=WORK)
+    parser.add_argument("--replay", type=Path, help="run one input through --target, without an engine")
+    told = parser.parse_args()
+    chosen = [targets()[name] for name in told.target] if told.target else list(targets().values())
+    if told.replay is not None:
+        return replay(chosen[0], told.replay)
+    engine = told.engine or ("atheris" if importlib.util.find_spec("atheris") else "own")
+    if engine == "own" and told.engine is None:
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        say(f"atheris is not installed (it has wheels for Linux on x86-64; this is Python {python}).")
+        say("Our own mutation engine is used: the same targets and limits, but no coverage.")
+    share_s = told.seconds / len(chosen)
+    say(
+        f"{len(chosen)} targets, {share_s:.0f} CPU-seconds each, {told.jobs} at a time, {engine}, seed {told.seed}"
+    )
+    say(f"Artefacts: {told.work}")
+    waiting = deque(Work(target, share_s, engine=engine) for target in chosen)
+    running: list[Work] = []
+    done: list[Work] = []
+    begun_s = last_s = time.monotonic()
+    try:
+        while waiting or running:
+            while waiting and len(running) < told.jobs:
+                work = waiting.popleft()
+                start(work, told.work, told.seed + work.restarts)
+                running.append(work)
+            time.sleep(0.2)
+            for work in [
+                work for work in running if work.child is not None and work.child.poll() is not None
+            ]:
+                running.remove(work)
+                (waiting if ended(work, told.work) else done).append(work)
+            if time.monotonic() - last_s > _SIGN_S:
+                last_s = time.monotonic()
+                say(f"   {last_s - begun_s:.0f} s: {len(done)} of {len(chosen)} done, "
+                    f"{cpu_s():.0f} CPU-seconds; at work: {', '.join(work.target.name for work in running)}")  # fmt: skip
+    except KeyboardInterrupt:
+        for work in running:
+            if work.child is not None:
+                work.child.terminate()
+                work.child.wait()
+                done.append(work)
+    return conclude(done, told.work, time.monotonic() - begun_s)
+
+
+def say(text: str) -> None:
+    """Write one line at once."""
+    print(text, flush=True)
+
+
+def cpu_s() -> float:
+    """Return the CPU time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def start(work: Work, folder: Path, seed: int) -> None:
+    """Start a target's process."""
+    work.log = folder / "log" / f"{work.target.name}.{work.restarts}.log"
+    work.log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "fuzz.child", work.target.name, "--cpu-seconds", str(work.cpu_s), "--engine",
+        work.engine, "--seed", str(seed), "--work", str(folder),
+    ]  # fmt: skip
+    with work.log.open("wb") as log:
+        work.child = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def ended(work: Work, folder: Path) -> bool:
+    """Take note of a process that ended; True where it died and shall go on with what is left of its time."""
+    text = work.log.read_text("utf-8", "replace")
+    covered = [int(number) for number in _COVERED.findall(text)]
+    work.covered = max([work.covered, *covered])
+    rows = reports(folder, work.target.name)
+    status = work.child.returncode if work.child is not None else 0
+    used = sum(row["cpu_s"] for row in rows)
+    say(
+        f"{work.target.name}: {sum(row['executions'] for row in rows)} executions, {used:.0f} CPU-seconds, "
+        f"{work.covered or '-'} edges, {sum(len(row['findings']) for row in rows)} findings"
+        + (f", ended with status {status}" if status else "")
+    )
+    if status == 0:
+        return False
+    work.died.append(f"status {status}, see {work.log}")
+    work.restarts += 1
+    work.cpu_s -= rows[-1]["cpu_s"] if rows else work.cpu_s
+    return work.restarts <= _RESTARTS and work.cpu_s > 1.0
+
+
+def reports(folder: Path, name: str) -> list[dict]:  # type: ignore[type-arg]
+    """Return what a target's processes of all runs wrote down, the oldest first."""
+    paths = sorted((folder / "report").glob(f"{name}.*.json"), key=lambda path: path.stat().st_mtime)
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def conclude(done: list[Work], folder: Path, took_s: float) -> int:
+    """Print the table of all that this work folder has seen; 1 where a finding counts."""
+    say("\n| target | executions | CPU, s | edges | slowest input, s | ready, MB | peak, MB | findings |")
+    say("|---|---|---|---|---|---|---|---|")
+    bad = 0
+    total = [0, 0.0]
+    for work in sorted(done, key=lambda work: work.target.name):
+        rows = reports(folder, work.target.name)
+        found = {
+            (row["kind"], row["what"].partition(":")[0], row["place"]): row
+            for told in rows
+            for row in told["findings"]
+        }
+        counted = [
+            f"{row['what']} ({row['place']}), {row['file']}"
+            for row in found.values()
+            if confirmed(work.target, Path(row["file"]))
+        ]
+        counted += work.died
+        bad += len(counted)
+        executions, used = sum(row["executions"] for row in rows), sum(row["cpu_s"] for row in rows)
+        total[0] += executions
+        total[1] += used
+        most = {
+            key: max((row[key] for row in rows), default=0) for key in ("slowest_s", "ready_mb", "peak_mb")
+        }
+        say(f"| {work.target.name} | {executions} | {used:.0f} | {work.covered or '-'} | {most['slowest_s']:.2f} "
+            f"| {most['ready_mb']} | {most['peak_mb']} | {len(counted)} |")  # fmt: skip
+        for line in counted:
+            say(f"    {line}")
+    say(f"\n{total[0]} executions in {total[1]:.0f} CPU-seconds ({took_s:.0f} s): {bad} findings")
+    return 1 if bad else 0
+
+
+def confirmed(target: Target, path: Path) -> bool:
+    """Tell whether an input does it again in a process of its own."""
+    command = [sys.executable, "-m", "fuzz", "--target", target.name, "--replay", str(path)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode != 0
+
+
+def replay(target: Target, path: Path) -> int:
+    """Run one input by itself and say what it does."""
+    run, allowed = target.prepare()
+    finding = Limits().examine(run, allowed, path.read_bytes())
+    if finding is None:
+        say("nothing is wrong with it")
+        return 0
+    say(f"{finding.kind}: {finding.what}\n{finding.place}\n{finding.trace}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""A short fuzzing run: every seed and regression, and seeded mutations of them, within the limits of `make fuzz`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fuzz.limits import ROOT, Limits
+from fuzz.mutate import Mutator
+from fuzz.targets import REGRESSIONS, SEEDS, Target, targets
+
+ALL = targets()
+
+
+@pytest.mark.parametrize("target", ALL.values(), ids=ALL)
+def test_seeds_regressions_and_mutations_stay_within_the_limits(target: Target) -> None:
+    """No input makes a target raise what it may not, take 1 s of CPU or 256 MB."""
+    run, allowed = target.prepare()
+    limits = Limits()
+    seeds = [path.read_bytes() for path in target.inputs()]
+    assert seeds, f"fuzz/seeds/{target.name} is empty: python -m fuzz.make_seeds"
+    inputs = [*seeds, b"", *short_run(target, seeds)]
+    for number, data in enumerate(inputs):
+        finding = limits.examine(run, allowed, data)
+        assert finding is None, f"input {number}, {data!r:.2000}: {finding}"
+
+
+def short_run(target: Target, seeds: list[bytes]) -> list[bytes]:
+    """Return so many mutations, always the same ones: the number is fixed, the time is only what they take."""
+    mutator = Mutator(seeds, target.max_bytes, seed=20261121)
+    return [mutator.one() for _ in range(SLOW.get(target.name, 300))]
+
+
+SLOW = {"standard_pack": 12, "capture_bundle": 60, "masking": 40, "onvif_schema": 60}  # milliseconds per input
+
+
+def test_seeds_belong_to_targets() -> None:
+    """No folder of seeds or regressions has lost its target, and none is too long for it."""
+    folders = [folder for root in (SEEDS, REGRESSIONS) if root.is_dir() for folder in root.iterdir()]
+
+    assert {folder.name for folder in folders} <= set(ALL)
+    for target in ALL.values():
+        assert all(path.stat().st_size <= target.max_bytes for path in target.inputs()), target.name
+
+
+def raises(_data: bytes) -> None:
+    raise KeyError("unforeseen")
+
+
+def loops(_data: bytes) -> None:
+    while True:
+        try:
+            sum(range(1000))
+        except Exception:
+            continue
+
+
+def hoards(_data: bytes) -> None:
+    assert bytes(bytearray(48 << 20))
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "place"),
+    [(raises, "error", "test_fuzz_targets.py"), (loops, "hang", ""), (hoards, "memory", "")],
+)
+def test_each_kind_of_finding_is_seen(run: object, kind: str, place: str) -> None:
+    """An error that is not foreseen, a loop that swallows exceptions and too much memory are findings."""
+    limits = Limits(cpu_s=0.2, memory_bytes=16 << 20)
+
+    finding = limits.examine(run, (ValueError,), b"x")  # type: ignore[arg-type]
+
+    assert finding is not None
+    assert finding.kind == kind
+    assert finding.place.startswith(place)
+    assert limits.examine(lambda _data: None, (), b"x") is None
+
+
+def test_foreseen_errors_are_no_findings() -> None:
+    """What a target names may be raised, its subclasses too."""
+    limits = Limits()
+
+    def refuses(data: bytes) -> None:
+        data.decode()
+
+    assert limits.examine(refuses, (ValueError,), b"\xff") is None
+    assert limits.examine(refuses, (KeyError,), b"\xff") is not None
+
+
+def test_mutations_depend_on_their_seed_alone() -> None:
+    """The same seeds and number give the same inputs, within the bound; another number gives others."""
+    seeds = [b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", b"\0\1\2"]
+    first, again, other = (Mutator(seeds, 40, seed) for seed in (1, 1, 2))
+    made = [first.one() for _ in range(500)]
+
+    assert made == [again.one() for _ in range(500)]
+    assert made != [other.one() for _ in range(500)]
+    assert max(map(len, made)) <= 40
+    assert len(set(made)) > 300
+
+
+def test_a_run_without_atheris_reports_what_it_did(tmp_path: object) -> None:
+    """`python -m fuzz` with our own engine goes through a target's CPU time and prints its table."""
+    told = subprocess.run(
+        [sys.executable, "-m", "fuzz", "--engine", "own", "--seconds", "1", "--target", "rtp", "--seed", "1",
+         "--work", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "| rtp | " in told.stdout
+    assert "0 findings" in told.stdout
