@@ -157,20 +157,17 @@ def capture_bundle() -> Prepared:
     from hub.capture.inspect import leaks
     from hub.capture.replay import BadBundle, ReplayServer
 
-    kept = tempfile.TemporaryDirectory(prefix="camhub-fuzz-")
-    folder = Path(kept.name)
-    (folder / BODIES).mkdir()
     names = (CAPTURE, EXCHANGES, PACKETS, f"{BODIES}/0001.xml")
 
     def run(data: bytes) -> None:
-        assert kept  # the folder lives as long as this function
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        for flags, content in packets(data, 8):
-            (folder / names[flags & 3]).write_bytes(content)
-        leaks(folder, [(Kind.SERIAL, "4711-0815"), (Kind.ADDRESS, "192.0.2.9")], [])
-        server = ReplayServer(folder)
-        parse_target(server.target.url)
+        with tempfile.TemporaryDirectory(prefix="camhub-fuzz-") as kept:
+            folder = Path(kept)
+            (folder / BODIES).mkdir()
+            for flags, content in packets(data, 8):
+                (folder / names[flags & 3]).write_bytes(content)
+            leaks(folder, [(Kind.SERIAL, "4711-0815"), (Kind.ADDRESS, "192.0.2.9")], [])
+            server = ReplayServer(folder)
+            parse_target(server.target.url)
 
     return run, (BadBundle,)
 

@@ -70,7 +70,7 @@ def _cameras(listed: Any) -> list[Mapping[str, Any]]:
     return [
         one
         for one in found
-        if one.get("modelKey") in {None, "camera"} and isinstance(one.get("channels"), list)
+        if one.get("modelKey") in (None, "camera") and isinstance(one.get("channels"), list)
     ]
 
 

@@ -112,7 +112,7 @@ def certificate_facts(der: bytes) -> CertificateFacts | None:
             told = x509.load_der_x509_certificate(der)
             self_signed = told.issuer == told.subject
             before, after = told.not_valid_before_utc, told.not_valid_after_utc
-    except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError):
+    except (ValueError, TypeError, UnsupportedAlgorithm, OverflowError, x509.InvalidVersion):
         return None
     kind, bits = _key(told)
     return CertificateFacts(before.astimezone(UTC), after.astimezone(UTC), kind, bits, self_signed)

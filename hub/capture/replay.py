@@ -14,8 +14,10 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
+
+import msgspec
 
 from adapters.deadline import Deadline
 from adapters.errors import RemoteProtocolError, Unreachable
@@ -45,8 +47,69 @@ _NOT_SUPPORTED = (
 )
 
 
+_SOME = msgspec.Meta(min_length=1, max_length=64)
+_Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+
+
 class BadBundle(Exception):
     """A bundle that cannot be read: names the file and what is wrong with it."""
+
+
+# What a bundle must hold to be played: anybody may hand one in. `FORMAT` is checked by the type of `format`.
+class _Capture(msgspec.Struct):
+    format: Annotated[int, msgspec.Meta(ge=FORMAT, le=FORMAT)]
+    scheme: str
+    path: str
+    ports: Annotated[dict[Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,4}$")], str], _SOME]
+
+
+class _Request(msgspec.Struct):
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: str
+
+
+class _Reply(msgspec.Struct):
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    body: str
+    size: _Size
+
+
+class _Exchange(msgspec.Struct):
+    protocol: Literal["http", "rtsp"]
+    credential: bool
+    request: _Request
+    reply: _Reply
+    error: str
+    session: int = 0
+
+
+class _Packet(msgspec.Struct):
+    s: int
+    track: _Size
+    control: bool
+    size: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+    head: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{2})*$", max_length=0x1FFFE)]
+
+
+def _checked(path: Path, form: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Return the rows of a file.
+
+    Raises:
+        OSError, ValueError, RecursionError: it cannot be read; names the line.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        row: dict[str, Any] = json.loads(line)
+        try:
+            msgspec.convert(row, form)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{path.name}, line {number}: {error}") from error
+        rows.append(row)
+    return rows
 
 
 @dataclass(slots=True)
@@ -119,28 +182,22 @@ class ReplayServer:
             BadBundle: it cannot be read, or is of another format.
         """
         self.folder = folder
-        try:
-            self.capture: dict[str, Any] = json.loads((folder / CAPTURE).read_text("utf-8"))
-            rows = [json.loads(line) for line in (folder / EXCHANGES).read_text("utf-8").splitlines()]
-            packets = folder / PACKETS
-            self._packets = (
-                [json.loads(line) for line in packets.read_text("utf-8").splitlines()]
-                if packets.exists()
-                else []
-            )
-        except (OSError, ValueError) as error:
-            raise BadBundle(f"{folder}: {type(error).__name__}: {error}") from error
-        if self.capture.get("format") != FORMAT:
-            raise BadBundle(f"{folder}: format {self.capture.get('format')!r}, this version reads {FORMAT}")
-        self._ports: dict[int, int] = {int(port): 0 for port in self.capture["ports"]}
         self._answers: dict[tuple[object, ...], _Answers] = {}
-        self._rows = rows
         self._listeners: list[Listener] = []
         self.asked: list[str] = []
         self.unknown: list[str] = []  # what was asked for and never recorded
-        for row in rows:
-            for key in self._keys_of_row(row):
-                self._answers.setdefault(key, _Answers()).rows.append(row)
+        try:
+            self.capture: dict[str, Any] = json.loads((folder / CAPTURE).read_text("utf-8"))
+            msgspec.convert(self.capture, _Capture)
+            self._rows = _checked(folder / EXCHANGES, _Exchange)
+            packets = folder / PACKETS
+            self._packets = _checked(packets, _Packet) if packets.exists() else []
+            self._ports: dict[int, int] = {int(port): 0 for port in self.capture["ports"]}
+            for row in self._rows:
+                for key in self._keys_of_row(row):
+                    self._answers.setdefault(key, _Answers()).rows.append(row)
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadBundle(f"{folder}: {type(error).__name__}: {error}") from error
 
     async def __aenter__(self) -> Self:
         for port in self._ports:
