@@ -299,7 +299,9 @@ class Probe:
         self._schemes(step)
         facts.saw("http.tls", self._tls(), "ONVIF probe")
         http = session.last_http
-        if http is not None and http.tls_seen is not None:  # an expired certificate is a finding, not a failure
+        if (
+            http is not None and http.tls_seen is not None
+        ):  # an expired certificate is a finding, not a failure
             for name, value in http.tls_seen.facts("tls", self._context.clock.now()).items():
                 facts.saw(name, value, "TLS handshake")
         quirks = {**session.quirks, **self._addresses.quirks}

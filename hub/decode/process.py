@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -171,8 +172,9 @@ class DecodeProcess:
                 async with asyncio.timeout(_EXIT_WITHIN_S):
                     await self._process.wait()
         if self._process.returncode is None:
+            # not Process.kill: that polls first, and would take the status away from the loop's own watcher
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self.pid, signal.SIGKILL)
         await self._process.wait()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

@@ -204,3 +204,10 @@ def test_ffmpeg_is_imported_where_it_meets_no_camera_bytes_or_is_confined() -> N
     assert found == may
     code = "import sys, hub.app, hub.cli.check; assert 'av' not in sys.modules, 'the hub itself loads FFmpeg'"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """Tests import their helpers by name alone: two files of one name would shadow each other."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+
+    assert sorted(names) == sorted(set(names))

@@ -10,7 +10,7 @@ from typing import Any
 
 import corpus
 import pytest
-from captured_devices import DEVICES, LOOKED_AT, OUTCOMES
+from captured_onvif import DEVICES, LOOKED_AT, OUTCOMES
 from probing import CLOCK, GOOD, Seen, probe_at
 from replay import CORPUS, PullReplay, Replay
 from scripted_onvif import listening
