@@ -32,6 +32,7 @@ class Session:
         self._next_s = self._begun_s
         self._seen: dict[tuple[str, str, str], dict[str, str]] = {}
         self._executions = 0
+        self._over = False
         self._engine = engine
         self._run, self._allowed = target.prepare() if engine == "own" else self._instrumented()
         self._limits = Limits()
@@ -44,17 +45,19 @@ class Session:
             return self._target.prepare()
 
     def one(self, data: bytes) -> bool:
-        """Examine one input; False when the time is over."""
+        """Examine one input; False when the time is over, and then it is not examined any more."""
+        if self._over:
+            return False
         finding = self._limits.examine(self._run, self._allowed, data)
         self._executions += 1
         if finding is not None:
             self._keep(finding, data)
         now_s = time.process_time()
-        over = now_s >= self._until_s
-        if over or now_s >= self._next_s:
+        self._over = now_s >= self._until_s
+        if self._over or now_s >= self._next_s:
             self._next_s = now_s + _EVERY_S
             self.write(now_s)
-        return not over
+        return not self._over
 
     def _keep(self, finding: Finding, data: bytes) -> None:
         if finding.key in self._seen:

@@ -265,14 +265,14 @@ def picture_sizes() -> Prepared:
 @target(max_bytes=8192)
 def relay_packets() -> Prepared:
     """NAL units on their way to a browser: payloads fit a datagram, and their own way back finds them."""
-    from hub.relay.packetise import H264Packetiser, units
+    from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser, units
 
     def run(data: bytes) -> None:
-        maker = H264Packetiser(payload_max=100)
+        maker = H264Packetiser()
         for flags, nals in packets(data):
             inside = [nal for _flags, nal in packets(nals) if nal]
             payloads = maker.payloads(inside, key_frame=bool(flags & 1))
-            if any(not payload or len(payload) > 100 for payload in payloads):
+            if any(not payload or len(payload) > PAYLOAD_MAX for payload in payloads):
                 raise Broken("a payload is empty or does not fit")
             units(payloads)
 

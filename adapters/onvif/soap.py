@@ -74,8 +74,9 @@ class Wsdl:
             gc.freeze()
 
     def knows(self, operation: Operation) -> bool:
-        """Tell whether the packaged WSDLs describe the operation (they lack media2)."""
-        return operation.service in _SERVICES
+        """Tell whether the packaged WSDLs describe the operation: they lack media2 and later device operations."""
+        binding = self._bindings.get(operation.service)
+        return binding is not None and operation.name in binding.all()
 
     def render(self, operation: Operation, **arguments: Any) -> bytes:
         """Return the body element of a request.

@@ -191,7 +191,7 @@ class MessageParser:
             self._refuse_foreign(head)
             if available < 5 and any(word.startswith(head) for word in _FOREIGN):
                 return position, available + 1
-        if _METHOD_START.match(head) or (available < 2 and head.isalpha() and head.isupper()):
+        if _METHOD_START.match(head) or (available < 2 and (head.isupper() or head == b"_")):
             if available < 2:
                 return position, 2
             return self._message(data, position, events)
@@ -249,7 +249,7 @@ class MessageParser:
     def _message(self, data: bytes, position: int, events: list[Event]) -> tuple[int, int]:
         found = _head_end(data, position)
         if found is None:
-            if len(data) - position > MAX_HEAD_BYTES:
+            if len(data) - position >= MAX_HEAD_BYTES + 4:  # an end within the bound would be there, whole
                 raise self._too_large("start line and headers", MAX_HEAD_BYTES, data[position:])
             return position, len(data) - position + 1
         head_stop, body_start = found

@@ -100,6 +100,8 @@ def _pair_rule(keys: str, before: str) -> re.Pattern[str]:
     )
 
 
+_KEPT_PATTERN = 4096  # characters
+
 # Not behind a blank: ONVIF writes Name="Sensitivity" for what is no name of anybody's
 _NAME_PAIR = _pair_rule(KEYS[Kind.NAME], ".&?;")
 
@@ -268,7 +270,10 @@ class Masker:
                 patterns[
                     f"(?i:{escaped})" if kind in (Kind.MAC, Kind.UUID) or "%" in spelling else escaped
                 ] = None
-        self._known = re.compile("|".join(sorted(patterns, key=len, reverse=True))) if patterns else None
+        pattern = "|".join(sorted(patterns, key=len, reverse=True))
+        self._known = re.compile(pattern) if pattern else None
+        if len(pattern) > _KEPT_PATTERN:
+            re.purge()  # else `re` keeps the last 512 of these, up to megabytes each
 
     def _without_residue(self, text: str) -> str:
         """Blank what holds a password in an encoding of its own: odd percent signs, references, base64.
