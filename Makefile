@@ -30,7 +30,7 @@ check: dev ## format, lint, strict types, import contracts, UI types, docs, fast
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache | tail -n 4
 	@$(PYTHON) tools/setup.py npm run --silent check
-	@$(RUN) -m pytest -n 4 --dist loadgroup -m "not (browser or slow or process or gstreamer or redis or postgres)"
+	@$(RUN) -m pytest -n 4 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
 
 format: dev ## format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format --quiet .

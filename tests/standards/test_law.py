@@ -100,7 +100,13 @@ def test_taking_observations_away_never_admits(
     _holds(profile, before, taken, enrolled)
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+@pytest.mark.parametrize(
+    "profile",
+    [
+        pytest.param(profile, id=profile.id, marks=[pytest.mark.long] if len(profile.rules) > 50 else [])
+        for profile in PROFILES
+    ],
+)
 def test_taking_away_each_fact_that_speaks_against_a_camera_never_admits(profile: StandardProfile) -> None:
     """For every fact and every value that matters, a camera with that value is no better off without the fact."""
     decisive = {fact for rule in profile.rules for fact in rule.facts}

@@ -19,6 +19,8 @@ from adapters.discovery.search import MAX_PER_SOURCE, Search, SearchReport, Sear
 from adapters.errors import AddressRefused, BadTarget
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

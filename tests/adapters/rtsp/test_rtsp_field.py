@@ -21,6 +21,8 @@ from adapters.target import parse_target
 from hub.simulator.camera import ScriptedCamera
 from hub.simulator.presets import Preset, shipped
 
+pytestmark = pytest.mark.long
+
 SMALL = {"width": 320, "height": 180, "fps": 20, "bitrate_kbps": 400}
 WRONG = Credential("admin", Secret("not the password"))
 

@@ -15,6 +15,8 @@ from adapters.wire import redaction
 from adapters.wire.masking import CAMERA, MASKED, Masker, unbase64, views
 from adapters.wire.redaction import KEYS, Kind
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "Tre/xanh&27 é"
 HOST = "192.168.1.20"
 REPLY = (

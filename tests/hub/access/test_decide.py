@@ -320,6 +320,7 @@ def test_no_role_passes_the_consent(ask: Ask, subject: Subject) -> None:
     assert consent.audio or not answer.audio
 
 
+@pytest.mark.long
 @settings(max_examples=600)
 @given(asks, subjects)
 def test_what_is_not_admitted_is_never_more_than_a_test(ask: Ask, subject: Subject) -> None:
@@ -333,6 +334,7 @@ def test_what_is_not_admitted_is_never_more_than_a_test(ask: Ask, subject: Subje
             assert answer.max_s <= 60
 
 
+@pytest.mark.long
 @settings(max_examples=600)
 @given(asks, subjects, consents, st.data())
 def test_narrowing_a_consent_never_widens_access(
@@ -367,6 +369,7 @@ def _some_of(items: tuple) -> st.SearchStrategy[tuple]:  # type: ignore[type-arg
     return st.lists(st.sampled_from(items), unique=True).map(tuple) if items else st.just(())
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(asks, subjects)
 def test_a_view_that_ended_by_itself_is_not_allowed_again_then(ask: Ask, subject: Subject) -> None:

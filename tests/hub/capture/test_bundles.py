@@ -13,6 +13,8 @@ from hub.capture.bundle import FORMAT
 from hub.capture.run import replay_facts
 from standards.pack import packaged
 
+pytestmark = pytest.mark.long
+
 CAMERAS = Path(__file__).resolve().parents[2] / "fixtures" / "cameras"
 BUNDLES = sorted(path.parent for path in CAMERAS.rglob("capture.json"))
 BY_NAME = pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from hub.simulator.camera import ScriptedCamera
 from hub.simulator.presets import shipped
 from standards.pack import packaged
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

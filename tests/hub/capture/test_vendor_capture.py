@@ -26,6 +26,8 @@ from adapters.target import Target
 from hub.capture.run import Capture, CaptureRequest, replay_facts
 from standards.pack import packaged
 
+pytestmark = pytest.mark.long
+
 
 @corpus.needs_corpus
 @pytest.mark.parametrize(

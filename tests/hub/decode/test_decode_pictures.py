@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hub.decode import limits, pictures
 from hub.decode.errors import NotDecodable, TooLarge
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_picture_of_each_codec_becomes_a_jpeg(codec: str) -> None:

@@ -34,6 +34,8 @@ from hub.decode.process import DecodeProcess, DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics
 
+pytestmark = pytest.mark.long
+
 CLOCK = SystemClock()
 PROGRAM = (sys.executable, str(Path(__file__).with_name("decode_program.py")))
 LONG_S = 60.0
