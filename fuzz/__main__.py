@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -69,6 +70,8 @@ def main() -> int:
     running: list[Work] = []
     done: list[Work] = []
     begun_s = last_s = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the children, and tell what there is
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while waiting or running:
             while waiting and len(running) < told.jobs:

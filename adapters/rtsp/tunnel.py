@@ -42,7 +42,7 @@ def head_of(data: bytes) -> tuple[Response, int] | None:
         )
     found = re.search(rb"\r?\n\r?\n", data[: MAX_HEAD + 4])
     if found is None:
-        if len(data) > MAX_HEAD:
+        if len(data) >= MAX_HEAD + 4:  # an end within the bound would be there, whole
             raise Violation(f"the HTTP head is longer than {MAX_HEAD} bytes", reason=Reason.MALFORMED_HTTP)
         return None
     lines = [line.rstrip("\r") for line in data[: found.start()].decode("utf-8", "replace").split("\n")]

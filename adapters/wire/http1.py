@@ -178,7 +178,7 @@ class ReplyReader:
                 return False
             found = _END.search(buffer, max(0, self._searched - 3))
             if found is None:
-                if len(buffer) > MAX_HEAD:
+                if len(buffer) >= MAX_HEAD + 4:  # an end within the bound would be there, whole
                     raise BadReply(Fault.MALFORMED, f"the head is longer than {MAX_HEAD} bytes")
                 self._searched = len(buffer)
                 return False
@@ -344,30 +344,24 @@ class ReplyReader:
                 buffer = self._buffer
                 self._chunk_left -= count
                 continue
-            end = buffer.find(b"\n", 0, _MAX_CHUNK_LINE)
             if self._chunk_left == 0:  # the line end behind the data of a chunk
-                if not buffer.startswith((b"\r", b"\n")):
-                    raise BadReply(Fault.MALFORMED, "a chunk is longer than its size")
-                if end < 0:
-                    if len(buffer) > 1:
-                        raise BadReply(Fault.MALFORMED, "a chunk is longer than its size")
+                if buffer == b"\r":
                     return
-                del buffer[: end + 1]
+                if not buffer.startswith((b"\r\n", b"\n")):
+                    raise BadReply(Fault.MALFORMED, "a chunk is longer than its size")
+                del buffer[: 2 if buffer.startswith(b"\r") else 1]
                 self._chunk_left = -1
                 continue
-            if end < 0:
-                if self._chunks == 0 and buffer.lstrip()[:1] == b"<":
-                    self._plain()
-                    return
-                if len(buffer) >= _MAX_CHUNK_LINE:
-                    raise BadReply(Fault.MALFORMED, "a chunk's size cannot be read")
-                return
-            size = _CHUNK_SIZE.match(bytes(buffer[:end]))
+            end = buffer.find(b"\n", 0, _MAX_CHUNK_LINE)
+            size = _CHUNK_SIZE.match(bytes(buffer[:end])) if end >= 0 else None
             if size is None:
-                if self._chunks == 0 and buffer.lstrip()[:1] == b"<":
+                begun = buffer[:_MAX_CHUNK_LINE].lstrip()[:1] if self._chunks == 0 else b"?"
+                if begun == b"<":
                     self._plain()
                     return
-                raise BadReply(Fault.MALFORMED, "a chunk's size cannot be read")
+                if len(buffer) >= _MAX_CHUNK_LINE or (end >= 0 and begun):
+                    raise BadReply(Fault.MALFORMED, "a chunk's size cannot be read")
+                return  # of what is no size yet, more may come
             del buffer[: end + 1]
             self._chunks += 1
             if self._chunks > MAX_CHUNKS:
@@ -392,11 +386,11 @@ class ReplyReader:
             del buffer[: 2 if buffer[:1] == b"\r" else 1]
             self._part = _Part.DONE
             return
-        found = _END.search(buffer)
+        found = _END.search(buffer, 0, _MAX_TRAILERS + 4)
         if found is not None:
             del buffer[: found.end()]
             self._part = _Part.DONE
-        elif len(buffer) > _MAX_TRAILERS:
+        elif len(buffer) >= _MAX_TRAILERS + 4:
             raise BadReply(Fault.MALFORMED, "trailers without end")
 
     def _note(self, quirk: str) -> None:
