@@ -7,7 +7,6 @@ instrumentation before it counts: what was slow only under it, or is mended by n
 
 import argparse
 import importlib.util
-import json
 import os
 import re
 import resource
@@ -19,6 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fuzz import summary
 from fuzz.limits import ROOT, Limits
 from fuzz.targets import Target, targets
 
@@ -35,7 +35,6 @@ class Work:
     target: Target
     cpu_s: float
     restarts: int = 0
-    covered: int = 0
     engine: str = ""
     died: list[str] = field(default_factory=list)
     child: "subprocess.Popen[bytes] | None" = None
@@ -51,6 +50,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     parser.add_argument("--work", type=Path, default=WORK)
+    parser.add_argument("--write", action="store_true", help="write the table into bench/RESULTS.md")
     parser.add_argument("--replay", type=Path, help="run one input through --target, without an engine")
     told = parser.parse_args()
     chosen = [targets()[name] for name in told.target] if told.target else list(targets().values())
@@ -66,9 +66,10 @@ def main() -> int:
         f"{len(chosen)} targets, {share_s:.0f} CPU-seconds each, {told.jobs} at a time, {engine}, seed {told.seed}"
     )
     say(f"Artefacts: {told.work}")
-    waiting = deque(Work(target, share_s, engine=engine) for target in chosen)
+    works = [Work(target, share_s, engine=engine) for target in chosen]
+    waiting = deque(works if share_s else [])
     running: list[Work] = []
-    done: list[Work] = []
+    done: list[Work] = [] if share_s else works  # no seconds: only tell what earlier runs did
     begun_s = last_s = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the children, and tell what there is
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,7 +95,18 @@ def main() -> int:
                 work.child.terminate()
                 work.child.wait()
                 done.append(work)
-    return conclude(done, told.work, time.monotonic() - begun_s)
+    table, bad = summary.table(done_targets(done), told.work, [line for work in done for line in work.died])
+    say(
+        f"\n{table}\n\n{time.monotonic() - begun_s:.0f} s; what earlier runs in this folder did is counted, too"
+    )
+    if told.write:
+        summary.write(table)
+    return 1 if bad else 0
+
+
+def done_targets(done: list[Work]) -> list[Target]:
+    """Return the targets of works, in the order of their names."""
+    return sorted((work.target for work in done), key=lambda target: target.name)
 
 
 def say(text: str) -> None:
@@ -125,14 +137,13 @@ def start(work: Work, folder: Path, seed: int) -> None:
 def ended(work: Work, folder: Path) -> bool:
     """Take note of a process that ended; True where it died and shall go on with what is left of its time."""
     text = work.log.read_text("utf-8", "replace")
-    covered = [int(number) for number in _COVERED.findall(text)]
-    work.covered = max([work.covered, *covered])
-    rows = reports(folder, work.target.name)
+    edges = summary.covered(folder, work.target.name, [int(number) for number in _COVERED.findall(text)])
+    rows = summary.reports(folder, work.target.name)
     status = work.child.returncode if work.child is not None else 0
     used = sum(row["cpu_s"] for row in rows)
     say(
         f"{work.target.name}: {sum(row['executions'] for row in rows)} executions, {used:.0f} CPU-seconds, "
-        f"{work.covered or '-'} edges, {sum(len(row['findings']) for row in rows)} findings"
+        f"{edges or '-'} edges, {sum(len(row['findings']) for row in rows)} findings"
         + (f", ended with status {status}" if status else "")
     )
     if status == 0:
@@ -141,52 +152,6 @@ def ended(work: Work, folder: Path) -> bool:
     work.restarts += 1
     work.cpu_s -= rows[-1]["cpu_s"] if rows else work.cpu_s
     return work.restarts <= _RESTARTS and work.cpu_s > 1.0
-
-
-def reports(folder: Path, name: str) -> list[dict]:  # type: ignore[type-arg]
-    """Return what a target's processes of all runs wrote down, the oldest first."""
-    paths = sorted((folder / "report").glob(f"{name}.*.json"), key=lambda path: path.stat().st_mtime)
-    return [json.loads(path.read_text()) for path in paths]
-
-
-def conclude(done: list[Work], folder: Path, took_s: float) -> int:
-    """Print the table of all that this work folder has seen; 1 where a finding counts."""
-    say("\n| target | executions | CPU, s | edges | slowest input, s | ready, MB | peak, MB | findings |")
-    say("|---|---|---|---|---|---|---|---|")
-    bad = 0
-    total = [0, 0.0]
-    for work in sorted(done, key=lambda work: work.target.name):
-        rows = reports(folder, work.target.name)
-        found = {
-            (row["kind"], row["what"].partition(":")[0], row["place"]): row
-            for told in rows
-            for row in told["findings"]
-        }
-        counted = [
-            f"{row['what']} ({row['place']}), {row['file']}"
-            for row in found.values()
-            if confirmed(work.target, Path(row["file"]))
-        ]
-        counted += work.died
-        bad += len(counted)
-        executions, used = sum(row["executions"] for row in rows), sum(row["cpu_s"] for row in rows)
-        total[0] += executions
-        total[1] += used
-        most = {
-            key: max((row[key] for row in rows), default=0) for key in ("slowest_s", "ready_mb", "peak_mb")
-        }
-        say(f"| {work.target.name} | {executions} | {used:.0f} | {work.covered or '-'} | {most['slowest_s']:.2f} "
-            f"| {most['ready_mb']} | {most['peak_mb']} | {len(counted)} |")  # fmt: skip
-        for line in counted:
-            say(f"    {line}")
-    say(f"\n{total[0]} executions in {total[1]:.0f} CPU-seconds ({took_s:.0f} s): {bad} findings")
-    return 1 if bad else 0
-
-
-def confirmed(target: Target, path: Path) -> bool:
-    """Tell whether an input does it again in a process of its own."""
-    command = [sys.executable, "-m", "fuzz", "--target", target.name, "--replay", str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode != 0
 
 
 def replay(target: Target, path: Path) -> int:

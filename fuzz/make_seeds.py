@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -175,7 +176,7 @@ runs = 5
 def pictures(codec: str, count: int = 3, size: tuple[int, int] = (64, 48)) -> list[bytes]:
     """Return a few small coded pictures."""
     encoder = {"H264": "libx264", "H265": "libx265", "JPEG": "mjpeg", "MPEG4": "mpeg4"}[codec]
-    context = av.CodecContext.create(encoder, "w")
+    context: Any = av.CodecContext.create(encoder, "w")
     context.width, context.height = size
     context.pix_fmt = "yuvj420p" if codec == "JPEG" else "yuv420p"
     context.time_base, context.thread_count = Fraction(1, 25), 1
@@ -467,7 +468,7 @@ def replies() -> dict[str, dict[str, bytes]]:
         "dahua": {name: b"\0" + text.encode() for name, text in DAHUA.items()},
         "axis": vapix,
         "vigi": {name: json.dumps(told).encode() for name, told in vigi.items()},
-        "reolink": {"all": json.dumps(reolink).encode(), **{row["cmd"]: json.dumps([row]).encode() for row in reolink if row["cmd"] in ("GetTime", "GetEnc", "GetRecV20")}},  # type: ignore[misc]
+        "reolink": {"all": json.dumps(reolink).encode(), **{row["cmd"]: json.dumps([row]).encode() for row in reolink if row["cmd"] in ("GetTime", "GetEnc", "GetRecV20")}},
         "unifi": {"state": json.dumps(unifi).encode()},
         "ws_discovery": {"match": match.encode(), "hello": match.replace("ProbeMatch>", "Hello>").encode(), "maker": match.replace("/name/ACME%20C1", "/Avigilon/firmware/1 onvif://www.onvif.org/mfr/%E9%FF").encode()},
         "certificate": {"own": certificate()},

@@ -1,5 +1,7 @@
 """Targets: RTSP and HTTP messages, headers, session descriptions, addresses."""
 
+from typing import Any
+
 from fuzz.limits import Broken
 from fuzz.targets import Prepared, pieces, target
 
@@ -27,11 +29,11 @@ def _rtsp(channels: set[int]) -> Prepared:
 
     begun = b"RTSP/1.0 200 OK\r\n\r\n" if channels else b""
 
-    def parsed(parts: list[bytes]) -> tuple[list[object], dict[object, int], object]:
+    def parsed(parts: list[bytes]) -> tuple[list[Any], dict[Any, int], object]:
         tolerances = Tolerances()
         parser = MessageParser(tolerances)
         parser.channels = set(channels)
-        events: list[object] = []
+        events: list[Any] = []
         try:
             for part in parts:
                 events += parser.feed(part)
