@@ -43,6 +43,7 @@ SYSTEM = {
         ),
         ("gst-inspect-1.0",),
     ),
+    "vlc": (("vlc-bin", "vlc-plugin-base"), ("vlc",)),
     "redis": (("redis-server",), ("redis-server",)),
     "postgres": (("postgresql",), ("/usr/lib/postgresql",)),
 }
