@@ -67,7 +67,14 @@ class Target:
     @property
     def tls(self) -> bool:
         """Tell whether the interface is asked over TLS from the first byte."""
-        return self.scheme in {"onvifs", "https", "rtsps", "vigi", "reolink", "unifi"} or self.scheme.endswith("+https")
+        return self.scheme in {
+            "onvifs",
+            "https",
+            "rtsps",
+            "vigi",
+            "reolink",
+            "unifi",
+        } or self.scheme.endswith("+https")
 
     def __str__(self) -> str:
         return self.url

@@ -30,6 +30,7 @@ from adapters.port import ProbeContext
 from adapters.secret import Credential
 from adapters.wire.digest import Challenge, DigestAuth, choose, parse_challenges
 from adapters.wire.http import HttpClient, HttpReply, request_uri
+from adapters.wire.transport import camera_client, seen
 from standards.observation import Value, freeze
 from standards.reason import Reason
 
@@ -176,11 +177,10 @@ class ReadSession:
         deadline: Deadline,
         explain: Explain,
     ) -> None:
-        self._http = http
+        self._client = camera_client(http, deadline)
         self._base = base  # http://host:port or https://host:port
         self._credential = credential
         self._context = context
-        self._deadline = deadline
         self._explain = explain
         self._auth: DigestAuth | None = None
         self._challenges: tuple[Challenge, ...] | None = None  # of the latest refusal of a stranger
@@ -366,23 +366,25 @@ class ReadSession:
         if auth is not None:
             headers.append(("Authorization", auth.authorization(read.method, request_uri(url), read.body)))
         try:
-            reply = await self._http.request(
+            response = await self._client.request(
                 read.method,
                 url,
-                operation=read.name,
-                deadline=self._deadline,
-                limit_s=limit_s,
                 headers=headers,
-                body=read.body,
-                max_bytes=MAX_REPLY,
-                read_body=read_body,
-                follow=auth is None,
+                content=read.body,
+                extensions={
+                    "operation": read.name,
+                    "limit_s": limit_s,
+                    "max_bytes": MAX_REPLY,
+                    "read_body": read_body,
+                    "follow": auth is None,
+                },
             )
         except (TimedOut, Unreachable) as error:
             self._silences += 1
             if self._silences >= SILENCES:
                 self.stopped = error
             raise
+        reply = seen(response)
         self._silences = 0
         self.last_http = reply
         if auth is not None:
