@@ -18,7 +18,9 @@ from standards.observation import Value
 _IMAGE = re.compile(r"^root\.Image\.I(\d{1,2})\.(.+)$")
 _PROFILE = re.compile(r"^root\.StreamProfile\.S(\d{1,3})\.(Name|Parameters)$")
 _MACS = re.compile(r"^root\.Network\.(?:\w+|Interface\.I\d+\.\w+)\.MACAddress$")
-_GROUP = re.compile(r'^\s*(\w+)="([^"]{0,4096})"\s*$', re.MULTILINE)
+_GROUP = re.compile(
+    r'^[ \t]*(\w{1,64})="([^"]{0,4096})"[ \t\r]*$', re.MULTILINE
+)  # no \s: it runs over line ends
 _PARAMETERS_MISSING = re.compile(rb"^#\s*(?:Error|Request failed)", re.IGNORECASE)
 # VAPIX general error codes: 2000-2999 is what the client asked for, of which 2101 is an unknown method.
 _NOT_THERE = frozenset({"2000", "2100", "2101", "2102", "2103", "2104"})

@@ -213,6 +213,7 @@ class MessageParser:
         """Skip to the next reply or plausible frame."""
         end = len(data)
         here = position
+        dollar = reply = -1  # where the next ones stand: each is looked for once, whatever the other does
         while here < end:
             byte = data[here]
             if byte == _DOLLAR:
@@ -227,8 +228,11 @@ class MessageParser:
                 if len(word) < 5 and b"RTSP/".startswith(word):
                     return self._skipped(data, position, here), len(word) + 1
             here += 1
-            dollar, reply = data.find(b"$", here), data.find(b"R", here)
-            here = min(dollar if dollar >= 0 else end, reply if reply >= 0 else end)
+            if dollar < here:
+                dollar = data.find(b"$", here) % (end + 1)  # -1 becomes the end
+            if reply < here:
+                reply = data.find(b"R", here) % (end + 1)
+            here = min(dollar, reply)
         self._skipped(data, position, here)
         if here < end:
             self._garbage = 0

@@ -38,6 +38,31 @@ SLOW = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("rtsp_message", b"R"),
+        ("rtsp_interleaved", b"$"),
+        ("challenges", b"\n"),
+        ("sdp", b"a="),
+        ("http_reply", b"\n"),
+        ("onvif_reply", b"<"),
+        ("hikvision", b"><"),
+        ("dahua", b"a=\n"),
+        ("axis", b"\n"),
+        ("axis", b'a="\n'),
+        ("ws_discovery", b" onvif://a/b/c"),
+        ("redaction", b"<"),
+    ],
+)
+def test_long_inputs_cost_no_more_than_their_length(name: str, word: bytes) -> None:
+    """The same few bytes 100,000 bytes long stay under the second, too: nothing runs back over them."""
+    target = ALL[name]
+    run, allowed = target.prepare()
+    data = target.inputs()[0].read_bytes()[:1] + word * (100_000 // len(word))
+    assert Limits().examine(run, allowed, data) is None
+
+
 def test_seeds_belong_to_targets() -> None:
     """No folder of seeds or regressions has lost its target, and none is too long for it."""
     folders = [folder for root in (SEEDS, REGRESSIONS) if root.is_dir() for folder in root.iterdir()]
