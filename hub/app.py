@@ -50,6 +50,7 @@ from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.health.service import HealthService
 from hub.live.pictures import StreamPictures
+from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.source import Sources
@@ -271,6 +272,15 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             parts["store"] = str(error)
         return parts
 
+    movers = Movers(
+        catalog=catalog,
+        audit=audit,
+        dialer=dialer,
+        gate=gate,
+        limiter=coordination.limiter,
+        clock=clock,
+        texts=texts,
+    )
     presenter = Presenter(texts)
     streams = EventStreams(metrics, clock)
     tabs = TabEvents(catalog=catalog, bus=bus, presenter=presenter, watching=viewers.watching, clock=clock)
@@ -307,6 +317,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             metrics=metrics,
             texts=texts,
         ),
+        movers=movers,
         receipts=receipts,
         health=health,
         packs=packs,
@@ -336,6 +347,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.callback(streams.close)
     stack.push_async_callback(onboarding.aclose)
     stack.push_async_callback(viewers.aclose)
+    stack.push_async_callback(movers.aclose)
     administrator = FirstAdministrator(*made) if made is not None else None
     return Hub(settings, services, litestar, http, relay, dialer, administrator)
 

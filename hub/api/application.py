@@ -17,6 +17,7 @@ from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
+from hub.api.ptz import PtzController
 from hub.api.reference import (
     AreasController,
     AuditController,
@@ -69,6 +70,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             AssessmentsController,
             OnboardingsController,
             LiveController,
+            PtzController,
             ConsentsController,
             IncidentsController,
             StandardsController,

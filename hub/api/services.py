@@ -20,6 +20,7 @@ from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.coordination.port import Coordination
 from hub.health.service import HealthService
+from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
@@ -52,6 +53,7 @@ class ServiceSet:
     onboarding: OnboardingService
     viewers: ViewerSessions
     stills: Stills
+    movers: Movers
     receipts: Receipts
     health: HealthService
     packs: Packs

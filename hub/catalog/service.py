@@ -6,6 +6,7 @@ health, consent, sharing). Measured health is no act of a person and has no audi
 `hub.access` before; the pictures themselves are decided there and nowhere here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -30,6 +31,9 @@ from hub.catalog.query import limit_of, total_comes_along, write_cursor
 from hub.catalog.rows import camera_from, camera_select
 from hub.catalog.sharing import SharingChanges, end_active_consent
 from hub.catalog.types import (
+    PTZ_BASIS,
+    PTZ_GRANTED_AT,
+    PTZ_GRANTED_BY,
     UNCHANGED,
     Camera,
     CameraPage,
@@ -47,6 +51,7 @@ from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import Invalid, ServiceError
 from hub.store.store import Writing, new_id
+from standards.observation import rfc3339
 
 __all__ = ["CAMERA_CHANGED", "CatalogService"]
 
@@ -221,6 +226,24 @@ class CatalogService(SharingChanges, Measurements):
             self._tell(tx, camera_id, what, version)
             return await self._read(tx, camera_id)
 
+    async def approve_ptz(self, camera_id: str, granted: tuple[str, str] | None, actor: Actor) -> None:
+        """Record who approved movements of a camera and on what basis; None takes the approval back.
+
+        Raises:
+            ServiceError: `not_found`.
+        """
+        async with self._store.write() as tx:
+            before = await self._read(tx, camera_id)
+            permission = _without_ptz(before.permission)
+            if granted is not None:
+                at = rfc3339(self._clock.now())
+                permission |= {PTZ_GRANTED_BY: granted[0], PTZ_BASIS: granted[1], PTZ_GRANTED_AT: at}
+            version = await self._touch(tx, before, {"permission": permission})
+            kind = "ptz.approved" if granted is not None else "ptz.approval_ended"
+            said = {"granted_by": granted[0], "basis": granted[1]} if granted is not None else {}
+            await tx.audit(kind, actor, f"camera/{camera_id}", said)
+            self._tell(tx, camera_id, "changed", version)
+
     async def remove(self, camera_id: str, actor: Actor) -> None:
         """Remove a camera: credential, assessments and measurements are erased; consents, receipts and audit stay.
 
@@ -280,6 +303,7 @@ class CatalogService(SharingChanges, Measurements):
             address, inside = checked_address(typed, name) if typed or name == "address" else ("", None)
             if name == "address" and address != before.address:
                 await check_free(tx, address)
+                values["permission"] = _without_ptz(before.permission)  # perhaps another camera is there
             if inside is not None and patch.credential is UNCHANGED:
                 await self._seal(tx, before.id, inside)
             values[name] = address
@@ -328,3 +352,8 @@ class CatalogService(SharingChanges, Measurements):
 
 
 _PATCHED = ("name", "area", "position", "address", "sub_address", "notes", "credential")
+
+
+def _without_ptz(permission: Mapping[str, str]) -> dict[str, str]:
+    ptz = {PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT}
+    return {name: value for name, value in permission.items() if name not in ptz}

@@ -221,6 +221,9 @@ class NewCamera:
 
 UNCHANGED: Any = object()
 
+# In `Camera.permission`, apart from the permission to probe: the office's approval to move the camera.
+PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT = "ptz_granted_by", "ptz_basis", "ptz_granted_at"
+
 
 @dataclass(frozen=True, slots=True)
 class CameraPatch:

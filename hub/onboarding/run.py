@@ -332,6 +332,7 @@ def _sources(outcome: CheckOutcome) -> dict[str, Any]:
         "sources": [
             {
                 "layer": offer.layer,
+                "source": offer.video_source_token,
                 "target": target_json(offer.target),
                 "codec": offer.encoding,
                 "width": offer.width,
