@@ -16,6 +16,8 @@ from running_hub import HubThread, running_hub
 from hub.catalog.types import NewAssessment
 from hub.store.chain import HUB
 
+pytestmark = pytest.mark.process
+
 _FILE = Path(__file__).parents[2] / "adapters" / "onvif" / "scripted_onvif.py"
 MOVE = {"move": {"pan": 0.5}, "seconds": 0.3}
 PTZ = '<tt:PTZConfiguration token="ptz"><tt:NodeToken>n</tt:NodeToken></tt:PTZConfiguration></trt:Profiles>'
