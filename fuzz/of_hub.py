@@ -83,10 +83,10 @@ def relay_stun() -> Prepared:
         head = plain[:2] + (len(body)).to_bytes(2, "big") + plain[4:20]
         try:
             told = stun.parse_message(head + body)
+            told.add_message_integrity(b"password")
+            return bytes(told)
         except Exception:
-            return head + body
-        told.add_message_integrity(b"password")
-        return bytes(told)
+            return head + body  # nothing that can be signed
 
     def run(data: bytes) -> None:
         peer = IcePeer("theirs", Ear(), ufrag="ours", pwd="password")
