@@ -17,6 +17,8 @@ from adapters.wire import http1
 from adapters.wire.http1 import BadReply, ReplyReader
 from hub.simulator.tunnel import Tunnels
 
+pytestmark = pytest.mark.long
+
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 7\r\nContent-Length: 3\r\n\r\nabc"
 FRAME = encode_frame(0, b"\x80\x60" + b"x" * 20)

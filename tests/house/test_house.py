@@ -40,6 +40,7 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".ts", ".svelte", ".map"))]
 
 
+@pytest.mark.long
 def test_packages_import_from_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """An installed wheel imports without the checkout, and finds its rule packs and its adapters."""
     subprocess.run(
@@ -187,6 +188,7 @@ def test_licences_of_what_we_ship_with_are_named() -> None:
         assert word in notice
 
 
+@pytest.mark.long
 def test_ffmpeg_is_imported_where_it_meets_no_camera_bytes_or_is_confined() -> None:
     """PyAV is imported by the decode process, and by the simulator's encoder, whose pictures are its own."""
     may = {

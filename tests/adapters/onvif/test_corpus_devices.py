@@ -141,6 +141,7 @@ def told(seen: Seen, fact: str) -> Any:
     return value
 
 
+@pytest.mark.long
 class TestWholeDevices:
     @pytest.mark.parametrize("name", sorted(DEVICES))
     def test_an_extended_probe_tells_what_the_device_told(self, name: str) -> None:
