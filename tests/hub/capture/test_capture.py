@@ -219,11 +219,13 @@ def test_an_interrupt_while_the_camera_is_asked_leaves_nothing(tmp_path: Path) -
         finally:
             await camera.stop()
 
-    code, said = asyncio.run(run())
+    for _attempt in range(4):  # on a busy machine the camera's own silence may end the program first
+        code, said = asyncio.run(run())
+        assert (code, left_in(tmp_path)) == (2, [])
+        if "no answer" not in said:
+            break
 
-    assert code == 2
     assert "nothing was left behind" in said
-    assert left_in(tmp_path) == []
 
 
 def test_the_command_asks_somebody_before_it_writes(tmp_path: Path) -> None:

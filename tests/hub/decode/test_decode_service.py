@@ -223,6 +223,15 @@ def test_a_process_killed_in_the_middle_costs_its_job_only() -> None:
     run(work())
 
 
+def _computes(pid: int) -> bool:
+    """Tell whether a process still runs: not ended, and not ended and unread."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 def test_a_process_killed_while_it_was_idle_costs_nothing() -> None:
     """A process that died between jobs is noticed before it gets the next one."""
 
@@ -231,8 +240,7 @@ def test_a_process_killed_while_it_was_idle_costs_nothing() -> None:
             for _ in range(3):
                 (pid,) = decode.pids
                 os.kill(pid, signal.SIGKILL)
-                stat = Path(f"/proc/{pid}/stat")
-                while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                while _computes(pid):
                     time.sleep(0.01)  # without a turn of the loop: it has not been told yet
                 assert (await still(decode, coded())).width == 160
             assert count(decode, "camhub_decode_kills_total", cause="decoder_crashed") == 0
