@@ -3,6 +3,7 @@
 from typing import Final
 
 MIB: Final = 1 << 20
+LENGTH: Final = 4  # bytes of the length in front of each message, big-endian
 CODECS: Final = ("H264", "H265", "JPEG", "MPEG4")  # nothing else is ever decoded
 MAX_PICTURE: Final = 8 * MIB  # bytes of one coded picture; a 4K key frame of a generous camera has 2 MiB
 MAX_JOB: Final = 24 * MIB  # bytes of all coded pictures of one job

@@ -13,7 +13,6 @@ from hub.decode import limits
 
 MAX_REQUEST = limits.MAX_JOB + limits.MIB
 MAX_REPLY = limits.MAX_JPEG + limits.MIB
-LENGTH = 4  # bytes of the length in front, big-endian
 
 _Luma = Annotated[float, Meta(ge=0, le=255)]
 _Count = Annotated[int, Meta(ge=0, le=limits.MAX_PICTURES)]
@@ -114,7 +113,7 @@ def pack(message: FromHub | FromWorker) -> bytes:
     limit = MAX_REQUEST if isinstance(message, FromHub) else MAX_REPLY
     if len(body) > limit:
         raise ValueError(f"a decode message of {len(body)} bytes is longer than {limit}")
-    return len(body).to_bytes(LENGTH, "big") + body
+    return len(body).to_bytes(limits.LENGTH, "big") + body
 
 
 def of_hub(body: bytes) -> FromHub:

@@ -4,7 +4,6 @@ It confines itself for good, proves that it still decodes, then does one job at 
 has no store, no key, no credential, no network and no file; what it decoded leaves only as a reply.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from hub.decode import inherited, pictures
 from hub.decode import messages as m
-from hub.decode import pictures
-from hub.decode.confine import KEPT_DESCRIPTOR, allow_processor, confine, keep_only
+from hub.decode.confine import allow_processor, confine, keep_only
 from hub.decode.errors import NotDecodable, OutOfMemory
 
 _START_CPU_S = 20
@@ -95,32 +94,15 @@ def _prove() -> None:
 
 def _read() -> m.FromHub | None:
     """Return the hub's next message, `None` once the hub has gone or says what is no message."""
-    head = _exactly(m.LENGTH)
-    size = int.from_bytes(head or b"", "big")
-    if not head or size > m.MAX_REQUEST:
-        return None
-    body = _exactly(size)
+    body = inherited.read(m.MAX_REQUEST)
     try:
         return None if body is None else m.of_hub(body)
     except m.Broken:
         return None
 
 
-def _exactly(size: int) -> bytes | None:
-    # read(2), not recv(2): the filter knows no call of sockets
-    data = bytearray()
-    while len(data) < size:
-        piece = os.read(KEPT_DESCRIPTOR, min(size - len(data), 1 << 20))
-        if not piece:
-            return None
-        data += piece
-    return bytes(data)
-
-
 def _write(message: m.FromWorker) -> None:
-    data = memoryview(m.pack(message))
-    while data:
-        data = data[os.write(KEPT_DESCRIPTOR, data) :]
+    inherited.write(m.pack(message))
 
 
 if __name__ == "__main__":

@@ -417,9 +417,8 @@ def test_a_process_whose_hub_has_gone_does_not_compute_for_ever() -> None:
     async def work() -> int:
         process = await DecodeProcess.start(DecodeSetup(command=PROGRAM))
         job = m.StillJob(1, "H264", (b"spin",), 160, 1)
-        process._writer.write(m.pack(job))
-        await process._writer.drain()
-        process._writer.close()
+        await process._child.say(m.pack(job))
+        process._child._writer.close()
         return await process.gone()
 
     assert run(work()) == -signal.SIGXCPU

@@ -1,0 +1,136 @@
+"""A confined child on one end of a socket pair: started with next to nothing, spoken to in length-prefixed messages, ended.
+
+What it is for (`process.py` pictures, `transcode.py` streams) is not known here.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from hub.decode.errors import DecodeUnavailable
+from hub.decode.limits import LENGTH
+
+_EXIT_WITHIN_S: Final = 2.0
+# All that a child may know of the hub's environment: where the program lies, if it is run from its source.
+_ENVIRONMENT: Final = ("PYTHONPATH",)
+
+
+class TooLong(Exception):
+    """The child announced a message longer than it may send: the connection cannot be used any more."""
+
+
+class Child:
+    """One child process and our end of its socket."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls, command: Sequence[str]) -> "Child":
+        """Start `command`, which gets the number of the inherited descriptor as its last argument.
+
+        Raises:
+            DecodeUnavailable: it cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                cwd="/",
+            )
+        except OSError as error:
+            ours.close()
+            raise DecodeUnavailable(f"the decode process cannot be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return cls(process, reader, writer)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the exit status (negative: the signal), `None` while it runs."""
+        return self._process.returncode
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the child can be spoken to."""
+        gone = self._reader.at_eof() or self._writer.is_closing()
+        return self._process.returncode is None and not gone
+
+    @property
+    def cause(self) -> str:
+        """Say how the child ended: "signal 11", "exit status 1"."""
+        status = self._process.returncode
+        return f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
+
+    async def gone(self) -> int:
+        """Wait until the child has ended; return its exit status (negative: the signal)."""
+        return await self._process.wait()
+
+    def write(self, framed: bytes) -> None:
+        """Hand over a message as `pack` made it, without waiting."""
+        self._writer.write(framed)
+
+    async def say(self, framed: bytes) -> None:
+        """Send a message as `pack` made it."""
+        self._writer.write(framed)
+        await self._writer.drain()
+
+    async def hear(self, longest: int) -> bytes:
+        """Return the body of the next message of at most `longest` bytes.
+
+        Raises:
+            asyncio.IncompleteReadError, OSError: the child has gone.
+            TooLong: it announced more.
+        """
+        size = int.from_bytes(await self._reader.readexactly(LENGTH), "big")
+        if size > longest:
+            raise TooLong(f"the decode process announced a message of {size} bytes")
+        return await self._reader.readexactly(size)
+
+    async def end(self, *, politely: bool = True) -> None:
+        """End the child: by closing its socket, else by killing it. Idempotent."""
+        self._writer.close()
+        if politely and self._process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXIT_WITHIN_S):
+                    await self._process.wait()
+        if self._process.returncode is None:
+            # not Process.kill: that polls first, and would take the status away from the loop's own watcher
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        await self._process.wait()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def computed_s(self) -> float:
+        """Return the processor time of the child so far; 0 where the system does not tell it this way."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime: proc(5)
