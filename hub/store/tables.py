@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -98,6 +99,8 @@ cameras = Table(
     Column("enrolled_at", UtcTime, nullable=False),
     Column("changed_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False),
+    # the worst severity of its open alerts, "" where there is none: lists show it without a join
+    Column("alert", String(8), nullable=False, server_default=""),
     Index(None, "sort_key", "id"),
     Index(None, "decision", "health"),
     Index(None, "area_code", "sort_key", "id"),
@@ -170,6 +173,68 @@ health = Table(
     Column("since", UtcTime, nullable=False),
     Column("cause", JsonText, nullable=True),
     Column("measured_at", UtcTime, nullable=False),
+)
+
+# One row per change of what was measured, never one per question. Whole seconds since 1970 and a code keep a row
+# near 50 bytes; the primary key is the table.
+health_changes = Table(
+    "health_changes",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", SmallInteger, nullable=False),  # `hub.catalog.uptime.CODES`
+    sqlite_with_rowid=False,
+)
+
+# What the hub remembers of a camera from run to run: a few clock readings, references, a baseline; about 1 kB.
+camera_memory = Table(
+    "camera_memory",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("data", JsonText, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+)
+
+# By what a device is told from others of the catalog: serial number, hardware address, reference, certificate.
+camera_marks = Table(
+    "camera_marks",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    Column("host", Text, nullable=False),  # of its address: the channels of one recorder share a certificate
+    Index(None, "kind", "value"),
+)
+
+# When each camera is to be checked next by itself, and the votes of the runs since the first worse one.
+checks = Table(
+    "checks",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("why", String(16), nullable=False),  # regular confirm again
+    Column("votes", JsonText, nullable=False),
+    Column("last_at", UtcTime, nullable=True),
+    Index(None, "due_at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("params", JsonText, nullable=False),
+    Column("first_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("assessment_id", Id, nullable=True),
+    Column("acknowledged_at", UtcTime, nullable=True),
+    Column("acknowledged_by", JsonText, nullable=True),
+    Column("note", Text, nullable=False),
+    Index(None, "camera_id", "acknowledged_at"),
+    Index(None, "last_at", "id"),
 )
 
 incidents = Table(
