@@ -44,6 +44,8 @@ from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.compliance.checker import Checker
+from hub.compliance.known import Knowledge
+from hub.compliance.rescore import Rescorer
 from hub.coordination.factory import coordination_for
 from hub.decode.limits import MIB
 from hub.decode.process import DecodeSetup
@@ -222,12 +224,16 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         texts=texts,
     )
+    knowledge = Knowledge()
+    rescorer = Rescorer(catalog, packs, knowledge, clock)
     onboarding = OnboardingService(
         store=store,
         book=OnboardingBook(store, sealer),
         catalog=catalog,
         areas=areas,
         checker=Checker(registry, dialer, gate, clock, packs, decode=decode),
+        knowledge=knowledge,
+        rescorer=rescorer,
         standards=packs.standards,
         devices=book,
         limiter=coordination.limiter,
@@ -300,6 +306,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         catalog=catalog,
         incidents=incidents,
         onboarding=onboarding,
+        rescorer=rescorer,
         viewers=viewers,
         stills=Stills(
             viewers=viewers,

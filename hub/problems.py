@@ -53,6 +53,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "already_enrolled": 409,
         "no_stream": 409,
         "no_ptz": 409,
+        "not_assessed": 409,
         "ptz_busy": 409,
         "consent_not_needed": 409,
         "consent_ended": 409,

@@ -18,6 +18,7 @@ from hub.api.tabs import TabEvents
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
+from hub.compliance.rescore import Rescorer
 from hub.coordination.port import Coordination
 from hub.health.service import HealthService
 from hub.live.ptz import Movers
@@ -51,6 +52,7 @@ class ServiceSet:
     catalog: CatalogService
     incidents: Incidents
     onboarding: OnboardingService
+    rescorer: Rescorer
     viewers: ViewerSessions
     stills: Stills
     movers: Movers

@@ -31,6 +31,7 @@ from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate, device_key
 from adapters.wire.tap import Tap
+from hub.compliance.known import joined
 from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts
 from hub.decode.service import DecodeService
 from standards.assess import assess
@@ -252,7 +253,7 @@ class Checker:
     ) -> Observations:
         """Add what the hub knows, and give every fact that a rule may ask for its value or its reason."""
         own = Observations(self._hub_facts(request))
-        facts = dict(own.merged(seen).merged(request.declared))
+        facts = dict(joined(request.declared, own.merged(seen)))
         for fact in self._asked:
             if fact not in facts:
                 facts[fact] = self._absent(fact, request, failure)

@@ -1,58 +1,17 @@
-"""What the hub itself knows of a camera, as observations; and the consent gate over the rules' decision."""
+"""The consent gate over the rules' decision, and what the catalog keeps of an assessment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.catalog.types import Camera, Consent, ConsentInput, ConsentState, Kind, NewAssessment
+from hub.catalog.types import Consent, ConsentState, Kind, NewAssessment
 from hub.compliance.checker import CheckOutcome
-from hub.onboarding.intake import Intake
 from hub.texts import Both, Texts
 from standards.assessment import Assessment
-from standards.observation import Method, Observation, Observations, Observed, Provenance, Value
 
-SOURCE = "hub/1"
 GATE = "CONSENT"  # the gate's name where findings are named by their rule
 _WORST_FIRST = ("REJECTED", "PENDING", "CONDITIONAL", "ADMITTED")
-
-
-def declared_facts(
-    known: Camera | Intake, consent: Consent | ConsentInput | None, now: datetime, *, kind: Kind | None = None
-) -> Observations:
-    """Return the facts that people declared and the catalog knows (standards.facts, custodian to catalog)."""
-    facts: dict[str, Observation] = {}
-
-    def know(name: str, value: Value, operation: str, method: Method = Method.EXAMINE) -> None:
-        facts[name] = Observed(value, Provenance(method, SOURCE, operation, "hub", now))
-
-    camera = known if isinstance(known, Camera) else None
-    custodian = camera.custodian.kind if camera is not None else kind
-    if custodian is not None:
-        know("custodian.kind", str(custodian), "catalog")
-        know("consent.state", _state(custodian, consent, now), "consent record")
-    if consent is not None:
-        know("consent.signed", bool(consent.signed_by), "consent record", Method.INTERVIEW)
-        know("consent.audio", consent.audio, "consent record", Method.INTERVIEW)
-    place = known.position
-    area = known.area
-    if place is not None:
-        whole = area is not None and place.accuracy_m is not None and place.azimuth_deg is not None
-        know("place.stated", whole, "declaration of place", Method.INTERVIEW)
-        if place.accuracy_m is not None:
-            know("place.accuracy_m", place.accuracy_m, "declaration of place", Method.INTERVIEW)
-    enrolled_days = (now - camera.enrolled_at).total_seconds() / 86_400 if camera is not None else 0.0
-    know("catalog.enrolled_days", round(enrolled_days, 2), "catalog")
-    know("relay.audio", False, "relay settings")
-    return Observations(facts)
-
-
-def _state(kind: Kind, consent: Consent | ConsentInput | None, now: datetime) -> str:
-    if kind is Kind.AUTHORITY:
-        return str(ConsentState.NOT_NEEDED)
-    if consent is None:
-        return str(ConsentState.MISSING)
-    return str(consent.state(now)) if isinstance(consent, Consent) else str(ConsentState.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

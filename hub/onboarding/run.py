@@ -19,10 +19,11 @@ from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_json
 from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.compliance.known import Knowledge, Known, declared_facts
 from hub.feeds import Feeds
 from hub.observe import Metrics
 from hub.onboarding.book import Onboarding, OnboardingBook
-from hub.onboarding.declared import consent_gate, declared_facts, new_assessment, step_params
+from hub.onboarding.declared import consent_gate, new_assessment, step_params
 from hub.onboarding.intake import Intake
 from hub.onboarding.makers import advised
 from hub.onboarding.steps import FROM_PROBE, Steps
@@ -46,6 +47,7 @@ class Parts:
     book: OnboardingBook
     catalog: CatalogService
     checker: Checker
+    knowledge: Knowledge
     devices: DeviceBook
     clock: Clock
     texts: Texts
@@ -112,7 +114,12 @@ class Run:
         intake = Intake.from_json(entry.request)
         sub_target = parse_target(intake.sub_address)[0] if intake.sub_address else None
         camera = await self._parts.catalog.find(entry.recheck_of) if entry.recheck_of else None
-        kind, consent_now = await self._custodian_kind(intake), camera.consent if camera else None
+        kind, now = await self._custodian_kind(intake), self._parts.clock.now()
+        known = (
+            await self._parts.knowledge.of(camera, now)
+            if camera is not None
+            else Known(declared_facts(intake, intake.consent, now, kind=kind))
+        )
         self._show(steps.start("address"))
         outcome = await self._parts.checker.run(
             CheckRequest(
@@ -123,9 +130,9 @@ class Run:
                 window_s=self._parts.window_s,
                 sub_target=sub_target,
                 vendor=intake.vendor,
-                declared=declared_facts(
-                    camera or intake, consent_now or intake.consent, self._parts.clock.now(), kind=kind
-                ),
+                declared=known.facts,
+                waivers=known.waivers,
+                attestations=known.attestations,
                 enrolled_at=camera.enrolled_at if camera else None,
                 limit_s=self._parts.limit_s,
             ),

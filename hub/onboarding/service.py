@@ -21,11 +21,13 @@ from hub.catalog.consent import checked
 from hub.catalog.service import CatalogService
 from hub.catalog.types import Camera, Kind
 from hub.compliance.checker import Checker
+from hub.compliance.known import Knowledge
+from hub.compliance.rescore import Rescorer
 from hub.coordination.port import RateLimiter
 from hub.feeds import Feed
 from hub.observe import Metrics
 from hub.onboarding.book import AGAIN, RUNNING, Onboarding, OnboardingBook
-from hub.onboarding.declared import consent_gate, declared_facts, new_assessment
+from hub.onboarding.declared import consent_gate, new_assessment
 from hub.onboarding.intake import Intake
 from hub.onboarding.makers import routed
 from hub.onboarding.run import Parts, Run, new_camera, said_step
@@ -37,7 +39,7 @@ from hub.store.errors import ServiceError
 from hub.store.store import Store, new_id
 from hub.texts import Texts
 from hub.trouble import problem_of
-from standards.observation import Observations, rfc3339
+from standards.observation import rfc3339
 
 # of a stored report: what a decision without a probe takes over
 KEPT = ("sources", "still", "method", "failure")
@@ -56,6 +58,8 @@ class OnboardingService:
         catalog: CatalogService,
         areas: AreaTable,
         checker: Checker,
+        knowledge: Knowledge,
+        rescorer: Rescorer,
         standards: Callable[[], tuple[str, ...]],
         devices: DeviceBook,
         limiter: RateLimiter,
@@ -72,6 +76,7 @@ class OnboardingService:
             book=book,
             catalog=catalog,
             checker=checker,
+            knowledge=knowledge,
             devices=devices,
             clock=clock,
             texts=texts,
@@ -85,6 +90,8 @@ class OnboardingService:
         self._catalog = catalog
         self._areas = areas
         self._checker = checker
+        self._knowledge = knowledge
+        self._rescorer = rescorer
         self._standards = standards
         self._devices = devices
         self._limiter = limiter
@@ -307,9 +314,15 @@ class OnboardingService:
             return
         standard = (await self._catalog.assessment(camera.assessment_id)).standard
         now = self._clock.now()
-        seen = Observations().merged(declared_facts(camera, camera.consent, now))
+        known = await self._knowledge.of(camera, now)
+        seen = known.facts
         assessment = self._checker.reassess(
-            seen, standard, enrolled_at=camera.enrolled_at, camera=camera.address
+            seen,
+            standard,
+            waivers=known.waivers,
+            attestations=known.attestations,
+            enrolled_at=camera.enrolled_at,
+            camera=camera.address,
         )
         gate = consent_gate(camera.custodian.kind, camera.consent, now, self._texts)
         report = document(assessment, seen, target=camera.name)
@@ -318,22 +331,16 @@ class OnboardingService:
         )
 
     async def redecide(self, camera_id: str, actor: Actor) -> None:
-        """Decide a camera again from its stored observations, after its consent changed. Sends no packet."""
-        camera = await self._catalog.get(camera_id)
-        if camera.assessment_id is None:
+        """Decide a camera again from its stored observations, after what people state of it changed. Sends no packet."""
+        if (await self._catalog.get(camera_id)).assessment_id is None:
             return
-        stored = await self._catalog.assessment(camera.assessment_id)
-        now = self._clock.now()
-        declared = declared_facts(camera, camera.consent, now)
-        seen = Observations.from_json(stored.observations).without(*declared).merged(declared)
-        assessment = self._checker.reassess(
-            seen, stored.standard, enrolled_at=camera.enrolled_at, camera=camera.address
-        )
-        gate = consent_gate(camera.custodian.kind, camera.consent, now, self._texts)
-        kept = {name: stored.report[name] for name in KEPT if name in stored.report}
-        report = {**document(assessment, seen, target=camera.name), **kept}
+        again = await self._rescorer.rescored(camera_id)
+        camera, seen = again.camera, again.observations
+        gate = consent_gate(camera.custodian.kind, camera.consent, self._clock.now(), self._texts)
+        kept = {name: again.stored.report[name] for name in KEPT if name in again.stored.report}
+        report = {**document(again.assessment, seen, target=camera.name), **kept}
         await self._catalog.record_assessment(
-            camera_id, new_assessment(report, assessment, seen.as_json(), gate, self._texts), actor
+            camera_id, new_assessment(report, again.assessment, seen.as_json(), gate, self._texts), actor
         )
 
     def busy(self, camera_id: str) -> bool:
