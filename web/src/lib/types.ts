@@ -162,7 +162,23 @@ export interface Reference {
   doc_text: Text;
   edition_text: Text;
   clause_text: Text;
-  certainty: string;
+  certainty: 'text' | 'secondary' | 'unconfirmed' | 'own';
+  valid_from: string;
+  valid_to: string;
+}
+/** What one fact of a finding stands on. Absent parts were never seen, or are not this reader's to know. */
+export interface Evidence {
+  name: string;
+  value?: unknown;
+  reason?: string;
+  detail?: string;
+  method?: string;
+  operation?: string;
+  peer?: string;
+  collected_at?: string;
+  duration_s?: number;
+  excerpt?: string;
+  excerpt_sha256?: string;
 }
 export interface Finding {
   rule: string;
@@ -184,7 +200,7 @@ export interface Finding {
   lowers?: boolean;
   remedy: Partial<Record<'owner' | 'installer' | 'hub', Text | null>> | null;
   references: Reference[];
-  facts: unknown[];
+  facts: Evidence[];
   overlays: unknown[];
 }
 export interface Standard {
@@ -208,6 +224,20 @@ export interface Assessment {
   vantage?: string | Text | null;
   program?: unknown;
   courtesy?: Courtesy | null;
+  gate?: { rule: string; severity: Severity; verdict: Verdict; text: Text } | null;
+}
+/** How a rule's outcome moved between two assessments. */
+export const MOVES = ['broken', 'lost', 'mended', 'seen', 'other', 'added', 'gone'] as const;
+export type Move = (typeof MOVES)[number];
+export interface Turned {
+  rule: string;
+  title: Text;
+}
+export interface Changes {
+  against: string;
+  decision: Decision;
+  same_standard: boolean;
+  moves: Record<Move, Turned[]>;
 }
 export interface AssessmentRow {
   id: string;
@@ -216,6 +246,28 @@ export interface AssessmentRow {
   decision: Decision;
   as_of: string;
   counts: Partial<Record<Verdict, number>>;
+  changes?: Changes | null;
+}
+export interface Side {
+  verdict: Verdict;
+  severity: Severity;
+  text: Text;
+  observed_text: Text | null;
+  required_text: Text | null;
+}
+export interface ComparedRule extends Turned {
+  group: string;
+  severity: Severity;
+  move: Move | 'same';
+  before: Side | null;
+  after: Side | null;
+}
+export interface Comparison {
+  before: AssessmentRow;
+  after: AssessmentRow;
+  same_standard: boolean;
+  rules: ComparedRule[];
+  device: { name: string; before: unknown; after: unknown }[];
 }
 export interface View {
   id: string;

@@ -169,3 +169,6 @@ export function cited(references: Reference[] | undefined): string {
     .map((ref) => [ref.doc_text, ref.edition_text, ref.clause_text].map((text) => pick(text)).filter(Boolean).join(', '))
     .join('; ');
 }
+
+/** A day as texts of law name it, `2026-07-01`, in the form of the house. */
+export const dayText = (iso: string): string => iso.slice(0, 10).split('-').reverse().join('/');

@@ -1,0 +1,21 @@
+/** The sections of a camera's page, in order. To add one: a line here and a text `tab.ID` in both catalogues. */
+import type { Component } from 'svelte';
+import type { CameraDetail } from '../../lib/types';
+
+export interface SectionProps {
+  camera: CameraDetail;
+  /** Ask for the camera again, after something about it was changed. */
+  reload: () => void;
+}
+export interface Section {
+  id: string;
+  load: () => Promise<{ default: Component<SectionProps> }>;
+  shown?: (camera: CameraDetail) => boolean;
+}
+
+export const SECTIONS: Section[] = [
+  { id: 'report', load: () => import('./Report.svelte') },
+  { id: 'facts', load: () => import('./Facts.svelte') },
+  { id: 'history', load: () => import('./History.svelte') },
+  { id: 'sharing', load: () => import('./Sharing.svelte') },
+];
