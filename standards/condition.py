@@ -18,7 +18,7 @@ from standards.observation import NotObserved, Observation, Observed, Value
 from standards.reason import ERROR_REASONS, INCONCLUSIVE_REASONS, Reason
 
 _LONGEST_MATCHED = 1000  # characters of a device's string that a pattern is tried on
-_MOST_ELEMENTS = 256  # elements of a device's list that a condition ranges over
+MOST_ELEMENTS = 256  # elements of a device's list that a condition ranges over
 
 
 class Op(StrEnum):
@@ -68,8 +68,8 @@ class Condition:
     """One node of a condition tree.
 
     A leaf compares `fact` (or, inside a range, the element or its field `item`) with a literal `value`, with a
-    parameter `param`, or with another fact `than`. `tolerance` widens a numeric comparison by that share of the right
-    side; `absolute` drops the sign of the left side first.
+    parameter `param`, or with another fact `than`; ``contains`` with a list asks for each entry of it. `tolerance`
+    widens a numeric comparison by that share of the right side; `absolute` drops the sign of the left side first.
     """
 
     op: Op
@@ -117,7 +117,7 @@ def evaluate(condition: Condition, scope: Scope) -> Outcome:
             return _absent(condition.fact, seen)
         left = seen.value
     else:
-        left = _field(scope.element, condition.item)
+        left = field_of(scope.element, condition.item)
     right = condition.value
     if condition.param or condition.than:
         right, missing = _right(condition, scope)
@@ -129,8 +129,8 @@ def evaluate(condition: Condition, scope: Scope) -> Outcome:
         )
     try:
         if condition.absolute:
-            left = abs(_number(left))
-        return TRUE if _COMPARE[condition.op](left, right, condition.tolerance) else FALSE
+            left = abs(number_of(left))
+        return TRUE if COMPARE[condition.op](left, right, condition.tolerance) else FALSE
     except TypeError as error:
         return Outcome(
             State.UNKNOWN, Reason.INTERNAL, condition.fact, f"the fact has an unexpected kind: {error}"
@@ -164,12 +164,12 @@ def _ranged(condition: Condition, scope: Scope) -> Outcome:
     elements = seen.value
     if not isinstance(elements, tuple):
         return Outcome(State.UNKNOWN, Reason.INTERNAL, condition.fact, "the fact is not a list")
-    if len(elements) > _MOST_ELEMENTS:
+    if len(elements) > MOST_ELEMENTS:
         return Outcome(
             State.UNKNOWN,
             Reason.OUT_OF_RANGE,
             condition.fact,
-            f"the device listed {len(elements)} entries; at most {_MOST_ELEMENTS} are looked at",
+            f"the device listed {len(elements)} entries; at most {MOST_ELEMENTS} are looked at",
         )
     decisive = State.FALSE if condition.op is Op.ALL else State.TRUE
     unknown: list[Outcome] = []
@@ -215,13 +215,19 @@ def _right(condition: Condition, scope: Scope) -> tuple[Value, Outcome | None]:
     return scope.params[condition.param], None
 
 
-def _field(element: Value, item: str | None) -> Value:
+def field_of(element: Value, item: str | None) -> Value:
+    """Return a field of an element, or the element itself where none is named."""
     if not item:
         return element
     return element.get(item) if isinstance(element, Mapping) else None
 
 
-def _number(value: Value) -> int | float:
+def number_of(value: Value) -> int | float:
+    """Return a value that is a number.
+
+    Raises:
+        TypeError: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"a number is needed, {type(value).__name__} was seen")
     return value
@@ -229,8 +235,8 @@ def _number(value: Value) -> int | float:
 
 def _same(left: Value, right: Value, tolerance: float) -> bool:
     if tolerance:
-        wanted = _number(right)
-        return abs(_number(left) - wanted) <= abs(wanted) * tolerance
+        wanted = number_of(right)
+        return abs(number_of(left) - wanted) <= abs(wanted) * tolerance
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     return left == right
@@ -245,7 +251,8 @@ def _list(value: Value) -> tuple[Value, ...]:
 def _contains(left: Value, right: Value, _tolerance: float) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         return right in left
-    return right in _list(left)
+    held = _list(left)
+    return all(one in held for one in right) if isinstance(right, tuple) else right in held
 
 
 @lru_cache(maxsize=256)
@@ -268,17 +275,17 @@ def _exists(left: Value, _right: Value, _tolerance: float) -> bool:
 
 
 def _between(left: Value, right: Value, tolerance: float) -> bool:
-    low, high = (_number(bound) for bound in _list(right))
-    return low - abs(low) * tolerance <= _number(left) <= high + abs(high) * tolerance
+    low, high = (number_of(bound) for bound in _list(right))
+    return low - abs(low) * tolerance <= number_of(left) <= high + abs(high) * tolerance
 
 
-_COMPARE: Mapping[Op, Callable[[Value, Value, float], bool]] = {
+COMPARE: Mapping[Op, Callable[[Value, Value, float], bool]] = {
     Op.EQ: _same,
     Op.NE: lambda left, right, tolerance: not _same(left, right, tolerance),
-    Op.LT: lambda left, right, tolerance: _number(left) < _number(right) * (1 + tolerance),
-    Op.LTE: lambda left, right, tolerance: _number(left) <= _number(right) * (1 + tolerance),
-    Op.GT: lambda left, right, tolerance: _number(left) > _number(right) * (1 - tolerance),
-    Op.GTE: lambda left, right, tolerance: _number(left) >= _number(right) * (1 - tolerance),
+    Op.LT: lambda left, right, tolerance: number_of(left) < number_of(right) * (1 + tolerance),
+    Op.LTE: lambda left, right, tolerance: number_of(left) <= number_of(right) * (1 + tolerance),
+    Op.GT: lambda left, right, tolerance: number_of(left) > number_of(right) * (1 - tolerance),
+    Op.GTE: lambda left, right, tolerance: number_of(left) >= number_of(right) * (1 - tolerance),
     Op.IN: lambda left, right, _tolerance: left in _list(right),
     Op.NOT_IN: lambda left, right, _tolerance: left not in _list(right),
     Op.CONTAINS: _contains,
