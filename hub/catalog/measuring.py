@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from hub.catalog.checks import playback_of, write_search_text
 from hub.catalog.core import CatalogCore
@@ -15,7 +16,14 @@ from hub.store.errors import ServiceError
 from hub.store.store import Writing, new_id
 
 _CAMERAS, _ASSESSMENTS, _HEALTH = tables.cameras, tables.assessments, tables.health
+_FAILED = tables.failed_rules
 MAX_CAUSE = 500
+
+
+def failed_in(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the rules that a report found not met, each once."""
+    findings = report.get("findings") or ()
+    return tuple(dict.fromkeys(str(one["rule"]) for one in findings if one.get("verdict") == "FAIL"))
 
 
 class Measurements(CatalogCore):
@@ -57,9 +65,17 @@ class Measurements(CatalogCore):
                     "decision": new.decision,
                     "decision_reasons": [dict(reason) for reason in new.reasons],
                     "assessment_id": assessment_id,
+                    "standard": new.standard,
                     "playback": playback_of(new.observations),
                 },
             )
+            await tx.execute(delete(_FAILED).where(_FAILED.c.camera_id == camera_id))
+            failed = [
+                {"camera_id": camera_id, "rule": rule, "standard": new.standard}
+                for rule in failed_in(new.report)
+            ]
+            if failed:
+                await tx.execute(insert(_FAILED), failed)
             await write_search_text(tx, camera_id, new.observations)
             facts = {
                 "decision": new.decision,

@@ -25,6 +25,7 @@ from hub.store import tables
 from hub.store.errors import Invalid
 
 CAMERAS, SEARCH, AREAS = tables.cameras, tables.camera_search, tables.areas
+FAILED = tables.failed_rules
 MAX_LIMIT = 200
 MAX_RADIUS_M = 100_000.0
 MAX_TEXT = 200
@@ -57,6 +58,13 @@ class Finder:
             out.append(CAMERAS.c.sharing == _one_of(query.sharing, SHARINGS, "sharing"))
         if query.custodian_id:
             out.append(CAMERAS.c.custodian_id == query.custodian_id)
+        if query.standard:
+            out.append(CAMERAS.c.standard == query.standard)
+        if query.failing:
+            failing = select(FAILED.c.camera_id).where(FAILED.c.rule == query.failing)
+            if query.standard:
+                failing = failing.where(FAILED.c.standard == query.standard)
+            out.append(CAMERAS.c.id.in_(failing))
         if query.near is not None:
             out.append(_near(query.near))
         if query.box is not None:
@@ -102,6 +110,15 @@ class Finder:
             .where(*self.conditions(query))
             .group_by(CAMERAS.c.decision, CAMERAS.c.health)
         )
+
+    def failures(self, query: CameraQuery) -> Select[Any]:
+        """Return the statement for how many cameras fail each rule of the query's standard."""
+        statement = select(FAILED.c.rule, func.count().label("n")).where(FAILED.c.standard == query.standard)
+        everywhere = replace(query, standard="", cursor="", limit=100) == CameraQuery()
+        if not everywhere:
+            inside = CAMERAS.c.id == FAILED.c.camera_id
+            statement = statement.join(CAMERAS, inside).where(*self.conditions(query))
+        return statement.group_by(FAILED.c.rule)
 
     def _words(self, text: str) -> list[ColumnElement[bool]]:
         return [self._inside(SEARCH.c.folded, word) > 0 for word in terms(text)]

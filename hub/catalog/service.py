@@ -42,6 +42,7 @@ from hub.catalog.types import (
     ConsentState,
     Counts,
     Custodian,
+    Failures,
     Kind,
     Mode,
     NewCamera,
@@ -97,6 +98,16 @@ class CatalogService(SharingChanges, Measurements):
                 health[row.health] = health.get(row.health, 0) + row.n
             measured_at = await tx.scalar(select(func.max(_HEALTH.c.measured_at)))
         return Counts(sum(decision.values()), decision, health, measured_at)
+
+    async def failures(self, query: CameraQuery) -> Failures:
+        """Return how many cameras fail each rule of the query's `standard` by their present assessment.
+
+        Each number equals the total of the list with that standard and that rule as `failing`.
+        """
+        async with self._settled() as tx:
+            rows = await tx.all(self._finder.failures(query))
+            judged = int(await tx.scalar(self._finder.total(query)))
+        return Failures(judged, {row.rule: row.n for row in rows})
 
     async def get(self, camera_id: str) -> Camera:
         """Return one camera as it is now.

@@ -282,6 +282,8 @@ class CameraQuery:
     health: str = ""
     sharing: str = ""
     custodian_id: str = ""
+    standard: str = ""  # of the present assessment
+    failing: str = ""  # a rule that the camera fails by its present assessment
     near: Near | None = None
     box: Box | None = None
     cursor: str = ""
@@ -305,6 +307,14 @@ class Counts:
     decision: Mapping[str, int]
     health: Mapping[str, int]
     measured_at: datetime | None  # when the newest of them was measured
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many cameras were judged by a standard, and how many of them fail each rule (absent: none)."""
+
+    judged: int
+    rules: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ cameras = Table(
     Column("decision", String(16), nullable=False),
     Column("decision_reasons", JsonText, nullable=False),
     Column("assessment_id", Id, nullable=True),
+    Column("standard", String(64), nullable=False, server_default=""),  # of that assessment
     Column("playback", JsonText, nullable=False),
     # derived from what follows and from time; rewritten when `next_change_at` has come
     Column("sharing", String(16), nullable=False),
@@ -110,6 +111,7 @@ cameras = Table(
     Index(None, "latitude", "longitude"),
     Index(None, "next_change_at"),
     Index(None, "address"),
+    Index(None, "standard"),
 )
 
 # Apart from `cameras`, narrow, because a text search reads all of it.
@@ -163,6 +165,17 @@ assessments = Table(
     Column("report", PackedJson, nullable=False),
     Column("observations", PackedJson, nullable=False),
     Index(None, "camera_id", "as_of", "id"),
+)
+
+# Which rules each camera fails by its present assessment: counted and listed without opening a report.
+failed_rules = Table(
+    "failed_rules",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("rule", String(16), primary_key=True),
+    Column("standard", String(64), nullable=False),
+    Index(None, "standard", "rule", "camera_id"),
+    sqlite_with_rowid=False,
 )
 
 health = Table(
