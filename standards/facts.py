@@ -223,7 +223,7 @@ FACTS: Mapping[str, Fact] = _table(
     ),
     # accounts: levels and numbers, never a name or a password
     ("account.activated", "bool", "", "the device left its factory state: its password was set once"),
-    ("account.password_status", "str", "", "the device's own word about its password: default, risk or ok"),
+    ("account.password_status", "str", "", "the device's own word about its password: default, risk, ok, or untold where it has no such word"),
     (
         "account.levels",
         "list",
@@ -378,6 +378,8 @@ FACTS: Mapping[str, Fact] = _table(
         "",
         "declared purpose of the view, by IEC 62676-4: monitor detect ... scrutinise",
     ),
+    ("view.distance_m", "float", "m", "declared distance to the place that has to be seen"),
+    ("view.hfov_deg", "float", "deg", "declared horizontal field of view of the lens"),
     ("view.pixels_per_m", "float", "px/m", "coded pixels per metre at the declared distance: an upper bound"),
     (
         "view.matches_purpose",
@@ -429,6 +431,13 @@ FACTS: Mapping[str, Fact] = _table(
             ("luma_deviation", "float", "", "standard deviation of luma, 8 bit scale"),
             ("sharpness", "float", "", "variance of the Laplacian of luma, median over the pictures"),
             ("changes", "int", "", "steps between kept pictures in which the picture changed"),
+            (
+                "changed_share",
+                "float",
+                "",
+                "largest share of the picture's 16 x 9 blocks that changed in one step: a clock in the picture moves few",
+            ),
+            ("still_s", "float", "s", "longest time between kept pictures in which nothing changed"),
             ("span_s", "float", "s", "time between the first and the last picture"),
             ("width", "int", "px", "width of the decoded picture"),
             ("height", "int", "px", "height of the decoded picture"),

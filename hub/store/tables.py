@@ -102,6 +102,11 @@ cameras = Table(
     Column("version", Integer, nullable=False),
     # the worst severity of its open alerts, "" where there is none: lists show it without a join
     Column("alert", String(8), nullable=False, server_default=""),
+    # where it comes from: neighbourhood group, who paid, which paper approved the place, what kind of source it is
+    Column("group_name", Text, nullable=False, server_default=""),
+    Column("funding", Text, nullable=False, server_default=""),
+    Column("siting", JsonText, nullable=True),  # document, authority, date
+    Column("source_class", String(32), nullable=False, server_default=""),
     Index(None, "sort_key", "id"),
     Index(None, "decision", "health"),
     Index(None, "area_code", "sort_key", "id"),
@@ -178,6 +183,47 @@ failed_rules = Table(
     sqlite_with_rowid=False,
 )
 
+# What the newest assessment of each camera says, and the facts it stands on, small enough to be judged again for all
+# cameras at once (`hub.catalog.judgements`).
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("assessment_id", Id, nullable=False),
+    Column("basis_id", Id, nullable=False),  # the assessment that holds the observations
+    Column("standard_hash", String(64), nullable=False),
+    Column("decision", String(16), nullable=False),  # as this assessment says, before 2 of 3
+    Column("as_of", UtcTime, nullable=False),
+    Column("verdicts", Text, nullable=False),  # one letter per rule (`standards.compiled`)
+    Column("reasons", Text, nullable=False),
+    Column("said", JsonText, nullable=False),  # waivers and attestations
+    Column("facts", LargeBinary, nullable=False),
+    Index(None, "standard_hash"),
+)
+
+# Every version of a standard that judged a camera here: the order of its rules, and the files to read it again.
+standards_kept = Table(
+    "standards_kept",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("standard", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("content", PackedJson, nullable=False),
+)
+
+area_reports = Table(
+    "area_reports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("area_code", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),  # area | yearly
+    Column("as_of", UtcTime, nullable=False),
+    Column("by", JsonText, nullable=False),
+    Column("cameras", Integer, nullable=False),
+    Column("document", PackedJson, nullable=False),
+    Index(None, "area_code", "as_of", "id"),
+)
+
 health = Table(
     "health",
     metadata,
@@ -248,6 +294,75 @@ alerts = Table(
     Column("note", Text, nullable=False),
     Index(None, "camera_id", "acknowledged_at"),
     Index(None, "last_at", "id"),
+)
+
+# What people declared about a camera: one version per statement, nothing is edited. No foreign key: the record outlives
+# the camera.
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("camera_id", Id, nullable=False),
+    Column("fact", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("value", JsonText, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("declared_at", UtcTime, nullable=False),
+    Column("valid_until", UtcTime, nullable=False),
+    Column("attachment_sha256", String(64), nullable=True),
+    Column(
+        "state", String(16), nullable=False
+    ),  # active superseded withdrawn; a lapse is read off valid_until
+    Column("recorded_by", JsonText, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime, nullable=True),
+    Column("settled", Boolean, nullable=False),  # the camera was judged again after it lapsed
+    Index(None, "camera_id", "fact", "version", unique=True),
+    Index(None, "settled", "valid_until"),
+)
+
+# The papers behind them. They hold what people sent and go with the camera; the hash stays in the statement.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("media_type", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("added_by", JsonText, nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+)
+
+# Waivers and attestations: proposed by one person, decided by another.
+statements = Table(
+    "statements",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(16), nullable=False),  # waiver attestation
+    Column("rule", String(16), nullable=False),
+    Column("camera_id", Id, nullable=True),  # where it is for one camera; no foreign key, as above
+    Column("area_code", String(16), nullable=True),  # of that camera, or the area that it is for
+    Column("selector", JsonText, nullable=False),
+    Column("data", JsonText, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column(
+        "state", String(16), nullable=False
+    ),  # proposed approved rejected revoked; expiry is read off expires_at
+    Column("proposed_by", Id, nullable=False),
+    Column("proposer", Text, nullable=False),  # the name at that time
+    Column("proposed_at", UtcTime, nullable=False),
+    Column("decided_by", Id, nullable=True),
+    Column("decider", Text, nullable=True),
+    Column("decided_at", UtcTime, nullable=True),
+    Column("reason", Text, nullable=False),  # of a rejection or a revocation
+    Column("settled", Boolean, nullable=False),  # the cameras were judged again after it expired
+    Index(None, "kind", "proposed_at", "id"),
+    Index(None, "kind", "state", "expires_at"),
+    Index(None, "settled", "expires_at"),
 )
 
 incidents = Table(
