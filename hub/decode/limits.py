@@ -13,3 +13,4 @@ MAX_SIDE_PX: Final = 8192  # width and height
 MAX_PIXELS: Final = 36_000_000  # the largest camera pictures on sale have 33 million (7680x4320)
 MAX_STILL_PX: Final = 3840  # width of a still as it is handed on
 MAX_JPEG: Final = 8 * MIB  # bytes of a still as it is handed on
+MAX_RECODED: Final = 4 * MIB  # bytes of what one unit brings after recoding

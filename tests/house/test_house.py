@@ -192,7 +192,10 @@ def test_licences_of_what_we_ship_with_are_named() -> None:
 def test_ffmpeg_is_imported_where_it_meets_no_camera_bytes_or_is_confined() -> None:
     """PyAV is imported by the decode process, and by the simulator's encoder, whose pictures are its own."""
     may = {
+        "hub/decode/masks.py",
         "hub/decode/pictures.py",
+        "hub/decode/recode_worker.py",
+        "hub/decode/recoder.py",
         "hub/decode/worker.py",
         "hub/simulator/studio.py",
     }
