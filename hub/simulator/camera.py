@@ -2,8 +2,10 @@
 
 from adapters.clock import Clock
 from hub.simulator.device import Counters, Device, new_password
+from hub.simulator.events import Happenings
 from hub.simulator.onvif import OnvifServer
 from hub.simulator.presets import Preset
+from hub.simulator.ptz import Head
 from hub.simulator.rtsp import RtspServer
 from hub.simulator.silent import SilentServer
 from hub.simulator.studio import Studio
@@ -18,6 +20,7 @@ class ScriptedCamera:
     - `refuse_all`: every login is refused
     - `clock_offset_s`: how far the camera's clock is ahead
     - `change_nonce()`, `kill()`, `restart()`
+    - `happenings`: what the camera notices; `head`: where it looks and what it was told
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class ScriptedCamera:
 
     async def kill(self) -> None:
         """Vanish as by a pulled plug: connections are cut, nothing listens. `restart` brings the camera back."""
+        self.device.happenings.close()
         for server in (self._onvif, self._rtsp):
             if server is not None:
                 await server.kill()
@@ -146,6 +150,16 @@ class ScriptedCamera:
     def counters(self) -> Counters:
         """Return what the camera has seen so far."""
         return self.device.counters
+
+    @property
+    def happenings(self) -> Happenings:
+        """Return what the camera notices, to let something happen."""
+        return self.device.happenings
+
+    @property
+    def head(self) -> Head:
+        """Return the moving head."""
+        return self.device.head
 
     @property
     def playing(self) -> int:

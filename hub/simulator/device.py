@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from adapters.clock import Clock
 from hub.simulator.digest import DigestVerifier, Login
+from hub.simulator.events import Happenings
 from hub.simulator.presets import Preset
+from hub.simulator.ptz import Head
 from hub.simulator.studio import Studio
 
 REALM = "CH-Sim"
@@ -51,10 +53,23 @@ class Device:
     counters: Counters = field(default_factory=Counters)
     media_paused: bool = False  # sessions stay open, no media is sent
     refuse_all: bool = False  # every login is refused, as after a change of password
+    head: Head = field(init=False)
+    happenings: Happenings = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give the camera its head and its senses."""
+        self.head = Head(self.clock, self.preset.ptz)
+        self.happenings = Happenings(self, self.preset.events)
+        if self.preset.onvif is not None and "ptz" in self.preset.onvif.services:
+            self.studio.aim(self.preset, self._aim)
 
     def now(self) -> datetime:
         """Return what the camera's clock shows, as aware UTC."""
         return self.clock.now() + timedelta(seconds=self.clock_offset_s)
+
+    def _aim(self) -> tuple[float, float]:
+        aim = self.head.aim
+        return aim.pan, aim.tilt
 
     def judge(self, verifier: DigestVerifier, header: str | None, method: str, uri: str) -> Login:
         """Judge and count the Digest credential of one request."""

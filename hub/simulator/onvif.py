@@ -1,13 +1,25 @@
-"""The ONVIF side of a scripted camera: device, media and media2 service, and the snapshot."""
+"""The ONVIF side of a scripted camera: its services, its pull points, and the snapshot."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from hub.simulator.device import REALM, Device
 from hub.simulator.digest import DigestVerifier, Login
+from hub.simulator.events import PATH as PULL_POINTS
 from hub.simulator.http import HttpReply, HttpRequest, HttpServer
 from hub.simulator.presets import OnvifScript
-from hub.simulator.replies import NAMESPACES, PATHS, SNAPSHOT_PATH, operations
-from hub.simulator.soap import Call, SoapFault, TokenVerifier, envelope, not_authorized, not_supported, parse
+from hub.simulator.replies import NAMESPACES, PATHS, event_replies, operations, snapshot_path
+from hub.simulator.soap import (
+    EVENTS,
+    NOTIFICATION,
+    Call,
+    SoapFault,
+    TokenVerifier,
+    envelope,
+    not_authorized,
+    not_supported,
+    parse,
+)
 
 _SOAP = "application/soap+xml; charset=utf-8"
 # ONVIF Core 5.9.4.3, access class PRE_AUTH: answered without a login
@@ -24,6 +36,9 @@ _PRE_AUTH = frozenset(
 )
 # READ_SYSTEM_SECRET: the account that is handed out has User level, which may not
 _ADMINISTRATOR = frozenset({"GetUsers", "GetAccessPolicy", "GetSystemLog", "GetSystemBackup"})
+_ACTUATE = frozenset({"ContinuousMove", "Stop", "GotoPreset"})  # operators and administrators
+
+Answer = Callable[[Call], str | Awaitable[str]]
 
 
 class OnvifServer:
@@ -38,6 +53,8 @@ class OnvifServer:
         self._tokens = TokenVerifier(device, script.token_age_s)
         self._http = HttpServer(device, self._handle)
         self._operations = operations(device, script)
+        self._pull_points = event_replies(device, script) if "events" in script.services else None
+        self._stills = {snapshot_path(source): source for source in device.preset.sources}
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port.
@@ -54,11 +71,12 @@ class OnvifServer:
     async def _handle(self, request: HttpRequest) -> HttpReply:
         if self._script.answer_delay_s:
             await self._device.clock.sleep(self._script.answer_delay_s)
-        path = request.target.split("?", 1)[0]
-        if path == SNAPSHOT_PATH and self._script.snapshot:
-            return await self._snapshot(request)
+        path = urlsplit(request.target).path
+        if path in self._stills and self._script.snapshot:
+            return await self._snapshot(request, self._stills[path])
         service = next((name for name in self._script.services if PATHS[name] == path), None)
-        if service is None:
+        point = path.removeprefix(PULL_POINTS) if path.startswith(PULL_POINTS) else ""
+        if service is None and not (point and self._pull_points is not None):
             self._device.count("not found")
             return HttpReply(404, body=b"not found\n")
         if request.method != "POST":
@@ -67,19 +85,34 @@ class OnvifServer:
         try:
             call = parse(request.body)
             self._device.count(call.operation)
-            reply = self._operation(service, call)
+            reply = (
+                self._operation(service, call) if service is not None else self._of_pull_point(point, call)
+            )
             refusal = self._login(request, call)
             if refusal is not None:
                 return refusal
-            return HttpReply(200, _SOAP, envelope(reply(call)))
+            told = reply(call)
+            return HttpReply(200, _SOAP, envelope(told if isinstance(told, str) else await told))
         except SoapFault as fault:
             return HttpReply(fault.status, _SOAP, fault.body)
 
-    def _operation(self, service: str, call: Call) -> Callable[[Call], str]:
+    def _of_pull_point(self, name: str, call: Call) -> Answer:
+        assert self._pull_points is not None
+        known = self._pull_points.of_pull_point(name)
+        namespace = EVENTS if call.operation == "PullMessages" else NOTIFICATION
+        if call.operation in self._script.refused_operations or call.namespace != namespace:
+            raise not_supported(call.operation)
+        if call.operation not in known:
+            raise not_supported(call.operation)
+        return known[call.operation]
+
+    def _operation(self, service: str, call: Call) -> Answer:
         known = self._operations[service]
         if call.operation in self._script.refused_operations or call.namespace != NAMESPACES[service]:
             raise not_supported(call.operation)
         if call.operation in _ADMINISTRATOR and service == "device":
+            return _forbidden
+        if call.operation in _ACTUATE and self._script.level == "user":
             return _forbidden
         if call.operation not in known:
             raise not_supported(call.operation)
@@ -104,7 +137,7 @@ class OnvifServer:
             return HttpReply(fault.status, _SOAP, fault.body)
         return self._challenge(login, not_authorized(401).body, _SOAP)
 
-    async def _snapshot(self, request: HttpRequest) -> HttpReply:
+    async def _snapshot(self, request: HttpRequest, source: int) -> HttpReply:
         self._device.count("snapshot")
         if request.method not in ("GET", "HEAD"):
             return HttpReply(405, headers=[("Allow", "GET, HEAD")])
@@ -112,7 +145,7 @@ class OnvifServer:
             login = self._digest(request)
             if login is not Login.ACCEPTED:
                 return self._challenge(login, b"401 Unauthorized\n", "text/plain")
-        main = self._device.preset.stream("main")
+        main = self._device.preset.stream("main", source)
         assert main is not None
         still = await self._device.studio.still(self._device.preset, main)
         return HttpReply(200, "image/jpeg", still, [("Cache-Control", "no-store")])

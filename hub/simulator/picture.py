@@ -101,12 +101,17 @@ class Picture:
         self._grain = self._make_grain()
         self._glyph_rows: dict[int, dict[str, list[bytes]]] = {}
 
-    def draw(self, now: datetime, seconds: float) -> Planes:
-        """Return the picture at a wall time; `seconds` moves the traffic and only has to run."""
+    def draw(self, now: datetime, seconds: float, aim: tuple[float, float] = (0.0, 0.0)) -> Planes:
+        """Return the picture at a wall time; `seconds` moves the traffic and only has to run.
+
+        `aim` (pan, tilt, each -1 to 1) turns the street by up to half a picture; the texts stay.
+        """
         planes = Planes(bytearray(self._y), bytearray(self._u), bytearray(self._v))
         self._place_grain(planes)
         for mover in self._movers:
             self._place_mover(planes, mover, seconds)
+        if aim != (0.0, 0.0):
+            self._turn(planes, *aim)
         local = now.astimezone(_ZONE)
         clock = f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 100000} +07"
         margin = 8 * self._scale
@@ -115,6 +120,13 @@ class Picture:
         wide = (len(self._title) * 6 + 1) * size
         self._write(planes, self._title, self._width - wide - margin, self._height - 11 * size - margin, size)
         return planes
+
+    def _turn(self, planes: Planes, pan: float, tilt: float) -> None:
+        """Roll the picture: + pan brings what is to the right, + tilt what is above. The seam is one row off."""
+        across, down = self._even(self._width * pan / 2), self._even(self._height * -tilt / 2)
+        for plane, part in ((planes.y, 1), (planes.u, 2), (planes.v, 2)):
+            start = (down // part * (self._width // part) + across // part) % len(plane)
+            plane[:] = plane[start:] + plane[:start]
 
     # background
 

@@ -42,7 +42,7 @@ class ClockScript(_Part):
 class OnvifScript(_Part):
     """The ONVIF side: services offered and how a login is verified."""
 
-    services: tuple[Literal["device", "media", "media2"], ...] = ("device", "media")
+    services: tuple[Literal["device", "media", "media2", "events", "ptz"], ...] = ("device", "media")
     profiles_claimed: tuple[Literal["Streaming", "T", "G", "M"], ...] = ("Streaming",)
     # digest: HTTP 401 with Digest, a UsernameToken is taken as well; wsse: UsernameToken only; none: answers anyone
     auth: Literal["digest", "wsse", "none"] = "digest"
@@ -52,6 +52,39 @@ class OnvifScript(_Part):
     snapshot: bool = True
     refused_operations: tuple[_Line, ...] = ()  # answered with ter:ActionNotSupported
     answer_delay_s: float = Field(default=0.0, ge=0)  # before each answer
+    # of the account that is handed out (ONVIF Core 5.9.4.3): users read, operators move the camera as well
+    level: Literal["user", "operator"] = "user"
+
+
+class EventsScript(_Part):
+    """The event service, where `onvif.services` lists it."""
+
+    every_s: float | None = Field(
+        default=None, gt=0
+    )  # motion at random, this far apart on average; None: never
+    lasts_s: float = Field(default=4.0, gt=0)  # how long one motion lasts
+    seed: int = 1  # the same seed, the same motions
+    max_pull_points: int = Field(default=4, ge=1, le=64)
+    longest_lease_s: float = Field(default=600.0, gt=0)  # shorter than asked for, if need be
+    utc: bool = True  # False: UtcTime holds the local time, as some cameras write it
+
+
+class PtzPreset(_Part):
+    """Where a preset looks: positions from -1 to 1 (pan, tilt) and 0 to 1 (zoom)."""
+
+    token: _Line
+    name: _Line
+    pan: float = Field(default=0.0, ge=-1, le=1)
+    tilt: float = Field(default=0.0, ge=-1, le=1)
+    zoom: float = Field(default=0.0, ge=0, le=1)
+
+
+class PtzScript(_Part):
+    """The moving head, where `onvif.services` lists PTZ. It carries the first video source."""
+
+    per_s: float = Field(default=0.4, gt=0)  # of the whole way, at full speed
+    longest_move_s: float = Field(default=10.0, gt=0)  # a longer time-out is cut to it
+    presets: tuple[PtzPreset, ...] = ()
 
 
 class RtspScript(_Part):
@@ -82,6 +115,7 @@ class StreamScript(_Part):
     """One stream. What ONVIF claims about it is what is sent."""
 
     layer: Literal["main", "sub"]
+    source: int = Field(default=1, ge=1, le=64)  # which video source of a recorder
     path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]{0,100}$")]
     codec: Literal["H264", "H265", "JPEG"]
     width: _Even
@@ -102,7 +136,12 @@ class StreamScript(_Part):
     @property
     def token(self) -> str:
         """Return the token of its MediaProfile."""
-        return f"profile_{self.layer}"
+        return f"profile_{self.layer}" if self.source == 1 else f"profile_{self.layer}_{self.source}"
+
+    @property
+    def source_token(self) -> str:
+        """Return the token of its video source."""
+        return f"video_source_{self.source}"
 
     @model_validator(mode="after")
     def _can_be_coded(self) -> "StreamScript":
@@ -141,22 +180,32 @@ class Preset(_Part):
     dead: bool = False
     clock: ClockScript = ClockScript()
     onvif: OnvifScript | None = None
+    events: EventsScript = EventsScript()
+    ptz: PtzScript = PtzScript()
     rtsp: RtspScript = RtspScript()
     streams: tuple[StreamScript, ...] = ()
 
     @model_validator(mode="after")
     def _coherent(self) -> "Preset":
-        layers = [stream.layer for stream in self.streams]
+        layers = [(stream.source, stream.layer) for stream in self.streams]
         paths = [stream.path for stream in self.streams]
         if len(set(layers)) != len(layers) or len(set(paths)) != len(paths):
-            raise ValueError("streams: each layer and each path may be there once")
-        if not self.dead and "main" not in layers:
-            raise ValueError("streams: a camera needs a stream of layer main")
+            raise ValueError("streams: each layer of a source and each path may be there once")
+        if not self.dead and any((source, "main") not in layers for source in {1, *self.sources}):
+            raise ValueError("streams: each source of a camera needs a stream of layer main")
+        tokens = [preset.token for preset in self.ptz.presets]
+        if len(set(tokens)) != len(tokens):
+            raise ValueError("ptz.presets: each token may be there once")
         return self
 
-    def stream(self, layer: str) -> StreamScript | None:
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Return the numbers of the video sources: one for a camera, several for a recorder."""
+        return tuple(dict.fromkeys(stream.source for stream in self.streams))
+
+    def stream(self, layer: str, source: int = 1) -> StreamScript | None:
         """Return the stream of a layer, or None where the camera has none."""
-        return next((stream for stream in self.streams if stream.layer == layer), None)
+        return next((one for one in self.streams if (one.source, one.layer) == (source, layer)), None)
 
 
 def shipped() -> Mapping[str, Preset]:

@@ -1,25 +1,29 @@
 """What the ONVIF operations of a scripted camera answer (ONVIF Core, Media and Media2)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from hub.simulator.device import Device
+from hub.simulator.events import EventReplies
 from hub.simulator.presets import OnvifScript, Preset, StreamScript
-from hub.simulator.soap import DEVICE, MEDIA, MEDIA2, Call, SoapFault
+from hub.simulator.ptz import CAPABILITIES as PTZ_CAPABILITIES
+from hub.simulator.ptz import PtzReplies, configuration
+from hub.simulator.soap import DEVICE, EVENTS, MEDIA, MEDIA2, PTZ, Call, SoapFault
 
-Operations = Mapping[str, Callable[[Call], str]]
+Operations = Mapping[str, Callable[[Call], str | Awaitable[str]]]
 
-SNAPSHOT_PATH = "/snapshot/main.jpg"
 PATHS = {
     "device": "/onvif/device_service",
     "media": "/onvif/media_service",
     "media2": "/onvif/media2_service",
+    "events": "/onvif/event_service",
+    "ptz": "/onvif/ptz_service",
 }
-NAMESPACES = {"device": DEVICE, "media": MEDIA, "media2": MEDIA2}
-_SOURCE = "video_source_1"
+NAMESPACES = {"device": DEVICE, "media": MEDIA, "media2": MEDIA2, "events": EVENTS, "ptz": PTZ}
+_VERSIONS = {"media2": (20, 12), "ptz": (20, 12)}
 _ENCODINGS1 = {"H264": "H264", "JPEG": "JPEG"}  # Media 1 has no word for H.265
 _PROFILES = {"H264": "Baseline", "H265": "Main", "JPEG": ""}
 _MULTICAST = (
@@ -34,8 +38,20 @@ def operations(device: Device, script: OnvifScript) -> Mapping[str, Operations]:
         "device": DeviceReplies(device, script).operations(),
         "media": MediaReplies(device, script).operations(),
         "media2": Media2Replies(device, script).operations(),
+        "events": event_replies(device, script).operations(),
+        "ptz": PtzReplies(device).operations(),
     }
     return {name: made[name] for name in script.services}
+
+
+def event_replies(device: Device, script: OnvifScript) -> EventReplies:
+    """Return what the event service answers."""
+    return EventReplies(device, DeviceReplies(device, script).http)
+
+
+def snapshot_path(source: int) -> str:
+    """Return the path of the still of one video source."""
+    return "/snapshot/main.jpg" if source == 1 else f"/snapshot/main_{source}.jpg"
 
 
 def scopes_of(preset: Preset) -> list[tuple[str, str]]:
@@ -78,7 +94,8 @@ class _Replies:
         host = self._device.host
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _http(self, path: str) -> str:
+    def http(self, path: str) -> str:
+        """Return the address of a path on this device."""
         return f"http://{self._authority(self._device.onvif_port)}{path}"
 
     def _stream_uri(self, stream: StreamScript) -> str:
@@ -94,18 +111,32 @@ class _Replies:
         )
 
     def _snapshot_uri(self, call: Call) -> str:
-        self._asked_stream(call)
+        source = self._asked_stream(call).source
         if not self._script.snapshot:
             raise SoapFault(500, "Receiver", ("ter:ActionNotSupported",), "The device takes no snapshots")
-        return escape(self._http(SNAPSHOT_PATH))
+        return escape(self.http(snapshot_path(source)))
 
-    def _source_configuration(self, tag: str) -> str:
-        main = self._device.preset.streams[0]
+    def _source_configuration(self, tag: str, stream: StreamScript) -> str:
+        preset = self._device.preset
+        main = preset.stream("main", stream.source)
+        assert main is not None
+        uses = sum(one.source == stream.source for one in preset.streams)
         return (
-            f'<{tag} token="video_source_configuration_1"><tt:Name>VideoSource</tt:Name>'
-            f"<tt:UseCount>{len(self._device.preset.streams)}</tt:UseCount><tt:SourceToken>{_SOURCE}</tt:SourceToken>"
+            f'<{tag} token="video_source_configuration_{stream.source}"><tt:Name>VideoSource</tt:Name>'
+            f"<tt:UseCount>{uses}</tt:UseCount><tt:SourceToken>{stream.source_token}</tt:SourceToken>"
             f'<tt:Bounds x="0" y="0" width="{main.width}" height="{main.height}"/></{tag}>'
         )
+
+    def _carries_ptz(self, stream: StreamScript) -> bool:
+        return stream.source == 1 and "ptz" in self._script.services
+
+    @staticmethod
+    def _encoder_token(stream: StreamScript) -> str:
+        return stream.token.replace("profile_", "encoder_")
+
+    @staticmethod
+    def _name(stream: StreamScript) -> str:
+        return stream.layer if stream.source == 1 else f"{stream.layer} {stream.source}"
 
 
 class DeviceReplies(_Replies):
@@ -126,10 +157,12 @@ class DeviceReplies(_Replies):
     def get_services(self, call: Call) -> str:
         parts = []
         with_capabilities = call.argument("IncludeCapability").lower() in ("true", "1")
-        capabilities = {
+        capabilities: dict[str, Callable[[Call], str]] = {
             "device": self.get_service_capabilities,
             "media": MediaReplies(self._device, self._script).get_service_capabilities,
             "media2": Media2Replies(self._device, self._script).get_service_capabilities,
+            "events": event_replies(self._device, self._script).capabilities,
+            "ptz": lambda _call: PTZ_CAPABILITIES,
         }
         for name in self._script.services:
             inner = (
@@ -137,24 +170,34 @@ class DeviceReplies(_Replies):
                 if with_capabilities
                 else ""
             )
-            major, minor = (2, 60) if name != "media2" else (20, 12)
+            major, minor = _VERSIONS.get(name, (2, 60))
             parts.append(
                 f"<tds:Service><tds:Namespace>{NAMESPACES[name]}</tds:Namespace>"
-                f"<tds:XAddr>{escape(self._http(PATHS[name]))}</tds:XAddr>{inner}"
+                f"<tds:XAddr>{escape(self.http(PATHS[name]))}</tds:XAddr>{inner}"
                 f"<tds:Version><tt:Major>{major}</tt:Major><tt:Minor>{minor}</tt:Minor></tds:Version></tds:Service>"
             )
         return "".join(parts)
 
     def get_capabilities(self, _call: Call) -> str:
-        media = ""
+        media = events = ptz = ""
+        if "events" in self._script.services:
+            events = (
+                f"<tt:Events><tt:XAddr>{escape(self.http(PATHS['events']))}</tt:XAddr>"
+                "<tt:WSSubscriptionPolicySupport>true</tt:WSSubscriptionPolicySupport>"
+                "<tt:WSPullPointSupport>true</tt:WSPullPointSupport>"
+                "<tt:WSPausableSubscriptionManagerInterfaceSupport>false"
+                "</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+            )
+        if "ptz" in self._script.services:
+            ptz = f"<tt:PTZ><tt:XAddr>{escape(self.http(PATHS['ptz']))}</tt:XAddr></tt:PTZ>"
         if "media" in self._script.services:
             media = (
-                f"<tt:Media><tt:XAddr>{escape(self._http(PATHS['media']))}</tt:XAddr><tt:StreamingCapabilities>"
+                f"<tt:Media><tt:XAddr>{escape(self.http(PATHS['media']))}</tt:XAddr><tt:StreamingCapabilities>"
                 "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
                 "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
             )
         return (
-            f"<tds:Capabilities><tt:Device><tt:XAddr>{escape(self._http(PATHS['device']))}</tt:XAddr>"
+            f"<tds:Capabilities><tt:Device><tt:XAddr>{escape(self.http(PATHS['device']))}</tt:XAddr>"
             "<tt:Network><tt:IPFilter>false</tt:IPFilter><tt:ZeroConfiguration>false</tt:ZeroConfiguration>"
             "<tt:IPVersion6>false</tt:IPVersion6><tt:DynDNS>false</tt:DynDNS></tt:Network>"
             "<tt:System><tt:DiscoveryResolve>false</tt:DiscoveryResolve><tt:DiscoveryBye>false</tt:DiscoveryBye>"
@@ -165,7 +208,7 @@ class DeviceReplies(_Replies):
             "<tt:OnboardKeyGeneration>false</tt:OnboardKeyGeneration>"
             "<tt:AccessPolicyConfig>false</tt:AccessPolicyConfig><tt:X.509Token>false</tt:X.509Token>"
             "<tt:SAMLToken>false</tt:SAMLToken><tt:KerberosToken>false</tt:KerberosToken>"
-            f"<tt:RELToken>false</tt:RELToken></tt:Security></tt:Device>{media}</tds:Capabilities>"
+            f"<tt:RELToken>false</tt:RELToken></tt:Security></tt:Device>{events}{media}{ptz}</tds:Capabilities>"
         )
 
     def get_service_capabilities(self, _call: Call) -> str:
@@ -253,11 +296,12 @@ class MediaReplies(_Replies):
         return self._profile("trt:Profile", self._asked_stream(call))
 
     def get_video_sources(self, _call: Call) -> str:
-        main = self._device.preset.streams[0]
-        return (
-            f'<trt:VideoSources token="{_SOURCE}"><tt:Framerate>{main.fps}</tt:Framerate>'
+        return "".join(
+            f'<trt:VideoSources token="{main.source_token}"><tt:Framerate>{main.fps}</tt:Framerate>'
             f"<tt:Resolution><tt:Width>{main.width}</tt:Width><tt:Height>{main.height}</tt:Height></tt:Resolution>"
             "</trt:VideoSources>"
+            for main in self._device.preset.streams
+            if main.layer == "main"
         )
 
     def get_video_encoder_configurations(self, _call: Call) -> str:
@@ -270,10 +314,11 @@ class MediaReplies(_Replies):
         return _media_uri(self._snapshot_uri(call))
 
     def _profile(self, tag: str, stream: StreamScript) -> str:
+        ptz = configuration("tt:PTZConfiguration") if self._carries_ptz(stream) else ""
         return (
-            f'<{tag} token="{stream.token}" fixed="true"><tt:Name>{stream.layer}</tt:Name>'
-            f"{self._source_configuration('tt:VideoSourceConfiguration')}"
-            f"{self._encoder('tt:VideoEncoderConfiguration', stream)}</{tag}>"
+            f'<{tag} token="{stream.token}" fixed="true"><tt:Name>{self._name(stream)}</tt:Name>'
+            f"{self._source_configuration('tt:VideoSourceConfiguration', stream)}"
+            f"{self._encoder('tt:VideoEncoderConfiguration', stream)}{ptz}</{tag}>"
         )
 
     def _encoder(self, tag: str, stream: StreamScript) -> str:
@@ -286,7 +331,7 @@ class MediaReplies(_Replies):
                 "<tt:H264Profile>Baseline</tt:H264Profile></tt:H264>"
             )
         return (
-            f'<{tag} token="encoder_{stream.layer}"><tt:Name>{stream.layer}</tt:Name><tt:UseCount>1</tt:UseCount>'
+            f'<{tag} token="{self._encoder_token(stream)}"><tt:Name>{self._name(stream)}</tt:Name><tt:UseCount>1</tt:UseCount>'
             f"<tt:Encoding>{_ENCODINGS1[stream.codec]}</tt:Encoding>"
             f"<tt:Resolution><tt:Width>{stream.width}</tt:Width><tt:Height>{stream.height}</tt:Height></tt:Resolution>"
             f"<tt:Quality>4</tt:Quality><tt:RateControl><tt:FrameRateLimit>{stream.fps}</tt:FrameRateLimit>"
@@ -301,10 +346,11 @@ class Media2Replies(_Replies):
     prefix = "tr2"
 
     def get_service_capabilities(self, _call: Call) -> str:
+        ptz = " PTZ" if "ptz" in self._script.services else ""
         return (
             f'<tr2:Capabilities SnapshotUri="{_bool(self._script.snapshot)}" Rotation="false">'
             f'<tr2:ProfileCapabilities MaximumNumberOfProfiles="{len(self._device.preset.streams)}"'
-            ' ConfigurationsSupported="VideoSource VideoEncoder"/>'
+            f' ConfigurationsSupported="VideoSource VideoEncoder{ptz}"/>'
             '<tr2:StreamingCapabilities RTSPStreaming="true" RTPMulticast="false" RTP_RTSP_TCP="true"'
             ' SecureRTSPStreaming="false"/></tr2:Capabilities>'
         )
@@ -318,13 +364,15 @@ class Media2Replies(_Replies):
                 continue
             inner = ""
             if asked & {"All", "VideoSource"}:
-                inner += self._source_configuration("tr2:VideoSource")
+                inner += self._source_configuration("tr2:VideoSource", stream)
             if asked & {"All", "VideoEncoder"}:
                 inner += self._encoder("tr2:VideoEncoder", stream)
+            if asked & {"All", "PTZ"} and self._carries_ptz(stream):
+                inner += configuration("tr2:PTZ")
             if inner:
                 inner = f"<tr2:Configurations>{inner}</tr2:Configurations>"
             parts.append(
-                f'<tr2:Profiles token="{stream.token}" fixed="true"><tr2:Name>{stream.layer}</tr2:Name>{inner}</tr2:Profiles>'
+                f'<tr2:Profiles token="{stream.token}" fixed="true"><tr2:Name>{self._name(stream)}</tr2:Name>{inner}</tr2:Profiles>'
             )
         if token and not parts:
             raise SoapFault(
@@ -358,7 +406,7 @@ class Media2Replies(_Replies):
         profile = _PROFILES[stream.codec]
         attributes = f' GovLength="{stream.gov_length}" Profile="{profile}"' if profile else ""
         return (
-            f'<{tag} token="encoder_{stream.layer}"{attributes}><tt:Name>{stream.layer}</tt:Name>'
+            f'<{tag} token="{self._encoder_token(stream)}"{attributes}><tt:Name>{self._name(stream)}</tt:Name>'
             f"<tt:UseCount>1</tt:UseCount><tt:Encoding>{stream.codec}</tt:Encoding>"
             f"<tt:Resolution><tt:Width>{stream.width}</tt:Width><tt:Height>{stream.height}</tt:Height></tt:Resolution>"
             f'<tt:RateControl ConstantBitRate="true"><tt:FrameRateLimit>{stream.fps}</tt:FrameRateLimit>'

@@ -7,24 +7,34 @@ import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from hub.simulator.device import Device
 from hub.simulator.digest import Login
+
+if TYPE_CHECKING:
+    from hub.simulator.device import Device
 
 ENVELOPE = "http://www.w3.org/2003/05/soap-envelope"
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
 MEDIA = "http://www.onvif.org/ver10/media/wsdl"
 MEDIA2 = "http://www.onvif.org/ver20/media/wsdl"
+EVENTS = "http://www.onvif.org/ver10/events/wsdl"
+PTZ = "http://www.onvif.org/ver20/ptz/wsdl"
+SCHEMA = "http://www.onvif.org/ver10/schema"
+NOTIFICATION = "http://docs.oasis-open.org/wsn/b-2"
 _SECURITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 _UTILITY = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 _DIGEST = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#PasswordDigest"
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     f'<env:Envelope xmlns:env="{ENVELOPE}" xmlns:ter="http://www.onvif.org/ver10/error"'
-    f' xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:tds="{DEVICE}" xmlns:trt="{MEDIA}" xmlns:tr2="{MEDIA2}">'
+    f' xmlns:tt="{SCHEMA}" xmlns:tds="{DEVICE}" xmlns:trt="{MEDIA}" xmlns:tr2="{MEDIA2}" xmlns:tev="{EVENTS}"'
+    f' xmlns:tptz="{PTZ}" xmlns:wsnt="{NOTIFICATION}" xmlns:wsa="http://www.w3.org/2005/08/addressing"'
+    ' xmlns:wstop="http://docs.oasis-open.org/wsn/t-1" xmlns:tns1="http://www.onvif.org/ver10/topics"'
+    ' xmlns:xs="http://www.w3.org/2001/XMLSchema">'
     "<env:Body>"
 )
 _TAIL = "</env:Body></env:Envelope>"
@@ -108,7 +118,7 @@ def parse(body: bytes) -> Call:
 class TokenVerifier:
     """Verifies WS-UsernameToken with PasswordDigest (WSS UsernameToken Profile 1.0; ONVIF Core 5.9.2)."""
 
-    def __init__(self, device: Device, age_s: float) -> None:
+    def __init__(self, device: "Device", age_s: float) -> None:
         self._device = device
         self._age_s = age_s
         self._seen: OrderedDict[bytes, None] = OrderedDict()

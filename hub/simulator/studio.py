@@ -38,6 +38,12 @@ class ParameterSets:
 
 
 Sink = Callable[[CodedPicture], None]
+Aim = Callable[[], tuple[float, float]]  # where a head looks now: pan and tilt, -1 to 1; called in any thread
+
+
+def straight() -> tuple[float, float]:
+    """Look where a camera without a moving head looks."""
+    return 0.0, 0.0
 
 
 class Studio:
@@ -49,20 +55,26 @@ class Studio:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._encoders: dict[tuple[Preset, str], Encoder] = {}
-        self._stills: dict[Preset, _Still] = {}
+        self._stills: dict[tuple[Preset, str], _Still] = {}
+        self._aims: dict[Preset, Aim] = {}
+
+    def aim(self, preset: Preset, aim: Aim) -> None:
+        """Let the picture of a preset follow a moving head; the last head of a preset counts."""
+        self._aims[preset] = aim
 
     def encoder(self, preset: Preset, stream: StreamScript) -> "Encoder":
         """Return the encoder of one stream of a preset; it does not run yet."""
-        key = (preset, stream.layer)
+        key = (preset, stream.path)
         if key not in self._encoders:
-            self._encoders[key] = Encoder(self._clock, preset, stream)
+            self._encoders[key] = Encoder(self._clock, preset, stream, self._aims.get(preset, straight))
         return self._encoders[key]
 
     async def still(self, preset: Preset, stream: StreamScript) -> bytes:
-        """Return the present picture of a preset as a JPEG."""
-        if preset not in self._stills:
-            self._stills[preset] = _Still(self._clock, preset, stream)
-        return await asyncio.to_thread(self._stills[preset].take)
+        """Return the present picture of a stream as a JPEG."""
+        key = (preset, stream.path)
+        if key not in self._stills:
+            self._stills[key] = _Still(self._clock, preset, stream, self._aims.get(preset, straight))
+        return await asyncio.to_thread(self._stills[key].take)
 
     @property
     def running(self) -> int:
@@ -78,10 +90,11 @@ class Studio:
 class Encoder:
     """Draws and encodes one stream in a thread while somebody takes it. To be used from one event loop."""
 
-    def __init__(self, clock: Clock, preset: Preset, stream: StreamScript) -> None:
+    def __init__(self, clock: Clock, preset: Preset, stream: StreamScript, aim: Aim) -> None:
         self._clock = clock
         self._preset = preset
         self._stream = stream
+        self._aim = aim
         self._sinks: dict[Sink, bool] = {}  # sink -> has had its key frame
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
@@ -148,7 +161,7 @@ class Encoder:
         if self._stream.codec == "JPEG":
             return ParameterSets(())
         coder = _Coder(self._stream)
-        picture = Picture(self._preset.scene, self._preset.title, self._stream.width, self._stream.height)
+        picture = _picture(self._preset, self._stream)
         coded = [*coder.encode(picture.draw(self._clock.now(), 0.0), 0, key=True), *coder.flush()]
         return ParameterSets(coder.parameter_sets(b"".join(data for data, _number in coded)))
 
@@ -164,7 +177,7 @@ class Encoder:
 
     def _encode_until(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         stream = self._stream
-        picture = Picture(self._preset.scene, self._preset.title, stream.width, stream.height)
+        picture = _picture(self._preset, stream)
         coder = _Coder(stream)
         offset = timedelta(seconds=self._preset.clock.offset_s)
         # one to two intervals from now: the first picture is a key frame and takes the longest
@@ -181,7 +194,9 @@ class Encoder:
             shown = self._clock.now() + offset + timedelta(seconds=max(0.0, ahead_s))
             made = [
                 coder.packetise(data, shown_number * CLOCK_RATE_HZ // stream.fps)
-                for data, shown_number in coder.encode(picture.draw(shown, due_s), number, key=wanted)
+                for data, shown_number in coder.encode(
+                    picture.draw(shown, due_s, self._aim()), number, key=wanted
+                )
             ]
             # encoded one interval early and handed out when due: a key frame, which takes longer, comes no later
             if stop.wait(max(0.0, due_s - self._clock.monotonic())):
@@ -194,20 +209,30 @@ class Encoder:
             number += 1
 
 
+def _picture(preset: Preset, stream: StreamScript) -> Picture:
+    """Return what a stream draws; each source of a recorder shows a street of its own."""
+    first = stream.source == 1
+    scene = preset.scene if first else f"{preset.scene} {stream.source}"
+    title = preset.title if first else f"{preset.title} {stream.source}"
+    return Picture(scene, title, stream.width, stream.height)
+
+
 class _Still:
     """Takes single JPEGs of a preset's main picture."""
 
-    def __init__(self, clock: Clock, preset: Preset, stream: StreamScript) -> None:
+    def __init__(self, clock: Clock, preset: Preset, stream: StreamScript, aim: Aim) -> None:
         self._clock = clock
+        self._aim = aim
         self._offset = timedelta(seconds=preset.clock.offset_s)
         self._lock = threading.Lock()
-        self._picture = Picture(preset.scene, preset.title, stream.width, stream.height)
+        self._picture = _picture(preset, stream)
         self._size = stream.width, stream.height
 
     def take(self) -> bytes:
         """Return a JPEG of the present picture. To be called in a thread."""
         with self._lock:
-            planes = self._picture.draw(self._clock.now() + self._offset, self._clock.monotonic())
+            now = self._clock.now() + self._offset
+            planes = self._picture.draw(now, self._clock.monotonic(), self._aim())
         coder = _jpeg_coder(*self._size, fps=25)
         return b"".join(bytes(packet) for packet in coder.encode(_frame(planes, *self._size, "yuvj420p", 0)))
 

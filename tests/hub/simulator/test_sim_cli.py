@@ -102,7 +102,7 @@ def test_lists_presets_in_both_languages():
     assert "good-onvif" in listed
     assert "Answers anyone" in listed
     assert "Ai hỏi cũng trả lời" in listed
-    assert len(once("--list", "--json").stdout.splitlines()) == 8
+    assert len(once("--list", "--json").stdout.splitlines()) == 10
 
 
 @pytest.mark.parametrize(

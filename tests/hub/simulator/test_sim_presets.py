@@ -16,6 +16,8 @@ NAMES = [
     "wrong-clock",
     "h265-only",
     "mjpeg-2009",
+    "dome-ptz",
+    "recorder",
     "dead",
 ]
 
@@ -26,7 +28,7 @@ def write(tmp_path, text):
     return path
 
 
-def test_ships_the_eight_cameras():
+def test_ships_the_ten_cameras():
     """The shipped presets are the agreed ones, each with a sentence in both languages."""
     known = shipped()
     assert list(known) == NAMES
