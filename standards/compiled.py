@@ -154,7 +154,7 @@ def _rule(rule: Rule, tests: dict[object, _Test]) -> _Judge:
         if applies is not None:
             outcome = applies(facts, None)
             if outcome is not True:
-                return _AWAY if outcome is False else _undecided(cast(Reason, outcome))
+                return _AWAY if outcome is False else _undecided(outcome)
         if only is not None:
             found = only(facts)
             return _AWAY if found is None else found
@@ -182,7 +182,7 @@ def _case(case: Case, params: Mapping[str, Value], tests: dict[object, _Test]) -
         expected = expect(facts, None)
         known = expected is True or expected is False or expected is _DENIED
         if not known:
-            return _undecided(expected)
+            return _undecided(cast(Reason, expected))
         if sound_when is not None:
             sound = sound_when(facts, None)
             if sound is False or sound is _DENIED:

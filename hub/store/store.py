@@ -94,6 +94,25 @@ class Writing(Reading):
             await self.execute(update(tables.audit_head).where(tables.audit_head.c.id == 1).values(**values))
         return record
 
+    async def audit_many(
+        self, kind: str, actor: chain.Actor, records: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> None:
+        """Append many records ``(subject, data)`` of one kind to the chain: two statements for all of them."""
+        if not records:
+            return
+        first, *rest = records
+        record = await self.audit(kind, actor, first[0], first[1])
+        rows = []
+        for subject, data in rest:
+            head = (record.seq, record.hash)
+            record = chain.following(head, self._clock.now(), kind, actor, subject=subject, data=data)
+            rows.append(record.as_row())
+        if rows:
+            await self.execute(insert(tables.audit), rows)
+            values = {"seq": record.seq, "hash": record.hash}
+            await self.execute(update(tables.audit_head).where(tables.audit_head.c.id == 1).values(**values))
+            self._head = (record.seq, record.hash)
+
     def after_commit(self, call: AfterCommit) -> None:
         """Run something once this transaction is durable (events are published so); never on rollback."""
         self._after.append(call)
