@@ -65,6 +65,7 @@ class Presenter:
             "watching": watching if works_on_it or may_pause(reader, camera) else None,
             "position": self.position(camera, exact=works_on_it),
             "enrolled_at": rfc3339(camera.enrolled_at),
+            "alert": (camera.alert or None) if works_on_it else None,
             "version": camera.version,
         }
 

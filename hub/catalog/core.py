@@ -23,8 +23,11 @@ _CAMERAS = tables.cameras
 class CatalogCore:
     """The part of `hub.catalog.service.CatalogService` on which the others stand."""
 
-    def __init__(self, store: Store, sealer: Sealer, bus: EventBus, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, bus: EventBus, clock: Clock, *, health_holds_s: int = 900
+    ) -> None:
         self._store = store
+        self._health_holds_s = health_holds_s  # a measurement of liveness speaks for so long after it
         self._sealer = sealer
         self._bus = bus
         self._clock = clock

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from hub.catalog.checks import playback_of, write_search_text
 from hub.catalog.core import CatalogCore
+from hub.catalog.judgements import keep_judgement
 from hub.catalog.rows import assessment_from, camera_select
 from hub.catalog.types import DECISIONS, MEASURED_STATES, NewAssessment, StoredAssessment
+from hub.catalog.uptime import CODES, Change, known_until, settled
 from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import ServiceError
@@ -17,7 +19,10 @@ from hub.store.store import Writing, new_id
 
 _CAMERAS, _ASSESSMENTS, _HEALTH = tables.cameras, tables.assessments, tables.health
 _FAILED = tables.failed_rules
+_CHANGES = tables.health_changes
 MAX_CAUSE = 500
+KEPT_DAYS = 92  # of the log of changes: 90 are shown
+DAY_S = 86_400
 
 
 def failed_in(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -32,9 +37,17 @@ class Measurements(CatalogCore):
     # assessments
 
     async def record_assessment(
-        self, camera_id: str, new: NewAssessment, actor: Actor, *, within: Writing | None = None
+        self,
+        camera_id: str,
+        new: NewAssessment,
+        actor: Actor,
+        *,
+        decides: bool = True,
+        within: Writing | None = None,
     ) -> StoredAssessment:
         """Keep an assessment and let it decide about the camera. What plays is read from its observations.
+
+        `decides` False: it is one vote among several, and the camera's decision stays as it is.
 
         Raises:
             ServiceError: `not_found`.
@@ -58,32 +71,36 @@ class Measurements(CatalogCore):
                     observations=dict(new.observations),
                 )
             )
-            version = await self._touch(
-                tx,
-                before,
-                {
-                    "decision": new.decision,
-                    "decision_reasons": [dict(reason) for reason in new.reasons],
-                    "assessment_id": assessment_id,
-                    "standard": new.standard,
-                    "playback": playback_of(new.observations),
-                },
-            )
-            await tx.execute(delete(_FAILED).where(_FAILED.c.camera_id == camera_id))
-            failed = [
-                {"camera_id": camera_id, "rule": rule, "standard": new.standard}
-                for rule in failed_in(new.report)
-            ]
-            if failed:
-                await tx.execute(insert(_FAILED), failed)
-            await write_search_text(tx, camera_id, new.observations)
+            await keep_judgement(tx, camera_id, assessment_id, new)
+            version = before.version
+            if decides:
+                version = await self._touch(
+                    tx,
+                    before,
+                    {
+                        "decision": new.decision,
+                        "decision_reasons": [dict(reason) for reason in new.reasons],
+                        "assessment_id": assessment_id,
+                        "standard": new.standard,
+                        "playback": playback_of(new.observations),
+                    },
+                )
+                await tx.execute(delete(_FAILED).where(_FAILED.c.camera_id == camera_id))
+                failed = [
+                    {"camera_id": camera_id, "rule": rule, "standard": new.standard}
+                    for rule in failed_in(new.report)
+                ]
+                if failed:
+                    await tx.execute(insert(_FAILED), failed)
+                await write_search_text(tx, camera_id, new.observations)
             facts = {
                 "decision": new.decision,
                 "before": before.decision,
                 "standard": new.standard,
                 "assessment": assessment_id,
             }
-            await tx.audit("camera.decided", actor, f"camera/{camera_id}", facts)
+            kind = "camera.decided" if decides else "camera.checked"
+            await tx.audit(kind, actor, f"camera/{camera_id}", facts)
             self._tell(tx, camera_id, "assessment", version)
         return StoredAssessment(
             assessment_id,
@@ -149,6 +166,9 @@ class Measurements(CatalogCore):
                     continue
                 said = {key: text[:MAX_CAUSE] for key, text in cause.items()} if cause else None
                 same = row.measured_state == state
+                await self._log_health(
+                    tx, camera_id, (row.measured_state, row.measured_at), CODES[state], measured_at
+                )
                 values = {"state": state, "cause": said, "measured_at": measured_at}
                 if row.measured_state is None:
                     await tx.execute(insert(_HEALTH).values(camera_id=camera_id, since=measured_at, **values))
@@ -162,3 +182,63 @@ class Measurements(CatalogCore):
                     changed.append(camera_id)
                     self._tell(tx, camera_id, "health", row.version)
         return tuple(changed)
+
+    async def _log_health(
+        self,
+        tx: Writing,
+        camera_id: str,
+        before: tuple[str | None, datetime | None],
+        code: int,
+        measured_at: datetime,
+    ) -> None:
+        """Add a measurement to the log where it changes something; most do not, and cost no statement."""
+        at = int(measured_at.timestamp())
+        known, measured_before = before
+        until = int(measured_before.timestamp()) if measured_before is not None else None
+        if (
+            known is not None
+            and until is not None
+            and CODES[known] == code
+            and at - until <= self._health_holds_s
+        ):
+            return
+        newest = await tx.one(
+            select(_CHANGES.c.at, _CHANGES.c.state)
+            .where(_CHANGES.c.camera_id == camera_id)
+            .order_by(_CHANGES.c.at.desc())
+            .limit(1)
+        )
+        last = (newest.at, newest.state) if newest is not None else None
+        added = settled(last, until, at, code, self._health_holds_s)
+        if not added:
+            return
+        await tx.execute(
+            insert(_CHANGES), [{"camera_id": camera_id, "at": when, "state": what} for when, what in added]
+        )
+        older = _CHANGES.alias()
+        begins = (
+            select(func.max(older.c.at))
+            .where(older.c.camera_id == camera_id, older.c.at < at - KEPT_DAYS * DAY_S)
+            .scalar_subquery()
+        )
+        await tx.execute(delete(_CHANGES).where(_CHANGES.c.camera_id == camera_id, _CHANGES.c.at < begins))
+
+    async def health_log(self, camera_id: str, since: datetime) -> list[Change]:
+        """Return the changes of a camera's health from `since` on, and the one before it, as they stand now."""
+        begins = int(since.timestamp())
+        first = (
+            select(func.max(_CHANGES.c.at))
+            .where(_CHANGES.c.camera_id == camera_id, _CHANGES.c.at <= begins)
+            .scalar_subquery()
+        )
+        statement = (
+            select(_CHANGES.c.at, _CHANGES.c.state)
+            .where(_CHANGES.c.camera_id == camera_id, _CHANGES.c.at >= func.coalesce(first, begins))
+            .order_by(_CHANGES.c.at)
+        )
+        async with self._store.read() as tx:
+            rows = await tx.all(statement)
+            measured = await tx.scalar(select(_HEALTH.c.measured_at).where(_HEALTH.c.camera_id == camera_id))
+        until = int(measured.timestamp()) if measured is not None else None
+        log = [(int(row.at), int(row.state)) for row in rows]
+        return known_until(log, until, int(self._clock.now().timestamp()), self._health_holds_s)

@@ -115,6 +115,7 @@ def camera_from(found: Row[Any], now: datetime) -> Camera:
         enrolled_at=row.enrolled_at,
         changed_at=row.changed_at,
         version=row.version,
+        alert=row.alert,
     )
 
 

@@ -203,6 +203,7 @@ class Camera:
     enrolled_at: datetime
     changed_at: datetime
     version: int
+    alert: str = ""  # the worst severity of its open alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,9 @@ UNCHANGED: Any = object()
 
 # In `Camera.permission`, apart from the permission to probe: the office's approval to move the camera.
 PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT = "ptz_granted_by", "ptz_basis", "ptz_granted_at"
+EVENTS_OFF_AT = (
+    "events_off_at"  # there too: since when the camera's own events are not pulled; absent: they are
+)
 
 
 @dataclass(frozen=True, slots=True)

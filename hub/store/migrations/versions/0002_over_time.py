@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("camera_id", "at", name=op.f("pk_health_changes")),
         sqlite_with_rowid=False,
     )
+    _begin_log()
     op.create_table(
         "camera_memory",
         sa.Column("camera_id", sa.String(length=36), nullable=False),
@@ -83,6 +84,30 @@ def upgrade() -> None:
         op.f("ix_alerts_camera_id_acknowledged_at"), "alerts", ["camera_id", "acknowledged_at"], unique=False
     )
     op.create_index(op.f("ix_alerts_last_at_id"), "alerts", ["last_at", "id"], unique=False)
+
+
+def _begin_log() -> None:
+    """Begin the log of each camera with what was measured last."""
+    health = sa.table(
+        "health",
+        sa.column("camera_id", sa.String()),
+        sa.column("state", sa.String()),
+        sa.column("since", columns.UtcTime()),
+    )
+    changes = sa.table(
+        "health_changes",
+        sa.column("camera_id", sa.String()),
+        sa.column("at", sa.BigInteger()),
+        sa.column("state", sa.SmallInteger()),
+    )
+    bind = op.get_bind()
+    codes = {"alive": 1, "degraded": 2, "fault": 3, "unreachable": 4}
+    rows = [
+        {"camera_id": row.camera_id, "at": int(row.since.timestamp()), "state": codes[row.state]}
+        for row in bind.execute(sa.select(health))
+    ]
+    if rows:
+        bind.execute(changes.insert(), rows)
 
 
 def downgrade() -> None:
