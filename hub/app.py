@@ -46,6 +46,7 @@ from hub.catalog.service import CatalogService
 from hub.compliance.checker import Checker
 from hub.compliance.known import Knowledge
 from hub.compliance.rescore import Rescorer
+from hub.compliance.trial import Trials
 from hub.coordination.factory import coordination_for
 from hub.decode.limits import MIB
 from hub.decode.process import DecodeSetup
@@ -307,6 +308,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         incidents=incidents,
         onboarding=onboarding,
         rescorer=rescorer,
+        trials=Trials(rescorer),
         viewers=viewers,
         stills=Stills(
             viewers=viewers,

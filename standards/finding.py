@@ -168,6 +168,7 @@ def _fact(name: str, observation: Observation | None) -> dict[str, Any]:
         "operation": told.operation,
         "peer": told.peer,
         "collected_at": told.as_json()["collected_at"],
+        "duration_s": round(told.duration_s, 3),
         "excerpt": told.excerpt,
         "excerpt_sha256": told.excerpt_sha256,
     }

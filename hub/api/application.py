@@ -23,10 +23,10 @@ from hub.api.reference import (
     AuditController,
     IncidentsController,
     MakersController,
-    StandardsController,
 )
 from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
 from hub.api.services import ServiceSet
+from hub.api.standards import StandardsController
 from hub.api.ui import Ui, ui_handler, ui_start
 from hub.api.users import UsersController
 

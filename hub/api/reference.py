@@ -1,4 +1,4 @@
-"""What everything else refers to: standards, areas, the audit log, incidents."""
+"""What everything else refers to: makers, areas, the audit log, incidents."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -17,47 +17,6 @@ from hub.problems import Problem
 from hub.store.chain import AuditRecord
 from hub.texts import Texts
 from standards.observation import rfc3339
-from standards.pack import UnknownStandard
-from standards.profile import StandardProfile
-
-
-class StandardsController(Controller):
-    """The rule packs."""
-
-    path = "/standards"
-    tags = ("standards",)
-    guards = (signed_in,)
-
-    @get("/", summary="List standards", operation_id="list_standards")
-    async def all(self, services: Services) -> list[dict[str, Any]]:
-        """Return the standards that cameras may be checked against."""
-        return [_line(services.packs.profile(name)) for name in services.packs.standards()]
-
-    @get("/{standard_id:str}", summary="One standard", operation_id="get_standard")
-    async def one(self, standard_id: FromPath[str], services: Services) -> dict[str, Any]:
-        """Return a standard with its rules."""
-        try:
-            profile = services.packs.profile(standard_id)
-        except UnknownStandard as error:
-            raise Problem("not_found", {"what": {"vi": "bộ tiêu chuẩn", "en": "standard"}}) from error
-        return {
-            **_line(profile),
-            "hash": profile.hash,
-            "chain": list(profile.chain),
-            "summary": profile.summary.as_json(),
-            "loosened": [one.as_json() for one in profile.loosened],
-            "rule_list": [rule.as_json() for rule in profile.rules],
-        }
-
-
-def _line(profile: StandardProfile) -> dict[str, Any]:
-    return {
-        "id": profile.id,
-        "version": profile.version,
-        "title": profile.title.as_json(),
-        "rules": len(profile.rules),
-        "in_force_from": profile.in_force_from or None,
-    }
 
 
 class MakersController(Controller):

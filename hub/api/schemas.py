@@ -203,6 +203,41 @@ class OnboardingCreate(Body):
     keep_unreachable: bool = False
 
 
+StandardId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+_Words = Annotated[str, StringConstraints(max_length=200)]
+_Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | _Words
+# by rule, then by parameter, as `[set.RULE]` of a profile writes it
+Limits = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,3}-\d{2}[a-z]?$")],
+        Annotated[
+            dict[
+                Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")],
+                _Scalar | Annotated[list[_Scalar], Field(max_length=100)],
+            ],
+            Field(max_length=20),
+        ],
+    ],
+    Field(max_length=200),
+]
+
+
+class CameraTrial(Body):
+    """What to judge a camera by instead: another standard, other limits, or both."""
+
+    standard: StandardId | None = None
+    set: Limits = {}
+
+
+class StandardTrial(Body):
+    """Other limits to try on the cameras of an area, page by page."""
+
+    set: Limits
+    area: AreaCode | None = None
+    cursor: Annotated[str, StringConstraints(max_length=500)] = ""
+    limit: Annotated[int, Field(ge=1, le=200)] = 100
+
+
 class LayerBody(Body):
     """Which stream of the camera is wanted."""
 

@@ -19,6 +19,7 @@ from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.compliance.rescore import Rescorer
+from hub.compliance.trial import Trials
 from hub.coordination.port import Coordination
 from hub.health.service import HealthService
 from hub.live.ptz import Movers
@@ -53,6 +54,7 @@ class ServiceSet:
     incidents: Incidents
     onboarding: OnboardingService
     rescorer: Rescorer
+    trials: Trials
     viewers: ViewerSessions
     stills: Stills
     movers: Movers
