@@ -45,7 +45,7 @@ class Finder:
         Raises:
             Invalid: a filter's value is not one that exists.
         """
-        out = [*_scope(query.scope)]
+        out = [*scoped(query.scope)]
         if query.area:
             out.append(CAMERAS.c.area_code.in_(_below(query.area)))
         if query.decision:
@@ -173,7 +173,8 @@ def _source(query: CameraQuery, *, whole: bool = False) -> Any:
     return SEARCH.join(CAMERAS, CAMERAS.c.id == SEARCH.c.camera_id)
 
 
-def _scope(scope: Scope) -> list[ColumnElement[bool]]:
+def scoped(scope: Scope) -> list[ColumnElement[bool]]:
+    """Return the conditions on `cameras` for what somebody may see."""
     if scope.everywhere:
         return []
     parts: list[ColumnElement[bool]] = [CAMERAS.c.area_code.in_(_below(code)) for code in scope.areas]
