@@ -158,7 +158,11 @@ observed = { vi = "{reach.answers} lần", en = "{reach.answers} answers" }
 required = { vi = "{answers} lần", en = "{answers} answers" }
 params.answers = { value = 3, floor = 3, stricter = "higher" }
 remedy.owner = { vi = "Kiểm tra nguồn điện.", en = "Check the power." }
-reference = [ { doc = "HUB", clause = { vi = "ba", en = "three" }, certainty = "own" } ]
+[[clause]]
+doc = "HUB"
+clause = { vi = "ba", en = "three" }
+certainty = "own"
+rules = ["CON-98"]
 """
 PROFILE = """id = "fuzz"
 version = "1.0.0"

@@ -223,7 +223,12 @@ FACTS: Mapping[str, Fact] = _table(
     ),
     # accounts: levels and numbers, never a name or a password
     ("account.activated", "bool", "", "the device left its factory state: its password was set once"),
-    ("account.password_status", "str", "", "the device's own word about its password: default, risk, ok, or untold where it has no such word"),
+    (
+        "account.password_status",
+        "str",
+        "",
+        "the device's own word about its password: default, risk, ok, or untold where it has no such word",
+    ),
     (
         "account.levels",
         "list",

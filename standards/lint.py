@@ -14,16 +14,19 @@ from pydantic import ValidationError
 
 from standards.facts import FACTS
 from standards.pack import (
+    RULE_PARTS,
     PackError,
     Packs,
     ProfileFile,
     RuleFile,
     documents_of,
     profile_source,
+    reference_of,
     rule_of,
 )
 from standards.profile import ProfileError, ProfileSource, StandardProfile, resolve
-from standards.rule import Document, Rule
+from standards.rule import Document, Reference, Rule
+from standards.wording import EMPTY
 
 _File = TypeVar("_File", RuleFile, ProfileFile)
 
@@ -45,19 +48,30 @@ def lint(files: Mapping[str, str], known: Packs) -> list[Complaint]:
     """Return all that is wrong with some pack files on top of the packs that are known, by file and line."""
     found: list[Complaint] = []
     rules: dict[str, Rule] = dict(known.rules)
-    documents = {one.document.key: one.document for rule in known.rules.values() for one in rule.references}
+    documents: dict[str, Document] = {
+        one.document.key: one.document for rule in known.rules.values() for one in rule.references
+    }
     parsed = {name: _toml(name, text, found) for name, text in sorted(files.items())}
     sources: dict[str, tuple[str, ProfileSource]] = {}
+    told = {
+        name: file
+        for name, data in parsed.items()
+        if data is not None
+        and data.keys() & RULE_PARTS
+        and (file := _checked(name, files[name], data, RuleFile, found)) is not None
+    }
+    for file in told.values():
+        documents |= documents_of(file)
+    cited: dict[str, list[Reference]] = {one.id: [] for file in told.values() for one in file.rule}
+    for name, file in told.items():
+        found += _clauses(name, files[name], file, documents=documents, cited=cited, known=known)
+    for name, file in told.items():
+        found += _rules(name, files[name], file, cited=cited, rules=rules, known=known)
     for name, data in parsed.items():
-        if data is None:
+        if data is None or data.keys() & RULE_PARTS:
             continue
         text = files[name]
-        if "rule" in data or "document" in data:
-            told = _checked(name, text, data, RuleFile, found)
-            if told is not None:
-                documents |= documents_of(told)
-                found += _rules(name, text, told, documents=documents, rules=rules, known=known)
-        elif "id" in data:
+        if "id" in data:
             profile = _checked(name, text, data, ProfileFile, found)
             if profile is not None:
                 source = _source(name, text, profile, found)
@@ -116,12 +130,41 @@ def _checked(
         return None
 
 
-def _rules(
+def _clauses(
     name: str,
     text: str,
     told: RuleFile,
     *,
     documents: Mapping[str, Document],
+    cited: dict[str, list[Reference]],
+    known: Packs,
+) -> Iterator[Complaint]:
+    heads = [number for number, line in enumerate(text.splitlines(), start=1) if line.strip() == "[[clause]]"]
+    for place, clause in enumerate(told.clause):
+        head = heads[place] if place < len(heads) else 1
+        try:
+            reference = reference_of(clause, documents)
+        except ValueError as error:
+            line = _line_of(text, "doc =", head) or head
+            yield Complaint(name, line, str(error), _nearest([clause.doc], documents))
+            # stands in, so that one mistake is told once
+            reference = Reference(Document(clause.doc, EMPTY, EMPTY), clause.clause.text(), clause.certainty)
+        for rule in clause.rules:
+            if rule in cited:
+                cited[rule].append(reference)
+            elif rule not in known.rules:
+                line = _line_of(text, f'"{rule}"', head) or head
+                yield Complaint(
+                    name, line, f"clause: no rule {rule}", _nearest([rule], [*known.rules, *cited])
+                )
+
+
+def _rules(
+    name: str,
+    text: str,
+    told: RuleFile,
+    *,
+    cited: Mapping[str, list[Reference]],
     rules: dict[str, Rule],
     known: Packs,
 ) -> Iterator[Complaint]:
@@ -132,7 +175,7 @@ def _rules(
             yield Complaint(name, head, f"{one.id} is defined already, {where}", "An id is never reused")
             continue
         try:
-            rules[one.id] = rule_of(one, documents)
+            rules[one.id] = rule_of(one, cited[one.id])
         except (ValueError, re.error) as error:
             message = str(error)
             named = re.findall(r"[{']([\w.\- ]+)[}']", message) or re.findall(r"parameter (\w+)", message)

@@ -6,7 +6,7 @@ pydantic checks the form; what it cannot know (facts, parameters, templates, flo
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
@@ -133,7 +133,7 @@ class _Parameter(_Strict):
     value: Any
     unit: str = ""
     floor: Any = None
-    stricter: Literal["", "higher", "lower"] = ""
+    stricter: Literal["", "higher", "lower", "fewer", "more"] = ""
 
 
 class _Message(_Text):
@@ -141,12 +141,18 @@ class _Message(_Text):
     when: _Conditions | None = None
 
 
-class _Reference(_Strict):
+_Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
+
+
+class _Clause(_Strict):
+    """One clause of a document and the rules that it backs."""
+
     doc: str
     clause: _Shown
     certainty: Literal["text", "secondary", "unconfirmed", "own"]
-    valid_from: str = ""
-    valid_to: str = ""
+    rules: list[str] = Field(min_length=1)
+    valid_from: _Day = ""
+    valid_to: _Day = ""
 
 
 class _Rule(_Strict):
@@ -174,21 +180,24 @@ class _Rule(_Strict):
     text: list[_Message] = []
     remedy: dict[str, _Text]
     remedy_unseen: list[Literal["ERROR", "NOT_CHECKED"]] = []
-    reference: list[_Reference] = Field(min_length=1)
 
 
 class _Document(_Strict):
     title: _Shown
     edition: _Shown
-    valid_from: str = ""
-    valid_to: str = ""
+    valid_from: _Day = ""
+    valid_to: _Day = ""
 
 
 class RuleFile(_Strict):
-    """A file of rules and of the documents that they cite, as written."""
+    """A file of rules, of documents, or of clauses that map documents onto rules, as written."""
 
     document: dict[str, _Document] = {}
+    clause: list[_Clause] = []
     rule: list[_Rule] = []
+
+
+RULE_PARTS = frozenset(RuleFile.model_fields)  # by these a file of rules is told from a profile
 
 
 class ProfileFile(_Strict):
@@ -224,11 +233,22 @@ class Packs:
         """
         parsed = {name: _read(name, text, RuleFile) for name, text in sorted(rule_files.items())}
         documents = {key: one for file in parsed.values() for key, one in documents_of(file).items()}
+        cited: dict[str, list[Reference]] = {told.id: [] for file in parsed.values() for told in file.rule}
+        for name, file in parsed.items():
+            for place, clause in enumerate(file.clause):
+                try:
+                    reference = reference_of(clause, documents)
+                    for rule_id in clause.rules:
+                        if rule_id not in cited:
+                            raise ValueError(f"no rule {rule_id}")
+                        cited[rule_id].append(reference)
+                except ValueError as error:
+                    raise PackError(f"{name}: clause {place + 1}: {error}") from error
         rules: dict[str, Rule] = {}
         for name, file in parsed.items():
             for told in file.rule:
                 try:
-                    rule = rule_of(told, documents)
+                    rule = rule_of(told, cited[told.id])
                 except ValueError as error:
                     raise PackError(f"{name}: rule {told.id}: {error}") from error
                 if rule.id in rules:
@@ -299,12 +319,36 @@ def documents_of(file: RuleFile) -> dict[str, Document]:
     }
 
 
-def rule_of(told: _Rule, documents: Mapping[str, Document]) -> Rule:
-    """Return a rule.
+def reference_of(told: _Clause, documents: Mapping[str, Document]) -> Reference:
+    """Return a clause as a reference.
+
+    Raises:
+        ValueError: no document has its key.
+    """
+    document = documents.get(told.doc)
+    if document is None:
+        raise ValueError(f"unknown document {told.doc!r}")
+    return Reference(
+        document,
+        told.clause.text(),
+        told.certainty,
+        told.valid_from or document.valid_from,
+        told.valid_to or document.valid_to,
+    )
+
+
+_SUREST = ("text", "secondary", "unconfirmed", "own")
+
+
+def rule_of(told: _Rule, references: Iterable[Reference]) -> Rule:
+    """Return a rule with the clauses that are mapped onto it, the surest first.
 
     Raises:
         ValueError: what is wrong with it, the first thing.
     """
+    cited = tuple(sorted(references, key=lambda one: _SUREST.index(one.certainty)))
+    if not cited:
+        raise ValueError("no clause is mapped onto it: a [[clause]] names it in `rules`")
     if told.id.partition("-")[0] not in GROUPS:
         raise ValueError(f"the group is none of {', '.join(GROUPS)}")
     if (told.expect is None) == (not told.case):
@@ -348,7 +392,7 @@ def rule_of(told: _Rule, documents: Mapping[str, Document]) -> Rule:
         ),
         remediation={who: text.text() for who, text in told.remedy.items()},
         remedy_unseen=tuple(Verdict(verdict) for verdict in told.remedy_unseen),
-        references=tuple(_reference(one, documents) for one in told.reference),
+        references=cited,
     )
     _check(rule)
     return rule
@@ -362,19 +406,6 @@ def _case(expect: _Condition, sound_when: _Condition | None, unsound: str, when:
         when=when.condition() if when else None,
         sound_when=sound_when.condition() if sound_when else None,
         unsound=Reason(unsound),
-    )
-
-
-def _reference(told: _Reference, documents: Mapping[str, Document]) -> Reference:
-    document = documents.get(told.doc)
-    if document is None:
-        raise ValueError(f"reference to the unknown document {told.doc!r}")
-    return Reference(
-        document,
-        told.clause.text(),
-        told.certainty,
-        told.valid_from or document.valid_from,
-        told.valid_to or document.valid_to,
     )
 
 
@@ -440,11 +471,15 @@ def packaged_with(files: Mapping[str, str]) -> Packs:
     Raises:
         PackError: the first thing that is wrong (`standards.lint` tells all).
     """
-    rules, profiles = packaged_texts("rules"), packaged_texts("profiles")
+    rules = {
+        **{f"rules/{name}": text for name, text in packaged_texts("rules").items()},
+        **{f"mappings/{name}": text for name, text in packaged_texts("mappings").items()},
+    }
+    profiles = packaged_texts("profiles")
     for name, text in files.items():
         try:
             top = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise PackError(f"{name}: not TOML: {error}") from error
-        (rules if "rule" in top or "document" in top else profiles)[f"own/{name}"] = text
+        (rules if top.keys() & RULE_PARTS else profiles)[f"own/{name}"] = text
     return Packs.parse(rules, profiles)

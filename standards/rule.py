@@ -18,18 +18,25 @@ PEOPLE = ("owner", "installer", "hub")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A limit that a profile may set. `stricter` says which way is tighter; `floor` is the loosest value allowed."""
+    """A limit that a profile may set. `stricter` says which way is tighter; `floor` is the loosest value allowed.
+
+    Numbers are tighter ``higher`` or ``lower``; lists with ``fewer`` entries (what is let through) or with ``more``
+    (what is asked for).
+    """
 
     name: str
     value: Value
     unit: str = ""
     floor: Value = None
-    stricter: str = ""  # higher | lower | "" where the values have no order
+    stricter: str = ""  # higher | lower | fewer | more | "" where the values have no order
 
     def loosened_below_floor(self, value: Value) -> bool:
         """Tell whether a value lies beyond the floor on the loose side."""
         if self.floor is None or not self.stricter:
             return False
+        if isinstance(value, tuple) and isinstance(self.floor, tuple):
+            held, within = (self.floor, value) if self.stricter == "fewer" else (value, self.floor)
+            return not all(one in held for one in within)
         if not isinstance(value, (int, float)) or not isinstance(self.floor, (int, float)):
             return value != self.floor
         return value < self.floor if self.stricter == "higher" else value > self.floor

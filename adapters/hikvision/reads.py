@@ -84,6 +84,7 @@ READS: tuple[Read, ...] = (
         ("account.password_status", "account.activated"),
         replies.user_check,
         quote=True,
+        unknown={"account.password_status": "untold"},
     ),
     Read(
         "ISAPI Security/illegalLoginLock",

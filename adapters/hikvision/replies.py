@@ -236,9 +236,10 @@ def user_check(reply: HttpReply, notes: Notes) -> Mapping[str, Value]:
     default = values.boolean(xml.text(root, "isDefaultPassword"))
     risk = values.boolean(xml.text(root, "isRiskPassword"))
     activated = values.boolean(xml.text(root, "isActivated"))
-    found: dict[str, Value] = {}
-    if default is not None or risk is not None:
-        found["account.password_status"] = "default" if default else "risk" if risk else "ok"
+    told = default is not None or risk is not None
+    found: dict[str, Value] = {
+        "account.password_status": ("default" if default else "risk" if risk else "ok") if told else "untold"
+    }
     if activated is not None:
         found["account.activated"] = activated
     return found

@@ -141,6 +141,9 @@ class Read:
     quote: bool = False
     times: int = 1
     when: Callable[[Notes], bool] = always
+    unknown: Mapping[str, Value] = field(
+        default_factory=dict
+    )  # what a device tells that does not know this read
 
     def __post_init__(self) -> None:
         asked = ""

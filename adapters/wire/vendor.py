@@ -265,6 +265,9 @@ class VendorProbe:
             except AdapterError as error:
                 if attempt:
                     break
+                if isinstance(error, Unsupported):
+                    for fact, value in read.unknown.items():
+                        self._facts.saw(fact, value, read.name)
                 self._facts.failed(read.facts, error, read.name)
                 self._end_if_final(error, read.name)
                 return error

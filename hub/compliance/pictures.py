@@ -20,7 +20,18 @@ log = structlog.get_logger(__name__)
 
 WANTED = 10  # pictures of a media window: VQ-06 looks at ten
 RESERVED_S = 1.5  # kept back from the adapters; ten key frames of 4K take 0.4 to 0.7 s of processor time
-NAMES = ("decoded", "luma_mean", "luma_deviation", "sharpness", "changes", "span_s", "width", "height")
+NAMES = (
+    "decoded",
+    "luma_mean",
+    "luma_deviation",
+    "sharpness",
+    "changes",
+    "changed_share",
+    "still_s",
+    "span_s",
+    "width",
+    "height",
+)
 
 
 async def picture_facts(

@@ -16,6 +16,7 @@ MAX_REPLY = limits.MAX_JPEG + limits.MIB
 
 _Luma = Annotated[float, Meta(ge=0, le=255)]
 _Count = Annotated[int, Meta(ge=0, le=limits.MAX_PICTURES)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
 _Px = Annotated[int, Meta(ge=0, le=limits.MAX_SIDE_PX)]
 _Word = Annotated[str, Meta(max_length=300)]
 
@@ -79,7 +80,7 @@ class Judged(msgspec.Struct, frozen=True, tag=True):
     luma_mean: _Luma
     luma_deviation: _Luma
     sharpness: Annotated[float, Meta(ge=0, le=4_200_000)]
-    changes: _Count
+    moved: Annotated[tuple[_Share, ...], Meta(max_length=limits.MAX_PICTURES)]
     width: _Px
     height: _Px
 

@@ -26,6 +26,7 @@ _DECODERS: Final = {"H264": "h264", "H265": "hevc", "JPEG": "mjpeg", "MPEG4": "m
 # One working size for every camera, so that sharpness means the same whatever the camera's resolution.
 WORK_WIDTH: Final = 320
 WORK_HEIGHT: Final = 180
+BLOCKS: Final = (16, 9)  # blocks across and down, in which change is counted
 _SAME: Final = 1  # 8 bit levels by which a picture coded twice differs from itself after scaling
 _JPEG_QUALITY: Final = 3  # mjpeg quantiser scale, 2 (best) to 31
 _LAMBDA: Final = 118  # FF_QP2LAMBDA: FFmpeg's unit of `global_quality`
@@ -40,7 +41,7 @@ class Numbers:
     luma_mean: float
     luma_deviation: float
     sharpness: float
-    changes: int
+    moved: tuple[float, ...]  # from each decoded picture to the next: share of `BLOCKS` that changed
     width: int
     height: int
 
@@ -128,7 +129,8 @@ def judge(codec: str, pictures: Sequence[Sequence[bytes]]) -> Numbers:
     decoded: list[int] = []
     levels: Counter[int] = Counter()
     sharpness: list[float] = []
-    changes = width = height = 0
+    moved: list[float] = []
+    width = height = 0
     before: bytes | None = None
     fault: NotDecodable | None = None
     for place, nals in enumerate(pictures):
@@ -142,13 +144,13 @@ def judge(codec: str, pictures: Sequence[Sequence[bytes]]) -> Numbers:
         decoded.append(place)
         levels.update(luma)
         sharpness.append(laplacian_variance(luma, WORK_WIDTH, WORK_HEIGHT))
-        if before is not None and _differs(before, luma):
-            changes += 1
+        if before is not None:
+            moved.append(changed_share(before, luma))
         before = luma
     if not decoded:
         raise fault or NotDecodable("there is no picture")
     mean, deviation = _moments(levels)
-    return Numbers(tuple(decoded), mean, deviation, median(sharpness), changes, width, height)
+    return Numbers(tuple(decoded), mean, deviation, median(sharpness), tuple(moved), width, height)
 
 
 def laplacian_variance(luma: bytes, width: int, height: int) -> float:
@@ -174,11 +176,28 @@ def _moments(levels: Counter[int]) -> tuple[float, float]:
     return mean, math.sqrt(variance)
 
 
-def _differs(before: bytes, after: bytes) -> bool:
-    """Tell whether any pixel changed by more than coding the same picture again changes it."""
+def changed_share(before: bytes, after: bytes) -> float:
+    """Return the share of blocks in which any pixel changed by more than coding the same picture again changes it."""
     if before == after:
-        return False
-    return any(abs(a - b) > _SAME for a, b in zip(before, after, strict=True) if a != b)
+        return 0.0
+    across, down = BLOCKS
+    width, height = WORK_WIDTH // across, WORK_HEIGHT // down
+    changed = 0
+    for top in range(down):
+        open_blocks = set(range(across))
+        for row in range(top * height, (top + 1) * height):
+            line = slice(row * WORK_WIDTH, (row + 1) * WORK_WIDTH)
+            old, new = before[line], after[line]
+            if old == new:
+                continue
+            for block in tuple(open_blocks):
+                part = slice(block * width, (block + 1) * width)
+                if old[part] != new[part] and any(
+                    abs(a - b) > _SAME for a, b in zip(old[part], new[part], strict=True)
+                ):
+                    open_blocks.discard(block)
+        changed += across - len(open_blocks)
+    return changed / (across * down)
 
 
 def _working_luma(frame: VideoFrame) -> bytes:

@@ -10,7 +10,7 @@ import math
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -66,7 +66,8 @@ class PictureFacts:
 
     Luma is on the full 8 bit scale (black 0, white 255) over all decoded pictures; `sharpness` is the variance of the
     Laplacian of luma at 320x180, median over the pictures; `changes` counts the steps between decoded pictures in which
-    any pixel of that size moved by more than 1 level; `span_s` lies between the first and the last decoded picture.
+    any pixel of that size moved by more than 1 level, `changed_share` is the largest share of 16 x 9 blocks in which one
+    did in one step, `still_s` the longest time without such a step; `span_s` lies between the first and the last decoded picture.
     """
 
     kept: int  # pictures that were handed over
@@ -75,6 +76,8 @@ class PictureFacts:
     luma_deviation: float
     sharpness: float
     changes: int
+    changed_share: float
+    still_s: float
     span_s: float
     width: int  # px, of the last decoded picture
     height: int
@@ -168,7 +171,9 @@ class DecodeService:
             luma_mean=round(told.luma_mean, 1),
             luma_deviation=round(told.luma_deviation, 1),
             sharpness=round(told.sharpness, 1),
-            changes=told.changes,
+            changes=sum(1 for share in told.moved if share > 0),
+            changed_share=round(max(told.moved, default=0.0), 3),
+            still_s=round(_longest_still(times, told.moved), 2),
             span_s=round(max(times) - min(times), 2),
             width=told.width,
             height=told.height,
@@ -348,9 +353,18 @@ def _plausible(told: m.Judged, asked: int) -> bool:
         0 < len(places) <= asked
         and all(0 <= place < asked for place in places)
         and list(places) == sorted(set(places))
-        and told.changes < len(places)
-        and all(map(math.isfinite, (told.luma_mean, told.luma_deviation, told.sharpness)))
+        and len(told.moved) == len(places) - 1
+        and all(map(math.isfinite, (*told.moved, told.luma_mean, told.luma_deviation, told.sharpness)))
     )
+
+
+def _longest_still(times: Sequence[float], moved: Sequence[float]) -> float:
+    """Return the longest time over neighbouring steps in which nothing moved."""
+    longest = since = 0.0
+    for (earlier, later), share in zip(itertools.pairwise(times), moved, strict=True):
+        since = 0.0 if share > 0 else since + (later - earlier)
+        longest = max(longest, since)
+    return longest
 
 
 def _seen(task: "asyncio.Task[Any]") -> None:

@@ -69,7 +69,7 @@ def _answer(job: m.Job) -> m.FromWorker:
         told.luma_mean,
         told.luma_deviation,
         told.sharpness,
-        told.changes,
+        told.moved,
         told.width,
         told.height,
     )

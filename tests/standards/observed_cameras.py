@@ -24,7 +24,7 @@ GOOD: Mapping[str, Any] = {
     "device.serial": "ACCC8E000001",
     "device.endpoint_reference": "urn:uuid:7f4a8c2e-0000-1000-8000-accc8e000001",
     "device.endpoint_reference_stable": True,
-    "onvif.services": ["device", "media", "media2"],
+    "onvif.services": ["device", "events", "media", "media2"],
     "onvif.xaddr": "same",
     "onvif.scopes": [
         "onvif://www.onvif.org/name/Gate",
@@ -118,6 +118,7 @@ GOOD: Mapping[str, Any] = {
     "lan.unexplained_ports": [],
     "lan.upnp_mappings": 0,
     "stream.parallel_sessions": 2,
+    "media.encoder_instances": 2,
     "stream.soak_minutes": 90.0,
     "stream.soak_drops": 0,
     "rtsp.rtsps": "played",
@@ -150,7 +151,7 @@ GOOD: Mapping[str, Any] = {
     "recording.path": "card",
     "recording.days_kept": 31.0,
     "recording.declared_max_days": 45.0,
-    "recording.recordings": [{"token": "1"}],
+    "recording.recordings": [{"token": "1", "status": "Recording"}],
     "recording.mode": "continuous",
     "recording.behind_s": 10.0,
     "recording.gap_ratio_24h": 0.0,
@@ -159,6 +160,8 @@ GOOD: Mapping[str, Any] = {
     "recording.integrity": "signed",
     "picture.main.decoded": 5,
     "picture.main.changes": 4,
+    "picture.main.changed_share": 0.8,
+    "picture.main.still_s": 0.0,
     "picture.main.span_s": 8.0,
     "picture.main.luma_mean": 110.0,
     "picture.main.luma_deviation": 45.0,
@@ -184,6 +187,11 @@ GOOD: Mapping[str, Any] = {
     "hub.control_right": False,
     "donor.identity_apart": True,
 }
+
+
+def in_words_of(standard: str) -> dict[str, Any]:
+    """Return what a good camera states otherwise under a standard: a purpose is declared in one edition's words."""
+    return {"view.purpose_level": "discern"} if standard == "iec62676-4-2025" else {}
 
 
 def seen(value: Any) -> Observed:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from observed_cameras import GOOD, NOW, camera, missed, seen
+from observed_cameras import GOOD, NOW, camera, in_words_of, missed, seen
 
 from standards.assess import assess
 from standards.condition import Condition, Op
@@ -130,13 +130,20 @@ def _has_alternatives(rule: Rule) -> bool:
 def test_every_deciding_fact_of_a_blocker_or_major_is_needed() -> None:
     """Without any one of the facts that a blocker or major rule passed on, the good camera is not ADMITTED."""
     for profile in PROFILES:
-        whole = assess(camera(), profile, as_of=NOW, enrolled_at=NOW.replace(year=2025))
+        whole = assess(
+            camera(in_words_of(profile.id)), profile, as_of=NOW, enrolled_at=NOW.replace(year=2025)
+        )
         assert whole.decision is Decision.ADMITTED
         for finding in whole.findings:
             if finding.severity.weight < 2 or _has_alternatives(finding.rule):
                 continue  # those are covered by the law itself
             for fact in finding.rule.facts:
-                less = assess(camera(without=(fact,)), profile, as_of=NOW, enrolled_at=NOW.replace(year=2025))
+                less = assess(
+                    camera(in_words_of(profile.id)).without(fact),
+                    profile,
+                    as_of=NOW,
+                    enrolled_at=NOW.replace(year=2025),
+                )
                 assert less.decision is not Decision.ADMITTED, (finding.rule.id, fact)
 
 
@@ -147,7 +154,12 @@ def test_nothing_passes_without_an_observation(profile: StandardProfile) -> None
     assert not [finding.rule.id for finding in nothing.findings if finding.verdict is Verdict.PASS]
 
     for rule in profile.rules:
-        bare = assess(camera(without=rule.facts), profile, as_of=NOW, enrolled_at=NOW.replace(year=2025))
+        bare = assess(
+            camera(in_words_of(profile.id)).without(*rule.facts),
+            profile,
+            as_of=NOW,
+            enrolled_at=NOW.replace(year=2025),
+        )
         finding = bare.finding(rule.id)
         assert finding.verdict not in SETTLED
         assert finding.reason

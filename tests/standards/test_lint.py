@@ -27,7 +27,11 @@ why = { vi = "a", en = "a" }
 required = "x"
 expect = { fact = "FACT", op = "gte", value = 1 }
 remedy.owner = { vi = "a", en = "a" }
-reference = [{ doc = "HUB", clause = "1", certainty = "own" }]
+[[clause]]
+doc = "HUB"
+clause = "1"
+certainty = "own"
+rules = ["CON-30"]
 """
 
 
@@ -101,7 +105,7 @@ def test_a_circle_and_a_missing_parent_are_told() -> None:
         ("FACT", "reach.answrs", 10, "unknown fact 'reach.answrs'", "Did you mean reach.answers?"),
         ('op = "gte"', 'op = "over"', 10, "unknown operator 'over'", ""),
         ("value = 1 ", 'param = "limit" ', 10, "undeclared parameter limit", ""),
-        ('doc = "HUB"', 'doc = "ISO"', 12, "unknown document 'ISO'", ""),
+        ('doc = "HUB"', 'doc = "ISO"', 13, "unknown document 'ISO'", ""),
         ('required = "x"', 'required = "{nothing.at.all}"', 9, "neither a fact nor a parameter", ""),
         ("CON-30", "CON-01", 2, "defined already, in the packs that are shipped", "never reused"),
     ],

@@ -27,7 +27,11 @@ expect = { fact = "time.offset_s", op = "lte", param = "max_offset_s", absolute 
 required = { vi = "không quá {max_offset_s} s", en = "within {max_offset_s} s" }
 params.max_offset_s = { value = 5.0, unit = "s", floor = 60.0, stricter = "lower" }
 remedy.owner = { vi = "Bật NTP", en = "Enable NTP" }
-reference = [{ doc = "HUB", clause = "5 s", certainty = "own" }]
+[[clause]]
+doc = "HUB"
+clause = "5 s"
+certainty = "own"
+rules = ["TIM-02"]
 """
 PROFILE = """
 id = "mine"

@@ -88,6 +88,8 @@ def test_pictures_of_each_codec_come_back_as_stills_and_numbers() -> None:
                 kept = sample(codec, coded(codec, 0.5), coded(codec, 2.5, seed=2), coded(codec, 4.5, seed=2))
                 facts = await decode.judge(kept, camera="a", deadline=later())
                 assert (facts.kept, facts.decoded, facts.changes, facts.span_s) == (3, 3, 1, 4.0)
+                assert facts.changed_share > 0.5
+                assert facts.still_s == 2.0
                 assert (facts.width, facts.height) == (320, 192)
             assert count(decode, "camhub_decode_jobs_total", kind="still", outcome="ok") == len(CODECS)
             assert decode.trouble == ""
