@@ -3,28 +3,40 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 
 from adapters.clock import Clock
-from adapters.deadline import Deadline
-from adapters.port import MediaSource
+from hub.relay.copying import CopyH264
 from hub.relay.errors import RelayRefused
-from hub.relay.events import KeyFrame, RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import (
+    KeyFrame,
+    LayerChanged,
+    RelayEvent,
+    SourceSpec,
+    SourceState,
+    ViewerConnected,
+    ViewerEnded,
+)
 from hub.relay.fanout import Fanout
 from hub.relay.ice import UdpPort
+from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
-from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
-from hub.relay.source import OpenSource, Pull
-from hub.relay.transport import Certificate, PacketSender
+from hub.relay.processing import MakeProcessor
+from hub.relay.reachability import Finding, examine
+from hub.relay.sdp import Fragment, LocalTransport, Offer, Offered, negotiate, restart_fragment, write_answer
+from hub.relay.source import OpenSource
+from hub.relay.transport import Certificate, PacketSender, Turns
+from hub.relay.turn import TurnSetup
 from hub.relay.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 
 LEASE_S: Final = 2.0
+LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
 
 
@@ -41,17 +53,6 @@ class EngineLimits:
     report_every_s: float = 2.0
 
 
-@dataclass(slots=True, eq=False)
-class _Camera:
-    spec: SourceSpec
-    fanout: Fanout
-    pull: Pull
-    waiting: int = 0  # offers that wait for the source
-    idle_since_s: float | None = None
-    closing: bool = False
-    viewers: set[str] = field(default_factory=set)
-
-
 class RelayEngine:
     """Answers offers, pulls cameras on demand, stops what is not vouched for."""
 
@@ -61,21 +62,34 @@ class RelayEngine:
         clock: Clock,
         on_event: Callable[[RelayEvent], None],
         limits: EngineLimits | None = None,
+        *,
+        process: Callable[[SourceSpec, str], MakeProcessor] = lambda _spec, _layer: CopyH264,
     ) -> None:
-        self._open_source = open_source
         self._clock = clock
         self._on_event = on_event
         self._limits = limits or EngineLimits()
-        self._cameras: dict[str, _Camera] = {}
         self._viewers: dict[str, Viewer] = {}
+        self._specs: dict[str, SourceSpec] = {}  # by viewer
         self._answering = 0  # offers that are being answered
-        self._releasing: dict[str, asyncio.Task[None]] = {}  # cameras that are being torn down
+        self._turns = Turns()
         self._sender = PacketSender()
         self._port: UdpPort | None = None
         self._certificate: Certificate | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
-        self.pulls_opened = 0
+        self._layers = Layers(
+            open_source,
+            clock,
+            self._sender,
+            process=process,
+            max_cameras=self._limits.max_cameras,
+            idle_stop_s=self._limits.idle_stop_s,
+            on_state=on_event,
+            on_ended=self._end,
+            on_joined=self._joined,
+            on_not_joined=self._not_joined,
+            spawn=self._spawn,
+        )
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
         """Open the UDP port and return its number.
@@ -95,8 +109,7 @@ class RelayEngine:
             self._housekeeper.cancel()
             await asyncio.gather(self._housekeeper, return_exceptions=True)
         self.cut()
-        for camera in list(self._cameras.values()):
-            self._release(camera)
+        self._layers.release_all()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._port is not None:
@@ -107,11 +120,20 @@ class RelayEngine:
         for viewer in list(self._viewers.values()):
             self._end(viewer, "relay_stopped")
 
-    async def view(self, viewer_id: str, spec: SourceSpec, offer_sdp: str, *, audio: bool = False) -> str:
+    async def view(
+        self,
+        viewer_id: str,
+        spec: SourceSpec,
+        offer_sdp: str,
+        *,
+        audio: bool = False,
+        wanted: str = "main",
+    ) -> str:
         """Answer an offer; frames flow once the browser has connected, for as long as `renew` names the viewer.
 
         `audio`: this viewer may hear the camera (consent says so). Sound is asked of the camera only when the viewer that
-        opens it may hear; one that joins a pull without sound gets the picture alone.
+        opens it may hear; one that joins a pull without sound gets the picture alone. `wanted`: the layer, main | sub | auto;
+        where it cannot be had the other is given, and `LayerChanged` says why.
 
         Raises:
             RelayRefused: says why, with the HTTP status.
@@ -123,7 +145,6 @@ class RelayEngine:
             raise RelayRefused(
                 409, "viewer_exists", "this viewer session has been answered already; open another"
             )
-        offer = Offer.parse(offer_sdp)
         if len(self._viewers) + self._answering >= self._limits.max_viewers:
             raise RelayRefused(
                 503,
@@ -133,10 +154,14 @@ class RelayEngine:
             )
         self._answering += 1
         try:
-            camera, source = await self._offered(spec, audio=audio)
+            await self._turns.turn()
+            offer = Offer.parse(offer_sdp)
+            layer, source, code = await self._offered(spec, wanted, audio=audio)
         finally:
             self._answering -= 1
-        agreed = negotiate(offer, source if audio else replace(source, audio_codec=""))
+        agreed = negotiate(
+            offer, source if audio else replace(source, audio_codec=""), adaptive=len(spec.layers) > 1
+        )
         viewer = Viewer(
             viewer_id,
             spec.camera_id,
@@ -144,49 +169,89 @@ class RelayEngine:
             certificate=certificate,
             sender=self._sender,
             lease_until_s=self._now() + LEASE_S,
+            wanted=wanted,
+            turns=self._turns,
             on_connected=self._connected,
             on_ended=self._end,
+            on_picture_lost=self._picture_lost,
         )
-        if camera.closing or viewer_id in self._viewers:
+        if layer.closing or viewer_id in self._viewers:
             await viewer.close()
             raise RelayRefused(
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
             )
-        self._viewers[viewer_id] = camera.fanout.viewers[viewer_id] = viewer
-        camera.viewers.add(viewer_id)
-        camera.idle_since_s = None
+        self._viewers[viewer_id] = layer.fanout.viewers[viewer_id] = viewer
+        self._specs[viewer_id] = spec
+        viewer.feed = layer.fanout
         port.register(viewer.peer)
         log.info(
-            "relay.viewer.answered", viewer_id=viewer_id, camera_id=spec.camera_id, viewers=len(self._viewers)
+            "relay.viewer.answered",
+            viewer_id=viewer_id,
+            camera_id=spec.camera_id,
+            layer=layer.name,
+            viewers=len(self._viewers),
         )
+        if wanted != "main" or layer.name != "main":
+            self._on_event(LayerChanged(viewer_id, layer.name, wanted, code))
         return write_answer(
             offer,
             agreed,
-            LocalTransport(viewer.peer.ufrag, viewer.peer.pwd, certificate.sha256, port.candidates()),
+            self._local(viewer),
             session=secrets.randbelow(1 << 62),
             ssrc=viewer.ssrc,
             audio_ssrc=viewer.audio_ssrc,
             cname=viewer.cname,
+            rtx_ssrc=viewer.rtx_ssrc,
         )
 
-    def trickle(self, viewer_id: str, fragment: str) -> None:
-        """Take candidates of the browser. An ICE-lite answerer needs none: it learns addresses from the checks.
+    def trickle(self, viewer_id: str, fragment: str) -> str:
+        """Take candidates of the browser, or restart ICE; return the fragment to answer with, "" where there is none.
+
+        An ICE-lite answerer needs no candidates: it learns addresses from the checks. A fragment with other credentials than
+        those of the offer restarts ICE (RFC 9725 4.3.3): the picture goes on over the old path until a new one is proved.
 
         Raises:
             RelayRefused: 404 no such viewer, 422 not a fragment of this session.
         """
         viewer = self._viewers.get(viewer_id)
-        if viewer is None:
+        if viewer is None or self._port is None:
             raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
-        if len(fragment) > 1 << 16:
-            raise RelayRefused(422, "offer_unreadable", "the fragment is larger than 65536 bytes")
-        for line in fragment.splitlines():
-            if line.startswith("a=ice-ufrag:") and line[12:].strip() != viewer.peer.remote_ufrag:
-                raise RelayRefused(
-                    422,
-                    "ice_restart_refused",
-                    "the fragment restarts ICE; open another viewer session instead",
-                )
+        said = Fragment.parse(fragment)
+        if not said.ufrag or said.ufrag == viewer.peer.remote_ufrag:
+            return ""
+        if not said.pwd:
+            raise RelayRefused(
+                422, "fragment_unreadable", "the fragment restarts ICE without a password (a=ice-pwd)"
+            )
+        self._port.restart(viewer.peer, said.ufrag)
+        log.info("relay.viewer.restarted", viewer_id=viewer_id)
+        return restart_fragment(viewer.agreed, self._local(viewer))
+
+    def choose_layer(self, viewer_id: str, wanted: str) -> None:
+        """Let a viewer have another layer, from its next key frame on; `LayerChanged` tells when, or why not.
+
+        Raises:
+            RelayRefused: 404 no such viewer, 422 no such layer.
+        """
+        viewer = self._viewers.get(viewer_id)
+        if viewer is None or viewer.feed is None:
+            raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
+        if wanted not in LAYERS:
+            raise RelayRefused(422, "layer_unknown", "the layer is main, sub or auto")
+        viewer.wanted = wanted
+        viewer.quality.moved(self._now())
+        if wanted in {viewer.feed.layer, "auto"}:
+            if viewer.joining is not None:
+                viewer.joining.leave(viewer)
+            self._on_event(LayerChanged(viewer_id, viewer.feed.layer, wanted))
+        else:
+            self._move(viewer, wanted, "")
+
+    async def examine(self, turn: TurnSetup) -> list[Finding]:
+        """Test every way by which a browser could reach this port, and say which one would fail."""
+        if self._port is None:
+            return []
+        return await examine(self._port, turn, self._clock.now().timestamp())
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let these viewers receive for two more seconds."""
@@ -203,20 +268,23 @@ class RelayEngine:
             self._end(viewer, code)
 
     def states(self) -> list[SourceState]:
-        """Return the state of each camera that is pulled."""
-        return [camera.pull.state() for camera in self._cameras.values()]
+        """Return the state of each stream that is pulled."""
+        return [layer.pull.state() for layer in self._layers]
+
+    def layer(self, camera_id: str, name: str = "main") -> Layer | None:
+        """Return a layer that is pulled now."""
+        return self._layers.get(camera_id, name)
 
     def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
-        """Return the newest key frame of a camera that is pulled from this address now; opens nothing."""
-        camera = self._cameras.get(camera_id)
-        if camera is None or camera.spec.url != url or camera.closing:
-            return None
-        held = camera.fanout.key_frame()
-        if held is None:
-            return None
-        payloads, arrived_s = held
-        age = timedelta(seconds=max(0.0, self._clock.monotonic() - arrived_s))
-        return KeyFrame(units(payloads), self._clock.now() - age)
+        """Return the newest key frame of a stream that is pulled from this address now; opens nothing."""
+        for layer in self._layers:
+            if layer.spec.camera_id == camera_id and layer.pull.spec.url == url:
+                held = layer.fanout.key_frame()
+                if held is not None:
+                    payloads, arrived_s = held
+                    age = timedelta(seconds=max(0.0, self._clock.monotonic() - arrived_s))
+                    return KeyFrame(units(payloads), self._clock.now() - age)
+        return None
 
     def counters(self) -> dict[str, int]:
         """Return the worker's counters: viewers, cameras, packets, datagrams not taken by the kernel."""
@@ -224,108 +292,119 @@ class RelayEngine:
         return {
             "viewers": len(self._viewers),
             "connected": sum(viewer.connected for viewer in viewers),
-            "cameras": len(self._cameras),
-            "pulls_opened": self.pulls_opened,
+            "cameras": self._layers.cameras,
+            "pulls_opened": self._layers.pulls_opened,
             "packets": sum(viewer.packets for viewer in viewers),
             "resent": sum(viewer.resent for viewer in viewers),
             "skipped": sum(viewer.skipped for viewer in viewers),
             "send_blocked": self._sender.blocked,
             "send_failed": self._sender.failed,
+            "refused_datagrams": self._port.refused if self._port is not None else 0,
         }
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def _offered(self, spec: SourceSpec, *, audio: bool) -> tuple[_Camera, Offered]:
-        """Return the camera, pulled, and what it sends.
+    def _local(self, viewer: Viewer) -> LocalTransport:
+        port, certificate = self._port, self._certificate
+        if port is None or certificate is None:
+            raise RelayRefused(503, "relay_down", "the relay has not started; try again", retry_after_s=1.0)
+        return LocalTransport(
+            viewer.peer.ufrag, viewer.peer.pwd, certificate.sha256, port.candidates(), port.tcp_candidates()
+        )
+
+    async def _offered(self, spec: SourceSpec, wanted: str, *, audio: bool) -> tuple[Layer, Offered, str]:
+        """Return the layer wanted, pulled, and what it sends; else the other one, and why.
 
         Raises:
-            RelayRefused: it cannot be had; says why.
+            RelayRefused: neither can be had; says why.
         """
-        camera = await self._camera(spec, audio=audio)
-        camera.waiting += 1
+        name, code = ("sub" if wanted == "sub" else "main"), ""
+        if name not in spec.layers:
+            name, code = "main", "no_sub_stream"
+        if (other := self._layers.other_in_use(spec, name)) is not None:
+            name, code = other.name, "one_stream"
+        await self._layers.only(spec, name)
+        within_s = self._limits.source_within_s
         try:
-            async with asyncio.timeout(self._limits.source_within_s):
-                return camera, await camera.pull.offered()
-        except TimeoutError:
-            raise RelayRefused(
-                503,
-                "no_frames",
-                f"the camera gave no picture within {self._limits.source_within_s:.0f} s",
-                retry_after_s=5.0,
-            ) from None
-        finally:
-            camera.waiting -= 1
+            layer, source = await self._layers.offered(spec, name, audio=audio, within_s=within_s)
+        except RelayRefused as error:
+            if error.status != 406 or name != "main" or "sub" not in spec.layers:
+                raise
+            # The main stream runs but no browser plays it: the smaller one may be of another kind.
+            await self._layers.only(spec, "sub")
+            layer, source = await self._layers.offered(spec, "sub", audio=audio, within_s=within_s)
+            code = error.code
+        return layer, source, code
 
-    async def _camera(self, spec: SourceSpec, *, audio: bool) -> _Camera:
-        while (leaving := self._releasing.get(spec.camera_id)) is not None:
-            await asyncio.wait(
-                {leaving}
-            )  # many cameras allow one client only: the old one says goodbye first
-        camera = self._cameras.get(spec.camera_id)
-        if camera is not None and (camera.spec != spec or camera.pull.ended is not None):
-            # The owner changed the address or the credential, or the pull had ended: begin anew, and its viewers too.
-            for viewer_id in list(camera.viewers):
-                self.stop(viewer_id, "source_changed")
-            self._release(camera)
-            return await self._camera(spec, audio=audio)
-        if camera is not None:
-            return camera
-        if len(self._cameras) >= self._limits.max_cameras:
-            raise RelayRefused(
-                503,
-                "relay_full",
-                f"the relay pulls {self._limits.max_cameras} cameras already; try again later",
-                retry_after_s=30.0,
-            )
-        fanout = Fanout(spec.camera_id, self._sender, self._end)
-        pull = Pull(
-            spec,
-            self._opened,
-            self._clock,
-            audio=audio,
-            on_picture=fanout.picture,
-            on_sound=fanout.sound,
-            on_reopened=fanout.reopened,
-            on_state=self._on_event,
-            on_end=lambda refusal: self._pull_ended(spec.camera_id, pull, refusal),
-        )
-        camera = _Camera(spec, fanout, pull)
-        self._cameras[spec.camera_id] = camera
-        self._on_event(pull.state())
-        pull.start()
-        return camera
-
-    async def _opened(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
-        self.pulls_opened += 1
-        return await self._open_source(spec, deadline, audio)
-
-    def _pull_ended(self, camera_id: str, pull: Pull, refusal: RelayRefused) -> None:
-        camera = self._cameras.get(camera_id)
-        if camera is None or camera.pull is not pull:
+    def _move(self, viewer: Viewer, name: str, code: str) -> None:
+        spec = self._specs.get(viewer.viewer_id)
+        if spec is None or viewer.feed is None:
             return
-        for viewer_id in list(camera.viewers):
-            self.stop(viewer_id, refusal.code)
+        if name not in spec.layers:
+            self._on_event(LayerChanged(viewer.viewer_id, viewer.feed.layer, viewer.wanted, "no_sub_stream"))
+            return
+        viewer.moving_to, viewer.moving_code = name, code
+        self._spawn(self._open_and_join(viewer, spec, name), f"move {viewer.viewer_id} to {name}")
+
+    async def _open_and_join(self, viewer: Viewer, spec: SourceSpec, name: str) -> None:
+        if self._layers.other_in_use(spec, name, but=viewer) is not None:
+            self._not_joined(viewer, "one_stream")
+            return
+        if not spec.both and viewer.feed is not None:
+            # One session only: the picture stands still while the other stream is opened.
+            viewer.feed.leave(viewer)
+            viewer.next_index = None
+        await self._layers.only(spec, name)
+        try:
+            layer, source = await self._layers.offered(
+                spec, name, audio=viewer.agreed.audio is not None, within_s=self._limits.source_within_s
+            )
+        except RelayRefused as error:
+            self._not_joined(viewer, error.code)
+            return
+        if viewer.ended or viewer.moving_to != name or layer.closing:
+            return
+        if source.codec != viewer.agreed.codec:
+            self._not_joined(viewer, "codec_not_playable")
+            return
+        layer.fanout.join(viewer)
+
+    def _joined(self, viewer: Viewer, fanout: Fanout) -> None:
+        viewer.moving_to = ""
+        self._on_event(LayerChanged(viewer.viewer_id, fanout.layer, viewer.wanted, viewer.moving_code))
+
+    def _not_joined(self, viewer: Viewer, code: str) -> None:
+        """Leave a viewer where it is; one that has nowhere to be any more ends."""
+        viewer.moving_to = ""
+        if viewer.ended or viewer.feed is None:
+            return
+        if viewer.viewer_id not in viewer.feed.viewers:
+            self._end(viewer, code)
+            return
+        viewer.quality.moved(self._now())
+        self._on_event(LayerChanged(viewer.viewer_id, viewer.feed.layer, viewer.wanted, code))
+
+    def _picture_lost(self, viewer: Viewer) -> None:
+        if viewer.feed is not None:
+            viewer.feed.wait_for_key_frame()
 
     def _connected(self, viewer: Viewer) -> None:
-        camera = self._cameras.get(viewer.camera_id)
-        if camera is None or viewer.viewer_id not in camera.viewers:
+        if viewer.feed is None or viewer.viewer_id not in viewer.feed.viewers:
             return
-        camera.fanout.attach(viewer)
+        viewer.feed.attach(viewer)
         self._on_event(ViewerConnected(viewer.viewer_id))
 
     def _end(self, viewer: Viewer, code: str) -> None:
         if self._viewers.get(viewer.viewer_id) is not viewer:
             return
         del self._viewers[viewer.viewer_id]
+        del self._specs[viewer.viewer_id]
         viewer.ended = True
         viewer.next_index = None
-        camera = self._cameras.get(viewer.camera_id)
-        if camera is not None and viewer.viewer_id in camera.viewers:
-            camera.viewers.discard(viewer.viewer_id)
-            camera.fanout.viewers.pop(viewer.viewer_id, None)
-            if not camera.viewers:
-                camera.idle_since_s = self._now()
+        for fanout in (viewer.feed, viewer.joining):
+            if fanout is not None:
+                fanout.leave(viewer)
         log.info("relay.viewer.ended", viewer_id=viewer.viewer_id, camera_id=viewer.camera_id, code=code)
         self._spawn(self._farewell(viewer), f"end {viewer.viewer_id}")
         self._on_event(ViewerEnded(viewer.viewer_id, code))
@@ -336,20 +415,6 @@ class RelayEngine:
         finally:
             if self._port is not None:
                 self._port.unregister(viewer.peer)
-
-    def _release(self, camera: _Camera) -> None:
-        camera.closing = True
-        if self._cameras.get(camera.spec.camera_id) is camera:
-            del self._cameras[camera.spec.camera_id]
-        camera_id = camera.spec.camera_id
-        task = self._spawn(self._close_camera(camera), f"release {camera_id}")
-        self._releasing[camera_id] = task
-        task.add_done_callback(lambda _task: self._releasing.pop(camera_id, None))
-
-    @staticmethod
-    async def _close_camera(camera: _Camera) -> None:
-        await camera.fanout.aclose()
-        await camera.pull.aclose()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -369,24 +434,24 @@ class RelayEngine:
                         self._end(viewer, "not_connected")
                 elif viewer.silent_s > self._limits.gone_after_s:
                     self._end(viewer, "viewer_gone")
-                elif viewer.next_report_s <= now:
-                    self._report(viewer, now)
-            for camera in list(self._cameras.values()):
-                if camera.viewers or camera.waiting:
-                    camera.idle_since_s = None
-                elif camera.idle_since_s is None:
-                    camera.idle_since_s = now
-                elif camera.pull.ended is not None or now - camera.idle_since_s > self._limits.idle_stop_s:
-                    self._release(camera)
-                    if camera.pull.ended is None:
-                        # We hung up: whoever took this camera as seen by the relay has to look for itself again.
-                        self._on_event(
-                            SourceState(camera.spec.camera_id, "offline", self._clock.now(), "idle")
-                        )
+                else:
+                    if viewer.wanted == "auto":
+                        self._adapt(viewer, now)
+                    if viewer.next_report_s <= now:
+                        self._report(viewer, now)
+            self._layers.keep_house(now)
+
+    def _adapt(self, viewer: Viewer, now_s: float) -> None:
+        """Move a viewer to the layer that its network bears."""
+        spec = self._specs[viewer.viewer_id]
+        if viewer.feed is None or viewer.moving_to or len(spec.layers) < 2 or not spec.both:
+            return
+        chosen = viewer.quality.choose(viewer.feed.layer, now_s)
+        if chosen != viewer.feed.layer:
+            self._move(viewer, chosen, "network" if chosen == "sub" else "recovered")
 
     def _report(self, viewer: Viewer, now_s: float) -> None:
-        camera = self._cameras.get(viewer.camera_id)
-        if camera is not None:
-            picture, sound = camera.fanout.ticks(self._clock.monotonic())
+        if viewer.feed is not None:
+            picture, sound = viewer.feed.ticks(self._clock.monotonic())
             viewer.report(self._clock.now().timestamp(), picture, sound)
         viewer.next_report_s = now_s + self._limits.report_every_s

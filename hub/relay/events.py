@@ -1,6 +1,6 @@
 """What the relay tells the hub, and what the hub tells the relay about a camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -21,6 +21,19 @@ class SourceSpec:
     transport: str = "tcp"  # tcp | udp
     codec: str = ""  # as the catalog knows it: H264 H265 JPEG ...; "" where unknown
     device: str = ""  # the gate's key of the device
+    sub_url: str = ""  # of the smaller stream, without credential; "" where there is none
+    sub_codec: str = ""
+    both: bool = False  # main and sub may be pulled at the same time: two sessions of one device
+    may_ask: bool = False  # the camera may be asked for a key frame (admitted municipal cameras)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Return the layers there are, the larger first."""
+        return ("main", "sub") if self.sub_url else ("main",)
+
+    def of_layer(self, layer: str) -> "SourceSpec":
+        """Return the description with the address and codec of one layer in the first place."""
+        return replace(self, url=self.sub_url, codec=self.sub_codec) if layer == "sub" else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,21 @@ class SourceState(msgspec.Struct, frozen=True, tag=True):
     code: str = ""
     detail: str = ""
     last_frame_age_s: float = -1.0
+    layer: str = "main"  # which of the camera's streams
 
 
-RelayEvent = ViewerConnected | ViewerEnded | SourceState
+class LayerChanged(msgspec.Struct, frozen=True, tag=True):
+    """A viewer gets this layer from the next key frame on, or stays with it although it wanted another.
+
+    `wanted`: main | sub | auto. `code` says why it is this one: ``""`` (as wanted), ``network`` (loss or delay at the
+    viewer), ``recovered``, ``no_sub_stream``, ``one_stream`` (the device may be pulled once only), ``codec_not_playable``, or the
+    code of the error that kept the other stream from being opened.
+    """
+
+    viewer_id: str
+    layer: str
+    wanted: str
+    code: str = ""
+
+
+RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged

@@ -1,18 +1,20 @@
-"""One camera's packets to all of its viewers, by one task.
+"""One layer's packets to all of its viewers, by one task.
 
-A viewer is only an index into the camera's ring: one that takes its time falls behind and skips to a key frame, it
+A viewer is only an index into the layer's ring: one that takes its time falls behind and skips to a key frame, it
 never holds anybody up, and nothing is queued for it. Long runs (a key frame, a viewer that starts) leave in portions
 of a few milliseconds, so that they do not burst a jitter buffer or a narrow uplink.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
+from hub.relay.icetcp import TcpPath
+from hub.relay.processing import Picture
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.source import Picture, Sound
+from hub.relay.source import Sound
 from hub.relay.timeline import Timeline
 from hub.relay.transport import Burst, PacketSender, SendFailed
 from hub.relay.viewer import Viewer
@@ -26,22 +28,60 @@ _TURN_S: Final = 0.004  # work without giving other cameras, handshakes and chec
 _LATE_TICKS: Final = 2 * 90_000  # a viewer further behind skips to the newest key frame
 
 
-class Fanout:
-    """The viewers of one camera and the ring they read."""
+_RATE_OVER_S: Final = (
+    4.0  # the bit rate is measured over at least so long: two groups of pictures of most cameras
+)
 
-    def __init__(self, camera_id: str, sender: PacketSender, on_ended: Callable[[Viewer, str], None]) -> None:
+
+class Reader(Protocol):
+    """Somebody else than a viewer of WebRTC who takes packets of a ring, at its own pace and without being waited for."""
+
+    lease_until_s: float  # event loop time; nothing is taken beyond it
+
+    def attach(self, ring: PacketRing) -> None:
+        """Take from this ring from now on."""
+
+    def take(self) -> bool:
+        """Take what is there and not taken; True: some is left, call again soon."""
+
+
+class Fanout:
+    """The viewers of one layer and the ring they read."""
+
+    def __init__(
+        self,
+        camera_id: str,
+        layer: str,
+        sender: PacketSender,
+        *,
+        on_ended: Callable[[Viewer, str], None],
+        on_joined: Callable[[Viewer, "Fanout"], None],
+        on_key_frame_wanted: Callable[[], None],
+    ) -> None:
         self.camera_id = camera_id
+        self.layer = layer
         self._sender = sender
         self.ring = PacketRing()
         self.viewers: dict[str, Viewer] = {}
+        self.joining: dict[str, Viewer] = {}  # fed by another layer until a key frame of this one is at hand
+        self.readers: set[Reader] = set()
+        self.bits_per_s = 0.0  # of this layer, 0 until measured
         self._timeline = Timeline()
         self._sound_line = Timeline(8000)
         self._on_ended = on_ended
+        self._on_joined = on_joined
+        self._on_key_frame_wanted = on_key_frame_wanted
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._waiting = False  # some viewer waits for a key frame
         self._key_frame_s = 0.0  # when the newest key frame arrived
-        self._task = asyncio.create_task(self._run(), name=f"fan-out {camera_id}")
+        self._octets, self._octets_since_s = 0, 0.0
+        self._task = asyncio.create_task(self._run(), name=f"fan-out {camera_id} {layer}")
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anybody gets this layer, or is about to."""
+        return bool(self.viewers or self.joining or self.readers)
 
     def reopened(self) -> None:
         """Expect a new clock: the camera was opened anew."""
@@ -54,6 +94,11 @@ class Fanout:
         self.ring.append(picture.payloads, tick, key_frame=picture.key_frame)
         if picture.key_frame:
             self._key_frame_s = picture.arrived_s
+            self._measure(picture.arrived_s)
+        self._octets += sum(map(len, picture.payloads))
+        if self.joining and self.ring.start() is not None:
+            for viewer in list(self.joining.values()):
+                self._take_over(viewer)
         if picture.key_frame and self._waiting:
             self._waiting = False
             for viewer in self.viewers.values():
@@ -77,7 +122,39 @@ class Fanout:
         viewer.attach(self.ring)
         if viewer.next_index is None:
             self._waiting = True
+            self._on_key_frame_wanted()
         self._wake.set()
+
+    def join(self, viewer: Viewer) -> None:
+        """Take a viewer over from another layer as soon as a key frame is at hand; until then that one feeds it."""
+        self.joining[viewer.viewer_id] = viewer
+        viewer.joining = self
+        if self.ring.start() is not None:
+            self._take_over(viewer)
+        else:
+            self._on_key_frame_wanted()
+
+    def leave(self, viewer: Viewer) -> None:
+        """Forget a viewer, whether fed or about to be. Idempotent."""
+        self.viewers.pop(viewer.viewer_id, None)
+        self.joining.pop(viewer.viewer_id, None)
+        if viewer.joining is self:
+            viewer.joining = None
+
+    def add(self, reader: Reader) -> None:
+        """Let a reader take packets."""
+        self.readers.add(reader)
+        reader.attach(self.ring)
+        self._wake.set()
+
+    def remove(self, reader: Reader) -> None:
+        """Forget a reader. Idempotent."""
+        self.readers.discard(reader)
+
+    def wait_for_key_frame(self) -> None:
+        """Note that somebody lost its picture and none is at hand."""
+        self._waiting = True
+        self._on_key_frame_wanted()
 
     def key_frame(self) -> tuple[list[bytes], float] | None:
         """Return the payloads of the newest key frame and when it arrived (monotonic seconds)."""
@@ -92,6 +169,29 @@ class Fanout:
         """Stop sending. Idempotent."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+    def _take_over(self, viewer: Viewer) -> None:
+        """Feed a viewer from here on: a new line of its numbers begins at our key frame."""
+        before = viewer.feed
+        del self.joining[viewer.viewer_id]
+        viewer.joining = None
+        if before is not None:
+            before.leave(viewer)
+        viewer.feed = self
+        self.viewers[viewer.viewer_id] = viewer
+        if viewer.connected:
+            viewer.attach(self.ring)
+        self._wake.set()
+        self._on_joined(viewer, self)
+
+    def _measure(self, now_s: float) -> None:
+        """Measure the bit rate from key frame to key frame, so that their size does not count twice."""
+        took = now_s - self._octets_since_s
+        if not self._octets_since_s or took > 10 * _RATE_OVER_S:
+            self._octets, self._octets_since_s = 0, now_s
+        elif took >= _RATE_OVER_S:
+            self.bits_per_s = self._octets * 8 / took
+            self._octets, self._octets_since_s = 0, now_s
 
     async def _run(self) -> None:
         while True:
@@ -111,7 +211,7 @@ class Fanout:
         ring, loop = self.ring, self._loop
         more = False
         turn_ends_s = loop.time() + _TURN_S
-        runs: dict[tuple[int, int, int], tuple[list[Packet], list[Burst]]] = {}
+        runs: dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]] = {}
         for viewer in list(self.viewers.values()):
             index = viewer.next_index
             if index is None or viewer.ended:
@@ -123,6 +223,8 @@ class Fanout:
             now = loop.time()
             if viewer.lease_until_s < now:
                 continue  # the hub no longer vouches for this viewer; the engine ends it
+            path = viewer.peer.sock
+            slow = isinstance(path, TcpPath) and not path.ready
             if index < ring.base or (lacks > _AT_ONCE and self._late(viewer, index)):
                 viewer.skipped += lacks
                 viewer.begin()
@@ -131,28 +233,42 @@ class Fanout:
                     continue
                 index = viewer.next_index
                 lacks = head - index
+            if slow:
+                more = (
+                    True  # nobody waits for a connection that takes nothing: this viewer falls behind, alone
+                )
+                continue
             stop = head
             if lacks > _AT_ONCE:
                 stop, more = index + _PORTION, True
-            key = (index, stop, viewer.tag)
+            squeezed = index < viewer.catch_up_until
+            if squeezed and stop > viewer.catch_up_until:
+                stop, more = viewer.catch_up_until, True
+            shape = viewer.shape
+            key = (index, stop, shape, squeezed)
             run = runs.get(key)
             if run is None:
                 packets = ring.run(index, stop)
-                run = runs[key] = (packets, self._sender.prepare(packets, viewer.tag))
+                if squeezed:
+                    packets = [packet._replace(timestamp=packet.picture) for packet in packets]
+                run = runs[key] = (packets[-1], self._sender.prepare(packets, *shape))
             try:
-                whole = viewer.send(*run)
+                whole = viewer.send(stop - index, *run, squeezed=squeezed)
             except SendFailed:
                 self._on_ended(viewer, "send_failed")
                 continue
-            sock = viewer.peer.sock
-            if not whole and sock is not None:
-                # The kernel's buffer is full: the network is slower than all viewers together just now.
+            if not whole:
                 more = True
-                await self._sender.writable(sock)
-                turn_ends_s = loop.time() + _TURN_S
+                if path is not None and not isinstance(path, TcpPath):
+                    # The kernel's buffer is full: the network is slower than all viewers together just now.
+                    await self._sender.writable(path)
+                    turn_ends_s = loop.time() + _TURN_S
             if now > turn_ends_s:
                 await asyncio.sleep(0)
                 turn_ends_s = loop.time() + _TURN_S
+        for reader in list(self.readers):
+            if reader.lease_until_s >= loop.time():
+                more = reader.take() or more
         return more
 
     def _late(self, viewer: Viewer, index: int) -> bool:

@@ -1,9 +1,10 @@
-"""ICE-lite (RFC 8445 2.5) on one UDP port per worker.
+"""ICE-lite (RFC 8445 2.5) on one port number per worker, over UDP and TCP.
 
 Every viewer shares the port. A binding request finds its viewer by our user name fragment and proves the viewer's
 password (MESSAGE-INTEGRITY); from then on that source address is the viewer's. DTLS and RTCP are taken only from such
 addresses, and nothing is ever sent to an address that has not proved itself, so the port cannot be made to reflect.
-A binding request that is still answered is the viewer's consent to receive (RFC 7675).
+A binding request that is still answered is the viewer's consent to receive (RFC 7675). After a restart (RFC 8445 9) both
+passwords hold until the new one has been used.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from typing import Protocol
 from aioice import stun
 from aioice.ice import get_host_addresses
 
-from hub.relay.transport import Address
+from hub.relay.icetcp import Address, TcpPath, TcpPort
+from hub.relay.transport import Path
 
 _RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
 _DATAGRAM_MAX = 2048
@@ -51,22 +53,33 @@ class IcePeer:
     heard: Heard
     ufrag: str = field(default_factory=lambda: secrets.token_hex(8))
     pwd: str = field(default_factory=lambda: secrets.token_hex(16))
-    sock: socket.socket | None = None  # of the pair in use; None until a check came
+    sock: Path | None = None  # of the pair in use; None until a check came
     address: Address = ("", 0)
     nominated: bool = False
     last_check_s: float = 0.0  # event loop time
     addresses: list[tuple[int, Address]] = field(default_factory=list)
+    before: tuple[str, str, str] | None = (
+        None  # our fragment, our password, theirs: until a restart is completed
+    )
+
+    def secrets_of(self, ufrag: str) -> tuple[str, str]:
+        """Return (our password, their fragment) that go with a fragment of ours."""
+        if self.before is not None and ufrag == self.before[0]:
+            return self.before[1], self.before[2]
+        return self.pwd, self.remote_ufrag
 
 
 class UdpPort:
-    """The worker's UDP port: one socket per bound address, all on the same port number."""
+    """The worker's port: per bound address one UDP socket and one that listens for TCP, all on the same number."""
 
-    def __init__(self, public_addresses: tuple[str, ...] = ()) -> None:
+    def __init__(self, public_addresses: tuple[str, ...] = (), *, tcp: bool = True) -> None:
         self._public = public_addresses
         self._sockets: list[socket.socket] = []
         self._by_ufrag: dict[str, IcePeer] = {}
         self._by_address: dict[tuple[int, Address], IcePeer] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tcp: TcpPort | None = TcpPort(self._frame, self._hung_up) if tcp else None
+        self.tcp_failed: dict[str, str] = {}  # hosts on which the number was free for UDP only, and why
         self.refused = 0  # datagrams from nobody, or with a wrong password
 
     def open(self, hosts: tuple[str, ...], port: int) -> int:
@@ -99,6 +112,11 @@ class UdpPort:
             port = int(sock.getsockname()[1])
             self._sockets.append(sock)
             self._loop.add_reader(sock, self._readable, sock)
+            if self._tcp is not None:
+                try:
+                    self._tcp.listen(host, port)
+                except OSError as error:
+                    self.tcp_failed[host] = error.strerror or "cannot be bound"
         return port
 
     def close(self) -> None:
@@ -108,6 +126,8 @@ class UdpPort:
                 self._loop.remove_reader(sock)
             sock.close()
         self._sockets.clear()
+        if self._tcp is not None:
+            self._tcp.close()
         self._by_ufrag.clear()
         self._by_address.clear()
 
@@ -117,20 +137,33 @@ class UdpPort:
         The configured public addresses, else the addresses of the interfaces; on a socket bound to one address, that
         one. A machine without any interface but loopback offers loopback.
         """
+        return self._told([(sock.getsockname()[:2], sock.family) for sock in self._sockets])
+
+    def tcp_candidates(self) -> list[tuple[str, int]]:
+        """Return the (address, port) pairs on which TCP is accepted, as `candidates` does for UDP."""
+        hosts = self._tcp.hosts if self._tcp is not None else []
+        return self._told(
+            [(name[:2], socket.AF_INET6 if ":" in str(name[0]) else socket.AF_INET) for name in hosts]
+        )
+
+    @property
+    def bound(self) -> list[tuple[str, int]]:
+        """Return the addresses of the UDP sockets as bound."""
+        return [sock.getsockname()[:2] for sock in self._sockets]
+
+    def _told(self, bound: list[tuple[tuple[str, int], int]]) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
-        for sock in self._sockets:
-            host, port = sock.getsockname()[:2]
-            v6 = sock.family == socket.AF_INET6
+        for (host, port), family in bound:
+            v6 = family == socket.AF_INET6
             if self._public:
                 found += [(a, port) for a in self._public if (":" in a) == v6]
             elif ipaddress.ip_address(host).is_unspecified:
                 found += [(a.partition("%")[0], port) for a in _interface_addresses(v6=v6)]
             else:
                 found.append((host, port))
-        if not found and self._sockets:
-            sock = self._sockets[0]
-            loopback = "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
-            found.append((loopback, int(sock.getsockname()[1])))
+        if not found and bound:
+            (_host, port), family = bound[0]
+            found.append(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
         return found
 
     def register(self, peer: IcePeer) -> None:
@@ -140,14 +173,37 @@ class UdpPort:
     def unregister(self, peer: IcePeer) -> None:
         """Forget a viewer: its checks are no longer answered, so that its browser notices. Idempotent."""
         self._by_ufrag.pop(peer.ufrag, None)
+        if peer.before is not None:
+            self._by_ufrag.pop(peer.before[0], None)
         for key in peer.addresses:
             if self._by_address.get(key) is peer:
                 del self._by_address[key]
         peer.addresses.clear()
         peer.sock = None
 
+    def restart(self, peer: IcePeer, remote_ufrag: str) -> None:
+        """Give a viewer new fragments and a new password; the path in use stays until another is proved."""
+        if peer.before is not None:
+            self._by_ufrag.pop(peer.before[0], None)
+        peer.before = (peer.ufrag, peer.pwd, peer.remote_ufrag)
+        peer.ufrag, peer.pwd, peer.remote_ufrag = secrets.token_hex(8), secrets.token_hex(16), remote_ufrag
+        self._by_ufrag[peer.ufrag] = peer
+
+    def _hung_up(self, path: TcpPath) -> None:
+        """Forget a TCP connection; its viewer may come back by another."""
+        peer = self._by_address.pop((path.fileno(), path.address), None)
+        if peer is not None:
+            peer.addresses.remove((path.fileno(), path.address))
+            if peer.sock is path:
+                peer.sock = None
+
+    def _frame(self, path: TcpPath, data: bytes) -> None:
+        """Take one frame of a TCP connection; one that does not begin by proving itself is hung up."""
+        self._datagram(path, data, path.address)
+        if not path.proven:
+            path.close()
+
     def _readable(self, sock: socket.socket) -> None:
-        number = sock.fileno()
         for _ in range(_RECEIVE_BATCH):
             try:
                 data, address = sock.recvfrom(_DATAGRAM_MAX)
@@ -155,30 +211,36 @@ class UdpPort:
                 return
             except OSError:
                 continue  # an ICMP error of an earlier send; the next datagram is behind it
-            if not data:
-                continue
-            first = data[0]  # RFC 7983: what a datagram is
-            if first < 4:
-                self._stun(sock, data, address)
-                continue
-            peer = self._by_address.get((number, address))
-            if peer is None:
-                self.refused += 1
-            elif 20 <= first <= 63:
-                peer.heard.dtls(data)
-            elif 128 <= first <= 191:
-                peer.heard.rtcp(data)
+            if data:
+                self._datagram(sock, data, address)
 
-    def _stun(self, sock: socket.socket, data: bytes, address: Address) -> None:
+    def _datagram(self, sock: Path, data: bytes, address: Address) -> None:
+        first = data[0]  # RFC 7983: what a datagram is
+        if first < 4:
+            self._stun(sock, data, address)
+            return
+        peer = self._by_address.get((sock.fileno(), address))
+        if peer is None:
+            self.refused += 1
+        elif 20 <= first <= 63:
+            peer.heard.dtls(data)
+        elif 128 <= first <= 191:
+            peer.heard.rtcp(data)
+
+    def _stun(self, sock: Path, data: bytes, address: Address) -> None:
         # Cheap tests first: a flood of requests with unknown names costs one walk over the attributes each.
         ours, theirs = _username(data)
         peer = self._by_ufrag.get(ours)
-        if peer is None or theirs != peer.remote_ufrag:
+        if peer is None:
+            self.refused += 1
+            return
+        pwd, expected = peer.secrets_of(ours)
+        if theirs != expected:
             self.refused += 1
             return
         try:
             message = stun.parse_message(data)
-            valid = message.check_message_integrity(peer.pwd.encode())
+            valid = message.check_message_integrity(pwd.encode())
         except (ValueError, struct.error, KeyError):
             valid = False
         if not valid:
@@ -189,11 +251,16 @@ class UdpPort:
                 sock,
                 address,
                 message,
-                peer,
+                pwd,
                 attributes={"ERROR-CODE": (487, "Role Conflict")},
                 kind=stun.Class.ERROR,
             )
             return
+        if peer.before is not None and ours == peer.ufrag:
+            self._by_ufrag.pop(peer.before[0], None)  # the restart is completed
+            peer.before = None
+        if isinstance(sock, TcpPath):
+            sock.proven = True
         key = (sock.fileno(), address)
         if self._by_address.get(key) is not peer:
             if len(peer.addresses) >= _MAX_ADDRESSES:
@@ -213,7 +280,7 @@ class UdpPort:
             sock,
             address,
             message,
-            peer,
+            pwd,
             attributes={"XOR-MAPPED-ADDRESS": (host, port)},
             kind=stun.Class.RESPONSE,
         )
@@ -221,16 +288,16 @@ class UdpPort:
 
     @staticmethod
     def _reply(
-        sock: socket.socket,
+        sock: Path,
         address: Address,
         request: stun.Message,
-        peer: IcePeer,
+        pwd: str,
         *,
         attributes: dict[str, object],
         kind: stun.Class,
     ) -> None:
         response = stun.Message(stun.Method.BINDING, kind, request.transaction_id, attributes)
-        response.add_message_integrity(peer.pwd.encode())
+        response.add_message_integrity(pwd.encode())
         try:
             sock.sendto(bytes(response), address)
         except OSError:

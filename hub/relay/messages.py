@@ -9,7 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from hub.relay.events import SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import LayerChanged, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.reachability import Finding
 
 MAX_MESSAGE = 4 << 20
 MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it
@@ -50,14 +51,35 @@ class View(msgspec.Struct, frozen=True, tag=True):
     device: str
     audio: bool
     offer: str
+    wanted: str = "main"  # layer: main | sub | auto
+    sub_url: str = ""
+    sub_codec: str = ""
+    both: bool = False
+    may_ask: bool = False
 
 
 class Trickle(msgspec.Struct, frozen=True, tag=True):
-    """Take a browser's candidates."""
+    """Take a browser's candidates, or restart ICE; answered by `Trickled`."""
 
     request: int
     viewer_id: str
     fragment: str
+
+
+class ChooseLayer(msgspec.Struct, frozen=True, tag=True):
+    """Let a viewer have another layer; answered by `Done` at once, and by `LayerChanged` when it is so, or not."""
+
+    request: int
+    viewer_id: str
+    wanted: str
+
+
+class Examine(msgspec.Struct, frozen=True, tag=True):
+    """Test the ways by which browsers reach the relay; answered by `Examined`. The secret goes to no other place."""
+
+    request: int
+    turn_urls: tuple[str, ...]
+    turn_secret: str
 
 
 class Renew(msgspec.Struct, frozen=True, tag=True):
@@ -95,7 +117,9 @@ class CooldownIs(msgspec.Struct, frozen=True, tag=True):
     until: datetime | None
 
 
-FromHub = Start | Network | View | Trickle | Renew | Stop | Count | KeyFrameOf | CooldownIs
+FromHub = (
+    Start | Network | View | Trickle | ChooseLayer | Examine | Renew | Stop | Count | KeyFrameOf | CooldownIs
+)
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -116,6 +140,20 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
     request: int
     sdp: str
+
+
+class Trickled(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Trickle`: our fragment where ICE was restarted, else empty."""
+
+    request: int
+    fragment: str
+
+
+class Examined(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Examine`."""
+
+    request: int
+    findings: tuple[Finding, ...]
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -167,6 +205,8 @@ FromWorker = (
     Ready
     | Failed
     | Answer
+    | Trickled
+    | Examined
     | Done
     | Counted
     | KeyFrameIs
@@ -176,6 +216,7 @@ FromWorker = (
     | ViewerConnected
     | ViewerEnded
     | SourceState
+    | LayerChanged
 )
 
 _encoder = msgspec.json.Encoder()

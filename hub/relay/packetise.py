@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from adapters.rtsp import h264
 from adapters.rtsp.h264 import Sps, nal_type
 
-# 1184 + 12 header + 16 tag + 28 UDP/IPv4 = 1240: passes the narrowest paths known (1246, a phone relay), with 6 to
-# spare; room for header extensions is taken from the payload when there are any.
-PAYLOAD_MAX = 1184
+# 1170 + 2 (RFC 4588) + 24 header with both extensions + 16 tag + 28 UDP/IPv4 = 1240: passes the narrowest paths known
+# (1246, a phone relay), with 6 to spare; over TCP two more for the length.
+PAYLOAD_MAX = 1170
 _DROPPED = frozenset({h264.SEI, h264.DELIMITER, h264.END_OF_SEQUENCE, h264.END_OF_STREAM, h264.FILLER})
 _STAP_A = 24  # RFC 6184 5.7.1
 _FU_A = 28  # RFC 6184 5.8

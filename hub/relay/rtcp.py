@@ -1,4 +1,5 @@
-"""RTCP as far as a sender needs it (RFC 3550 6, RFC 4585 6): sender reports out; reports, NACK, PLI, FIR, BYE in.
+"""RTCP as far as a sender needs it (RFC 3550 6, RFC 4585 6): sender reports out; reports, NACK, PLI, FIR, REMB,
+transport-wide feedback and BYE in.
 
 What comes in was authenticated by SRTCP, but the viewer is still a stranger: every count and length is bounded.
 """
@@ -7,7 +8,7 @@ import struct
 from dataclasses import dataclass, field
 
 _SR, _RR, _SDES, _BYE, _RTPFB, _PSFB = 200, 201, 202, 203, 205, 206
-_NACK, _PLI, _FIR = 1, 1, 4
+_NACK, _TWCC, _PLI, _FIR, _REMB = 1, 15, 1, 4, 15
 _NTP_EPOCH_S = 2_208_988_800  # 1900 to 1970
 _MAX_NACKED = 512  # sequence numbers asked for in one packet
 
@@ -24,6 +25,8 @@ class Feedback:
     jitter_ticks: int | None = None
     last_sr: int = 0  # middle 32 bits of the NTP time of the sender report it refers to
     delay_since_sr: int = 0  # 1/65536 s
+    estimate_bps: int | None = None  # REMB, where it names our stream
+    path: bytes | None = None  # the body of the newest transport-wide feedback, not read yet
 
 
 def read_feedback(data: bytes, ssrc: int) -> Feedback:
@@ -45,6 +48,10 @@ def read_feedback(data: bytes, ssrc: int) -> Feedback:
             media = struct.unpack_from("!I", body, 4)[0]
             if kind == _RTPFB and count == _NACK and media == ssrc:
                 _read_nack(said, body[8:])
+            elif kind == _RTPFB and count == _TWCC:
+                said.path = body[8:]  # of the whole transport, whatever stream it names
+            elif kind == _PSFB and count == _REMB:
+                _read_remb(said, body[8:], ssrc)
             elif kind == _PSFB and (
                 (count == _PLI and media == ssrc) or (count == _FIR and struct.pack("!I", ssrc) in body[8:])
             ):
@@ -72,6 +79,20 @@ def _read_nack(said: Feedback, body: bytes) -> None:
         if len(said.nacked) >= _MAX_NACKED:
             del said.nacked[_MAX_NACKED:]
             return
+
+
+def is_path_feedback(packet: bytes) -> bool:
+    """Tell by the clear part of a protected packet whether it begins with transport-wide feedback."""
+    return packet[1] == _RTPFB and packet[0] & 0x1F == _TWCC
+
+
+def _read_remb(said: Feedback, body: bytes, ssrc: int) -> None:
+    """Read draft-alvestrand-rmcat-remb 2.2: exponent and mantissa, and the streams that it is about."""
+    if len(body) < 12 or body[:4] != b"REMB":
+        return
+    about = struct.unpack_from(f"!{min(body[4], (len(body) - 8) // 4)}I", body, 8)
+    if ssrc in about:
+        said.estimate_bps = ((body[5] & 3) << 16 | body[6] << 8 | body[7]) << (body[5] >> 2)
 
 
 def ntp(unix_s: float) -> int:

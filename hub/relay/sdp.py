@@ -12,13 +12,15 @@ from aiortc.sdp import SessionDescription
 
 from adapters.rtsp.h264 import Sps
 from hub.relay.errors import RelayRefused
+from hub.relay.extension import IDENTIFIERS, KNOWN, PLAYOUT_DELAY, TRANSPORT_WIDE
+from hub.relay.resend import NO_RTX
 
 MAX_OFFER_BYTES = 1 << 16
 _MAX_LINES = 2000
 _MAX_MEDIA = 16
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
 # Not needed by an ICE-lite answerer, or not understood by the parser; a browser may send hundreds of them.
-_SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid", "a=extmap")
+_SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid")
 _G711 = {"PCMU": 0, "PCMA": 8}
 
 # SPS profile -> offered profiles, nearest first. Every decoder of a later profile reads the earlier ones (A.3.2).
@@ -46,6 +48,7 @@ class MediaLine:
     pwd: str
     setup: str  # the viewer's DTLS role: auto | client | server | ""
     fingerprints: tuple[tuple[str, str], ...]
+    extensions: tuple[tuple[str, int], ...] = ()  # those that we know: URI, identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,11 @@ def _media_line(media: Any) -> MediaLine:
         pwd=str(media.ice.password or ""),
         setup=str(dtls.role) if dtls is not None else "",
         fingerprints=tuple((f.algorithm.lower(), f.value) for f in dtls.fingerprints) if dtls else (),
+        extensions=tuple(
+            (extension.uri, extension.id)
+            for extension in media.rtp.headerExtensions
+            if extension.uri in KNOWN and extension.id in IDENTIFIERS
+        ),
     )
 
 
@@ -138,6 +146,10 @@ class Agreed:
     feedback: tuple[str, ...]
     audio: MediaLine | None
     audio_payload_type: int
+    codec: str = "H264"  # of the picture
+    rtx_payload_type: int = NO_RTX
+    transport_wide: int = 0  # identifier of the header extension; 0: not agreed
+    playout_delay: int = 0
 
     @property
     def our_role(self) -> str:
@@ -145,8 +157,11 @@ class Agreed:
         return "client" if self.video.setup == "server" else "server"
 
 
-def negotiate(offer: Offer, source: Offered) -> Agreed:
+def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agreed:
     """Choose the m-lines and the payload types, among those that were offered.
+
+    `adaptive`: the camera has another layer, so it matters how the viewer's network is. Without one its feedback would only
+    cost: a browser sends it twenty times a second.
 
     Raises:
         RelayRefused: 406 where no codec is shared, 422 where the offer cannot be answered.
@@ -168,11 +183,18 @@ def negotiate(offer: Offer, source: Offered) -> Agreed:
                 if chosen is not None:
                     audio, audio_type = line, chosen
                     break
-    handled = ("nack", "nack pli", "ccm fir")
+    extensions = dict(video.extensions)
     said = {
         f"{item.type} {item.parameter}".strip() if item.parameter else item.type
         for item in codec.rtcpFeedback
     }
+    wide = extensions.get(TRANSPORT_WIDE, 0) if adaptive and "transport-cc" in said else 0
+    handled = (
+        "nack",
+        "nack pli",
+        "ccm fir",
+        *(("transport-cc",) if wide else ("goog-remb",) if adaptive else ()),
+    )
     return Agreed(
         video=video,
         payload_type=int(codec.payloadType),
@@ -182,7 +204,20 @@ def negotiate(offer: Offer, source: Offered) -> Agreed:
         feedback=tuple(item for item in handled if item in said),
         audio=audio,
         audio_payload_type=audio_type,
+        codec=source.codec,
+        rtx_payload_type=_rtx(video, int(codec.payloadType)) if "nack" in said else NO_RTX,
+        transport_wide=wide,
+        playout_delay=extensions.get(PLAYOUT_DELAY, 0),
     )
+
+
+def _rtx(line: MediaLine, payload_type: int) -> int:
+    """Return the payload type of retransmissions of another one (RFC 4588 8.1), where it was offered."""
+    for codec in line.codecs:
+        if _name(codec) == "RTX" and str(_parameters(codec).get("apt", "")) == str(payload_type):
+            number = int(codec.payloadType)
+            return number if 0 <= number < 128 and number != payload_type else NO_RTX
+    return NO_RTX
 
 
 def _check_transport(line: MediaLine) -> None:
@@ -273,6 +308,7 @@ class LocalTransport:
     pwd: str
     fingerprint: str  # SHA-256
     candidates: Sequence[tuple[str, int]]  # (address, UDP port), best first
+    tcp_candidates: Sequence[tuple[str, int]] = ()  # (address, TCP port) that we accept on
 
 
 def write_answer(
@@ -284,6 +320,7 @@ def write_answer(
     ssrc: int,
     audio_ssrc: int,
     cname: str,
+    rtx_ssrc: int = 0,
 ) -> str:
     """Write the answer: ICE-lite, one accepted video line, G.711 where agreed, everything else refused (port 0)."""
     accepted = [line for line in (agreed.video, agreed.audio) if line is not None]
@@ -294,9 +331,9 @@ def write_answer(
     lines.append("a=msid-semantic: WMS *")
     for line in offer.media:
         if line is agreed.video:
-            lines += _accepted(line, agreed, local, ssrc, cname)
+            lines += _accepted(line, agreed, local, (ssrc, rtx_ssrc) if rtx_ssrc else (ssrc,), cname)
         elif line is agreed.audio:
-            lines += _accepted(line, agreed, local, audio_ssrc, cname)
+            lines += _accepted(line, agreed, local, (audio_ssrc,), cname)
         else:
             lines += [f"m={line.kind} 0 {line.protocol} {line.formats[0]}", "c=IN IP4 0.0.0.0"]
             if line.mid:
@@ -307,21 +344,21 @@ def write_answer(
     return "\r\n".join(lines) + "\r\n"
 
 
-def _accepted(line: MediaLine, agreed: Agreed, local: LocalTransport, ssrc: int, cname: str) -> list[str]:
+def _accepted(
+    line: MediaLine, agreed: Agreed, local: LocalTransport, sources: tuple[int, ...], cname: str
+) -> list[str]:
     video = line is agreed.video
     payload = agreed.payload_type if video else agreed.audio_payload_type
     address, port = local.candidates[0]
     family = "IP6" if ":" in address else "IP4"
+    rtx = agreed.rtx_payload_type if len(sources) > 1 else NO_RTX
     out = [
-        f"m={line.kind} {port} {line.protocol} {payload}",
+        f"m={line.kind} {port} {line.protocol} {payload}" + (f" {rtx}" if rtx != NO_RTX else ""),
         f"c=IN {family} {address}",
         f"a=rtcp:{port} IN {family} {address}",
     ]
-    out += [
-        f"a=candidate:{place + 1} 1 udp {_priority(place)} {host} {number} typ host"
-        for place, (host, number) in enumerate(local.candidates)
-    ]
-    out += ["a=end-of-candidates", *_transport(agreed, local)]
+    out += candidate_lines(local)
+    out += _transport(agreed, local)
     if line.mid:
         out.append(f"a=mid:{line.mid}")
     out += ["a=sendonly", "a=rtcp-mux", "a=rtcp-rsize"]
@@ -331,16 +368,80 @@ def _accepted(line: MediaLine, agreed: Agreed, local: LocalTransport, ssrc: int,
         out += [f"a=rtcp-fb:{payload} {item}" for item in agreed.feedback]
         if agreed.format_parameters:
             out.append(f"a=fmtp:{payload} {agreed.format_parameters}")
+        if rtx != NO_RTX:
+            out += [f"a=rtpmap:{rtx} rtx/90000", f"a=fmtp:{rtx} apt={payload}"]
+        agreed_extensions = ((TRANSPORT_WIDE, agreed.transport_wide), (PLAYOUT_DELAY, agreed.playout_delay))
+        out += [f"a=extmap:{identifier} {uri}" for uri, identifier in agreed_extensions if identifier]
     else:
         name = "PCMU" if payload == 0 else "PCMA" if payload == 8 else _rtpmap_name(line, payload)
         out.append(f"a=rtpmap:{payload} {name}/8000")
     track = "video" if video else "audio"
-    return [
-        *out,
-        f"a=msid:{cname} {track}",
-        f"a=ssrc:{ssrc} cname:{cname}",
-        f"a=ssrc:{ssrc} msid:{cname} {track}",
+    out.append(f"a=msid:{cname} {track}")
+    if len(sources) > 1:
+        out.append(f"a=ssrc-group:FID {sources[0]} {sources[1]}")
+    for source in sources:
+        out += [f"a=ssrc:{source} cname:{cname}", f"a=ssrc:{source} msid:{cname} {track}"]
+    return out
+
+
+def candidate_lines(local: LocalTransport) -> list[str]:
+    """Return our candidates: UDP first, then passive TCP (RFC 6544 4.5), then their end."""
+    udp = [
+        f"a=candidate:{place + 1} 1 udp {_priority(place)} {host} {number} typ host"
+        for place, (host, number) in enumerate(local.candidates)
     ]
+    tcp = [
+        f"a=candidate:{place + 101} 1 tcp {_tcp_priority(place)} {host} {number} typ host tcptype passive"
+        for place, (host, number) in enumerate(local.tcp_candidates)
+    ]
+    return [*udp, *tcp, "a=end-of-candidates"]
+
+
+def restart_fragment(agreed: Agreed, local: LocalTransport) -> str:
+    """Write the answer to an ICE restart (RFC 9725 4.3.3, RFC 8840 9): our new credentials and the candidates."""
+    lines = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
+    lines += [
+        f"m={agreed.video.kind} 9 {agreed.video.protocol} 0",
+        f"a=mid:{agreed.video.mid}",
+        *candidate_lines(local),
+    ]
+    return "\r\n".join(["a=ice-lite", *lines]) + "\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a trickled fragment (RFC 8840) says that matters to an ICE-lite answerer."""
+
+    ufrag: str
+    pwd: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Fragment":
+        """Read a fragment; candidates are passed over, as we never dial one.
+
+        Raises:
+            RelayRefused: 422; it is too large, or holds lines that no fragment has.
+        """
+        if len(text) > MAX_OFFER_BYTES or text.count("\n") > _MAX_LINES:
+            raise _unreadable_fragment(f"it is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
+        ufrags, pwds = set(), set()
+        for line in text.splitlines():
+            if line and not (line[0] in "am" and line[1:2] == "="):
+                raise _unreadable_fragment("it holds a line that is neither an attribute nor an m-line")
+            if line.startswith("a=ice-ufrag:"):
+                ufrags.add(line[12:].strip())
+            elif line.startswith("a=ice-pwd:"):
+                pwds.add(line[10:].strip())
+        if len(ufrags) > 1 or len(pwds) > 1:
+            raise _unreadable_fragment("its m-lines have different credentials, but they share one transport")
+        ufrag, pwd = next(iter(ufrags), ""), next(iter(pwds), "")
+        if len(ufrag) > 256 or len(pwd) > 256:
+            raise _unreadable_fragment("a fragment or password is longer than 256 characters (RFC 8839 5.4)")
+        return cls(ufrag, pwd)
+
+
+def _unreadable_fragment(what: str) -> RelayRefused:
+    return RelayRefused(422, "fragment_unreadable", f"the ICE fragment cannot be used: {what}")
 
 
 def _transport(agreed: Agreed, local: LocalTransport) -> list[str]:
@@ -365,3 +466,8 @@ def _rtpmap_name(line: MediaLine, payload: int) -> str:
 def _priority(place: int) -> int:
     """Return a host candidate's priority, falling with its place (RFC 8445 5.1.2.1, component 1)."""
     return (126 << 24) | ((65535 - place) << 8) | 255
+
+
+def _tcp_priority(place: int) -> int:
+    """Return a passive TCP candidate's priority: below every UDP one (RFC 6544 4.2, direction preference 4)."""
+    return (90 << 24) | ((4 << 13 | 8191 - place) << 8) | 255

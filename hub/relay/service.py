@@ -21,7 +21,17 @@ from adapters.wire.dialer import NetworkPolicy, no_listeners
 from adapters.wire.gate import DeviceBook
 from hub.relay import messages as m
 from hub.relay.errors import RelayRefused
-from hub.relay.events import KeyFrame, RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import (
+    KeyFrame,
+    LayerChanged,
+    RelayEvent,
+    SourceSpec,
+    SourceState,
+    ViewerConnected,
+    ViewerEnded,
+)
+from hub.relay.reachability import Finding
+from hub.relay.turn import TurnSetup
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +51,7 @@ MAX_OFFER_BYTES: Final = 1 << 16
 _READY_WITHIN_S: Final = 15.0
 _ANSWER_WITHIN_S: Final = 20.0
 _STOP_WITHIN_S: Final = 2.0
+_EXAMINED_WITHIN_S: Final = 20.0
 _EXIT_WITHIN_S: Final = 5.0
 _RESTART_PAUSES_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SOUND_AFTER_S: Final = 30.0  # a worker that ran so long is restarted without a pause
@@ -73,6 +84,7 @@ class RelaySetup:
     hosts: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; STUN proves each
     port: int = 8189
     public_addresses: tuple[str, ...] = ()
+    turn: TurnSetup = field(default_factory=TurnSetup)
     max_viewers: int = 1000
     max_cameras: int = 500
     log_level: str = "info"
@@ -157,8 +169,18 @@ class RelayService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def view(self, viewer_id: str, source: SourceSpec, offer_sdp: str, *, audio: bool = False) -> str:
+    async def view(
+        self,
+        viewer_id: str,
+        source: SourceSpec,
+        offer_sdp: str,
+        *,
+        audio: bool = False,
+        wanted: str = "main",
+    ) -> str:
         """Answer a browser's offer. Frames flow from now on for as long as `renew` names the viewer.
+
+        `wanted` is the layer: main | sub | auto; `LayerChanged` tells which one it is where that is not plain.
 
         Raises:
             RelayRefused: with the HTTP status, a stable code and one sentence.
@@ -181,6 +203,11 @@ class RelayService:
                     source.device,
                     audio,
                     offer_sdp,
+                    wanted,
+                    source.sub_url,
+                    source.sub_codec,
+                    source.both,
+                    source.may_ask,
                 ),
                 _ANSWER_WITHIN_S,
             )
@@ -192,8 +219,8 @@ class RelayService:
         self._viewers[viewer_id] = source.camera_id
         return str(reply.sdp)
 
-    async def trickle(self, viewer_id: str, fragment: str) -> None:
-        """Hand on a browser's trickled candidates.
+    async def trickle(self, viewer_id: str, fragment: str) -> str:
+        """Hand on a browser's trickled candidates; return the fragment to answer with where ICE was restarted, else "".
 
         Raises:
             RelayRefused: 404 no such viewer, 422 not a fragment of this session.
@@ -202,7 +229,28 @@ class RelayService:
             raise RelayRefused(
                 422, "offer_unreadable", f"the fragment is larger than {MAX_OFFER_BYTES} bytes"
             )
-        await self._ask(lambda number: m.Trickle(number, viewer_id, fragment), _STOP_WITHIN_S)
+        reply = await self._ask(lambda number: m.Trickle(number, viewer_id, fragment), _STOP_WITHIN_S)
+        return str(reply.fragment)
+
+    async def choose_layer(self, viewer_id: str, wanted: str) -> None:
+        """Let a viewer have another layer: main | sub | auto. `LayerChanged` tells when it does, or why not.
+
+        Raises:
+            RelayRefused: 404 no such viewer, 422 no such layer.
+        """
+        await self._ask(lambda number: m.ChooseLayer(number, viewer_id, wanted), _STOP_WITHIN_S)
+
+    async def examine(self) -> tuple[Finding, ...]:
+        """Test every way by which a browser could reach the relay, and say which one would fail.
+
+        Raises:
+            RelayRefused: the worker does not answer.
+        """
+        turn = self._setup.turn
+        reply = await self._ask(
+            lambda number: m.Examine(number, turn.urls, turn.secret.reveal()), _EXAMINED_WITHIN_S
+        )
+        return tuple(reply.findings)
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let these viewers receive for two more seconds. To be called each 0.5 s; silence stops their frames."""
@@ -343,7 +391,7 @@ class RelayService:
 
     def _take(self, message: m.FromWorker) -> None:
         match message:
-            case m.Answer() | m.Done() | m.Counted() | m.KeyFrameIs():
+            case m.Answer() | m.Done() | m.Counted() | m.KeyFrameIs() | m.Trickled() | m.Examined():
                 self._resolve(message.request, message)
             case m.Refused():
                 future = self._requests.get(message.request)
@@ -360,7 +408,7 @@ class RelayService:
             case ViewerEnded():
                 self._viewers.pop(message.viewer_id, None)
                 self.on_event(message)
-            case SourceState() | ViewerConnected():
+            case SourceState() | ViewerConnected() | LayerChanged():
                 self.on_event(message)
             case m.Ready() | m.Failed():
                 raise m.Broken("the worker said twice that it is ready")

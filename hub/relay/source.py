@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -29,7 +29,8 @@ from adapters.errors import (
 from adapters.port import AccessUnit, MediaSource, Track
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState, State
-from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser
+from hub.relay.packetise import PAYLOAD_MAX
+from hub.relay.processing import MakeProcessor, Picture, Unplayable
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
@@ -44,9 +45,6 @@ REOPEN_AFTER_S: Final = (
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _FAULTS_LIMIT = 50  # unreadable pictures in a row before the connection is opened anew
-# A stream that may hold B pictures is watched for this long before it is offered to a viewer: one would be seen by then.
-_WATCHED_PICTURES = 4
-_WATCHED_S = 0.4
 # Trying again cannot help, and with a credential it would harm.
 _FINAL: Final = (
     AddressRefused,
@@ -58,17 +56,6 @@ _FINAL: Final = (
 )
 
 
-@dataclass(slots=True)
-class Picture:
-    """One access unit ready to be sent."""
-
-    payloads: list[bytes]
-    timestamp: int  # of the camera, unwrapped
-    clock_rate_hz: int
-    arrived_s: float
-    key_frame: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Sound:
     """One packet of G.711, as the camera cut it."""
@@ -76,10 +63,6 @@ class Sound:
     payload: bytes
     timestamp: int  # 8 kHz, of the camera, unwrapped
     arrived_s: float
-
-
-class Unplayable(Exception):
-    """The stream runs but no browser can play it as it is."""
 
 
 class Pull:
@@ -96,6 +79,8 @@ class Pull:
         open_source: OpenSource,
         clock: Clock,
         *,
+        process: MakeProcessor,
+        layer: str = "main",
         audio: bool,
         on_picture: Callable[[Picture], None],
         on_sound: Callable[[Sound], None],
@@ -104,6 +89,7 @@ class Pull:
         on_end: Callable[[RelayRefused], None],
     ) -> None:
         self.spec = spec
+        self.layer = layer
         self._open = open_source
         self._clock = clock
         self._audio = audio
@@ -112,12 +98,12 @@ class Pull:
         self._on_reopened = on_reopened
         self._on_state = on_state
         self._on_end = on_end
-        self._packetiser = H264Packetiser()
+        self._processor = process(self._picture)
+        self._source: MediaSource | None = None
         self._video: Track | None = None
         self._sound: Track | None = None
         self._opened_s = 0.0
-        self._units = 0  # access units read in this connection
-        self._pictures = 0  # of them handed on
+        self._pictures = 0  # handed on in this connection
         self._last_picture_s = 0.0
         self._faults = 0
         self._failed = asyncio.Event()
@@ -140,6 +126,7 @@ class Pull:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._processor.aclose()
         if not self._offered.done():
             self._offered.cancel()
 
@@ -147,8 +134,26 @@ class Pull:
         """Return the present state as an event."""
         age = self._clock.monotonic() - self._last_picture_s if self._last_picture_s else -1.0
         return SourceState(
-            self.spec.camera_id, self._state, self._since, self._code, self._detail, round(age, 2)
+            self.spec.camera_id,
+            self._state,
+            self._since,
+            self._code,
+            self._detail,
+            round(age, 2),
+            self.layer,
         )
+
+    async def ask_key_frame(self) -> bool:
+        """Ask the camera for a key frame where its adapter can; tell whether it was asked.
+
+        Raises:
+            AdapterError: it refused, or did not answer.
+        """
+        ask = getattr(self._source, "key_frame", None)
+        if ask is None:
+            return False
+        await ask()
+        return True
 
     async def offered(self) -> Offered:
         """Return what the camera sends, waiting for the first connection where there was none yet.
@@ -204,7 +209,7 @@ class Pull:
         Raises:
             AdapterError, Unplayable: why it ended; always raises.
         """
-        self._units = self._pictures = self._faults = 0
+        self._pictures = self._faults = 0
         self._failed.clear()
         self._failure = None
         if self._state != "offline":
@@ -213,8 +218,9 @@ class Pull:
         try:
             self._video = _video_track(source)
             self._sound = _sound_track(source) if self._audio else None
-            self._packetiser.learn(self._video.parameter_sets)
             self._opened_s = self._clock.monotonic()
+            self._processor.begin(self._video, self._opened_s)
+            self._source = source
             self._offer_when_sure()
             reader = asyncio.create_task(source.run(self._take), name=f"read {self.spec.camera_id}")
             failed = asyncio.create_task(self._failed.wait(), name=f"watch {self.spec.camera_id}")
@@ -232,6 +238,7 @@ class Pull:
                 failed.cancel()
                 await asyncio.gather(reader, failed, return_exceptions=True)
         finally:
+            self._source = None
             with contextlib.suppress(AdapterError, OSError):
                 await asyncio.wait_for(source.aclose(), 3.0)
 
@@ -254,46 +261,35 @@ class Pull:
         if video is None or unit.track != video.index or self._failure is not None:
             return
         try:
-            payloads = self._packetiser.payloads(unit.nals, key_frame=unit.key_frame)
+            self._processor.take(unit)
+        except Unplayable as error:
+            self._fail(error)
+            return
         except (ValueError, IndexError, OverflowError):
             self._faults += 1
             if self._faults > _FAULTS_LIMIT:
                 self._fail(_Garbage(self.spec.url))
             return
-        if self._packetiser.b_pictures:
-            self._fail(
-                Unplayable(
-                    "the camera sends H.264 with B pictures, which browsers cannot play over WebRTC; "
-                    "set the encoder's profile to Baseline or its B-frame count to 0"
-                )
-            )
-            return
-        if not payloads:
-            return
-        self._units += 1
         if not self._offered.done():
             self._offer_when_sure()
+
+    def _picture(self, picture: Picture) -> None:
+        """Hand on what the processor made."""
         if not self._pictures:
-            if not unit.key_frame or not self._packetiser.ready:
-                return  # nothing can be decoded before the first key frame
             self._on_reopened()
         self._faults = 0
         self._pictures += 1
-        self._last_picture_s = unit.arrived_s
+        self._last_picture_s = picture.arrived_s
         self._set("live")
-        self._on_picture(
-            Picture(payloads, unit.timestamp, video.clock_rate_hz, unit.arrived_s, unit.key_frame)
-        )
+        self._on_picture(picture)
 
     def _offer_when_sure(self) -> None:
-        """Say what the camera sends as soon as its SPS is known and B pictures are ruled out as far as they can be."""
-        sps = self._packetiser.sps
-        if sps is None or self._offered.done():
+        if self._offered.done():
             return
-        watched = self._units and self._clock.monotonic() - self._opened_s > _WATCHED_S
-        if not sps.may_reorder or self._units >= _WATCHED_PICTURES or watched:
+        offered = self._processor.offered(self._clock.monotonic())
+        if offered is not None:
             heard = self._sound.codec if self._sound is not None else ""
-            self._offered.set_result(Offered("H264", sps, heard))
+            self._offered.set_result(replace(offered, audio_codec=heard))
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
@@ -340,12 +336,6 @@ def _video_track(source: MediaSource) -> Track:
     video = next((track for track in source.tracks if track.kind == "video"), None)
     if video is None:
         raise Unplayable("the camera's stream has no video track")
-    if video.codec != "H264":
-        words = Offered(video.codec).words
-        raise Unplayable(
-            f"the camera sends {words}, which is relayed only as H.264; set the camera's encoding to H.264, "
-            "or enrol its H.264 sub-stream"
-        )
     return video
 
 

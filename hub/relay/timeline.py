@@ -1,4 +1,8 @@
-"""A camera's timestamps made into one line that never goes back, whatever the camera's clock does."""
+"""A camera's timestamps made into one line that never goes back, whatever the camera's clock does.
+
+Every line begins at the tick of its first picture's arrival, so that all lines of a process agree to within the delay
+of their pictures: a viewer that changes from one to another sees no step.
+"""
 
 _LEAP_S = 5.0  # a step larger than this against arrival is a new clock, not a pause
 
@@ -24,7 +28,7 @@ class Timeline:
             else timestamp * self._rate_hz // max(1, clock_rate_hz)
         )
         elapsed = max(0, int((arrived_s - self._arrived_s) * self._rate_hz))
-        expected = self._last + elapsed if self._arrived_s else 0
+        expected = self._last + elapsed if self._arrived_s else int(arrived_s * self._rate_hz)
         mapped = ticks + self._offset if self._offset is not None else expected
         if self._offset is None or abs(mapped - expected) > _LEAP_S * self._rate_hz:
             mapped = max(expected, self._last + 1)

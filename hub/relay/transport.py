@@ -29,6 +29,8 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session as SrtpSession
 from pylibsrtp._binding import ffi, lib
 
+from hub.relay.extension import Extension
+from hub.relay.icetcp import Address, TcpPath
 from hub.relay.ring import Packet
 
 PRIVATE_NAMES: Final = {
@@ -44,9 +46,9 @@ PRIVATE_NAMES: Final = {
     "pylibsrtp._binding.lib": ("srtp_protect", "srtp_err_status_ok"),
 }
 
-Address = tuple[str, int] | tuple[str, int, int, int]
+Path = socket.socket | TcpPath
 
-_HEADER = 12
+HEADER = 12  # bytes of the fixed RTP header
 _UDP_SEGMENT = 103  # linux/udp.h
 _RUN_MAX = (
     16  # packets handed to the kernel in one call; beyond this the gain is flat and the burst only hurts
@@ -54,6 +56,7 @@ _RUN_MAX = (
 _BUFFER = 1 << 16
 _BLOCKED_S = 0.05
 _WAITING_DATAGRAMS = 32
+_NO_EXTENSION = Extension()
 _preferred = {b"SRTP_AEAD_AES_128_GCM": 0, b"SRTP_AES128_CM_SHA1_80": 1}
 
 
@@ -73,10 +76,24 @@ class Certificate(RTCCertificate):
         return next(str(print_.value) for print_ in self.getFingerprints() if print_.algorithm == "sha-256")
 
 
+class Turns:
+    """Lets one piece of work begin per round of the event loop: a hundred viewers at once are a hundred handshakes, and
+    pictures must not wait behind all of them."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for one's turn; first come, first served."""
+        async with self._lock:
+            await asyncio.sleep(0)
+
+
 class DatagramPath:
     """What aiortc takes for an ICE transport: datagrams in by `feed`, out by the viewer's nominated pair."""
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, send: Callable[[bytes], None], turns: Turns) -> None:
+        self._turns = turns
         self.role = "controlled"
         self.state = "completed"
         self._out = send
@@ -98,6 +115,7 @@ class DatagramPath:
         data = await self._in.get()
         if data is None:
             raise ConnectionError("the viewer's path is closed")
+        await self._turns.turn()
         return data
 
     async def _send(self, data: bytes) -> None:
@@ -117,9 +135,10 @@ class DtlsSession:
         *,
         role: str,
         send: Callable[[bytes], None],
+        turns: Turns,
     ) -> None:
         """`role` is ours, ``server`` or ``client``; `fingerprints` are the peer's (algorithm, value)."""
-        self.path = DatagramPath(send)
+        self.path = DatagramPath(send, turns)
         self._peer = RTCDtlsParameters(
             fingerprints=[RTCDtlsFingerprint(algorithm=name, value=value) for name, value in fingerprints]
         )
@@ -219,11 +238,12 @@ class PacketSender:
         self.blocked = 0  # times the kernel's buffer was full
         self.failed = 0  # datagrams refused for another reason (no route, address gone)
 
-    def prepare(self, packets: Sequence[Packet], tag: int) -> list[Burst]:
-        """Lay packets out for viewers whose authentication tag has `tag` bytes."""
+    def prepare(self, packets: Sequence[Packet], tag: int, header: int = HEADER) -> list[Burst]:
+        """Lay packets out for viewers whose authentication tag has `tag` bytes and whose header has `header`."""
         most = _RUN_MAX if self._segments else 1
         bursts: list[Burst] = []
         start = 0
+        gap, end = bytes(header), bytes(tag)
         while start < len(packets):
             size = len(packets[start].payload)
             stop = start + 1
@@ -233,18 +253,17 @@ class PacketSender:
                 if len(packets[stop - 1].payload) < size:
                     break
             chosen = packets[start:stop]
-            stride = _HEADER + size + tag
-            gap, end = bytes(_HEADER), bytes(tag)
+            stride = header + size + tag
             bursts.append(
                 Burst(
                     template=b"".join(part for packet in chosen for part in (gap, packet.payload, end)),
                     stride=stride,
-                    lengths=_INTS[len(chosen)].pack(*(_HEADER + len(packet.payload) for packet in chosen)),
+                    lengths=_INTS[len(chosen)].pack(*(header + len(packet.payload) for packet in chosen)),
                     headers=tuple(
                         (place * stride, packet.marker, packet.timestamp)
                         for place, packet in enumerate(chosen)
                     ),
-                    protected_last=_HEADER + len(chosen[-1].payload) + tag,
+                    protected_last=header + len(chosen[-1].payload) + tag,
                 )
             )
             start = stop
@@ -252,7 +271,7 @@ class PacketSender:
 
     def send(
         self,
-        sock: socket.socket,
+        path: Path,
         address: Address,
         srtp: Any,
         bursts: Sequence[Burst],
@@ -261,16 +280,19 @@ class PacketSender:
         sequence: int,
         ssrc: int,
         offset: int,
+        extension: Extension = _NO_EXTENSION,
+        number: int = 0,
     ) -> tuple[int, int]:
         """Send bursts with the numbers from `sequence` on and `offset` added to their timestamps.
 
-        Returns (packets, bytes) sent, without UDP and IP headers. Fewer packets than there are: the kernel's buffer is
-        full; go on from there once `writable`.
+        `number` is the transport-wide one of the first packet. Returns (packets, bytes) sent, without UDP and IP headers.
+        Fewer packets than there are: the path takes no more now; go on from there once `writable`.
 
         Raises:
             SendFailed: libsrtp refused; the viewer has to end.
         """
-        view, lengths, pack, protect = self._view, self._length_at, _PACK, lib.srtp_protect
+        view, lengths, protect = self._view, self._length_at, lib.srtp_protect
+        word, mask, tail = extension.word, extension.mask, extension.tail
         total = sent = 0
         for burst in bursts:
             template = burst.template
@@ -282,23 +304,43 @@ class PacketSender:
             view[:size] = template
             self._lengths_view[: len(burst.lengths)] = burst.lengths
             place = 0
-            for position, marker, timestamp in burst.headers:
-                pack(
-                    view,
-                    position,
-                    0x80,
-                    marker | payload_type,
-                    sequence & 0xFFFF,
-                    (timestamp + offset) & 0xFFFFFFFF,
-                    ssrc,
-                )
-                if status := protect(srtp, packet_at[place], lengths[place]):
-                    raise SendFailed(f"libsrtp status {status}")
-                sequence += 1
-                place += 1
+            if not word:
+                for position, marker, timestamp in burst.headers:
+                    _PACK(
+                        view,
+                        position,
+                        0x80,
+                        marker | payload_type,
+                        sequence & 0xFFFF,
+                        (timestamp + offset) & 0xFFFFFFFF,
+                        ssrc,
+                    )
+                    if status := protect(srtp, packet_at[place], lengths[place]):
+                        raise SendFailed(f"libsrtp status {status}")
+                    sequence += 1
+                    place += 1
+            else:
+                for position, marker, timestamp in burst.headers:
+                    _PACK_EXTENDED(
+                        view,
+                        position,
+                        0x90,
+                        marker | payload_type,
+                        sequence & 0xFFFF,
+                        (timestamp + offset) & 0xFFFFFFFF,
+                        ssrc,
+                        word | (number & mask) << 8,
+                    )
+                    if tail >= 0:
+                        _PACK_TAIL(view, position + HEADER + 8, tail)
+                    if status := protect(srtp, packet_at[place], lengths[place]):
+                        raise SendFailed(f"libsrtp status {status}")
+                    sequence += 1
+                    number += 1
+                    place += 1
             if self._lengths[place - 1] != burst.protected_last:
                 raise SendFailed(f"libsrtp made {self._lengths[place - 1]} bytes, not {burst.protected_last}")
-            if not self._send(sock, address, size, stride):
+            if not self._send(path, address, size, stride):
                 break
             total += size
             sent += place
@@ -329,8 +371,10 @@ class PacketSender:
         self._packet_at[stride] = found
         return found
 
-    def _send(self, sock: socket.socket, address: Address, size: int, stride: int) -> bool:
-        """Send what stands in the buffer; return False where the kernel's buffer is full."""
+    def _send(self, sock: Path, address: Address, size: int, stride: int) -> bool:
+        """Send what stands in the buffer; return False where the path takes nothing now."""
+        if isinstance(sock, TcpPath):
+            return sock.send_run(self._view[:size], stride)
         try:
             if size == stride:
                 sock.sendto(self._view[:size], address)
@@ -363,6 +407,8 @@ class PacketSender:
 
 _INTS = [struct.Struct(f"={count}i") for count in range(_RUN_MAX + 1)]
 _PACK = struct.Struct("!BBHII").pack_into
+_PACK_EXTENDED = struct.Struct("!BBHIIQ").pack_into
+_PACK_TAIL = struct.Struct("!I").pack_into
 # EIO: the route has no checksum offload; EOPNOTSUPP, ENOPROTOOPT: the kernel has no such option: do not ask again.
 _NEVER_IN_RUNS = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 # EMSGSIZE, EINVAL: this path's MTU is below the stride; other viewers' paths are not concerned.

@@ -3,39 +3,26 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hub.relay import rtcp
+from hub.relay.extension import Extension
 from hub.relay.ice import IcePeer
+from hub.relay.lines import Line, Lines
+from hub.relay.quality import Quality
+from hub.relay.resend import NO_RTX, Resender
 from hub.relay.ring import Packet, PacketRing
 from hub.relay.sdp import Agreed
-from hub.relay.transport import Burst, Certificate, DtlsSession, PacketSender
+from hub.relay.transport import HEADER, Burst, Certificate, DtlsSession, PacketSender, Turns
+from hub.relay.twcc import SendHistory, read_report
 
-_RESENDS_PER_S = 500.0
-_RESENDS_AT_ONCE = 300.0
+if TYPE_CHECKING:
+    from hub.relay.fanout import Fanout
+
 _KEY_FRAME_EVERY_S = 1.0  # how often one viewer's picture loss is answered
-_LINES_KEPT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A stretch in which this viewer's sequence numbers follow the camera's packet index without a gap.
-
-    Pictures up to `until` were sent to catch up: their timestamps stand one tick apart from `squeezed` on, so that the
-    decoder runs through them and shows only the newest, in place of playing them fast forward.
-    """
-
-    sequence: int  # running, not cut to 16 bits
-    index: int
-    picture: int
-    until: int
-    squeezed: int
-
-    def timestamp(self, packet: Packet) -> int:
-        """Return the tick at which this viewer got a packet, on the camera's line."""
-        if packet.picture <= self.until:
-            return self.squeezed + packet.picture - self.picture
-        return packet.timestamp
+_PATH_FEEDBACK_EVERY_S = (
+    0.2  # browsers send it 20 times a second; every fourth says enough for a choice of layer
+)
 
 
 class Viewer:
@@ -50,26 +37,35 @@ class Viewer:
         certificate: Certificate,
         sender: PacketSender,
         lease_until_s: float,
+        turns: Turns,
+        wanted: str = "main",
         on_connected: Callable[["Viewer"], None],
         on_ended: Callable[["Viewer", str], None],
+        on_picture_lost: Callable[["Viewer"], None],
     ) -> None:
         self.viewer_id = viewer_id
         self.camera_id = camera_id
         self.agreed = agreed
         self.peer = IcePeer(agreed.video.ufrag, self)
         self.lease_until_s = lease_until_s
+        self.wanted = wanted  # main | sub | auto
+        self.feed: Fanout | None = None  # the layer that it gets
+        self.joining: Fanout | None = None  # and the one that it waits for
+        self.moving_to = ""  # the layer that is being opened for it
+        self.moving_code = ""  # and why
         self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         self.cname = secrets.token_urlsafe(9)
         self.connected = False
         self.ended = False
         self.audio_ssrc = self.ssrc ^ 0x5A5A5A5A
-        self.ring: PacketRing | None = None  # of the camera, once attached
+        self.ring: PacketRing | None = None  # of the layer, once attached
         self.next_index: int | None = None  # the next packet to send; None waits for a key frame
         self.next_report_s = 0.0
         self.packets = self.octets = self.resent = self.skipped = 0
         self.feedback = rtcp.Feedback()
         self._loop = asyncio.get_running_loop()
         self._born_s = self._loop.time()
+        self.quality = Quality(self._born_s)
         self._sender = sender
         self._sequence = secrets.randbelow(1 << 15)
         self._offset = secrets.randbelow(1 << 31)
@@ -77,16 +73,30 @@ class Viewer:
         self._sounds = self._sound_octets = 0
         self._sound_first = secrets.randbelow(1 << 15)
         self._sound_offset = secrets.randbelow(1 << 31)
-        self._lines: list[Line] = []
-        self._sent_tick = 0  # newest tick sent, on the camera's line
-        self._resend_tokens = _RESENDS_AT_ONCE
-        self._resend_filled_s = self._born_s
+        self._sound_tick = 0
+        self._lines = Lines()
+        self._sent_tick = 0  # newest tick sent, on the time line of all layers
+        self._resender = Resender(
+            ssrc=self.ssrc ^ 0x33333333,
+            payload_type=agreed.rtx_payload_type,
+            first=secrets.randbelow(1 << 15),
+            now_s=self._born_s,
+        )
+        self._delay_told = not agreed.playout_delay
+        self._extension = Extension.of(agreed.transport_wide, agreed.playout_delay)
+        self._history = SendHistory() if agreed.transport_wide else None
+        self._path_read_s = 0.0
         self._key_frame_given_s = 0.0
         self._on_connected = on_connected
         self._on_ended = on_ended
+        self._on_picture_lost = on_picture_lost
         self._handshake: asyncio.Task[None] | None = None
         self._dtls = DtlsSession(
-            certificate, agreed.video.fingerprints, role=agreed.our_role, send=self._send_datagram
+            certificate,
+            agreed.video.fingerprints,
+            role=agreed.our_role,
+            send=self._send_datagram,
+            turns=turns,
         )
 
     @property
@@ -98,6 +108,11 @@ class Viewer:
     def silent_s(self) -> float:
         """Return the seconds since the viewer last proved that it wants to receive."""
         return self._loop.time() - max(self.peer.last_check_s, self._born_s)
+
+    @property
+    def rtx_ssrc(self) -> int:
+        """Return the source of retransmissions, 0 where none were agreed."""
+        return self._resender.ssrc if self._resender.payload_type != NO_RTX else 0
 
     # What the port hears (ice.Heard)
 
@@ -114,12 +129,23 @@ class Viewer:
         """Read reports, resend what is missing, restart a decoder that lost its picture."""
         if not self.connected or len(data) < 8 or not 192 <= data[1] <= 223:  # RFC 5761 4: the rest is RTP
             return
+        now = self._loop.time()
+        if rtcp.is_path_feedback(data):
+            if self.wanted != "auto" or now - self._path_read_s < _PATH_FEEDBACK_EVERY_S:
+                return  # not even decrypted
+            self._path_read_s = now
         plain = self._dtls.unprotect_rtcp(data)
         if plain is None:
             return
         said = rtcp.read_feedback(plain, self.ssrc)
         if said.fraction_lost is not None:
             self.feedback = said
+            self.quality.reported_loss(said.fraction_lost / 256, now)
+            self._tell_delay_no_more()
+        if said.estimate_bps is not None and self.feed is not None:
+            self.quality.reported_estimate(said.estimate_bps, self.feed.bits_per_s, now)
+        if said.path is not None:
+            self._read_path(said.path, now)
         if said.nacked:
             self._resend(said.nacked)
         if said.key_frame_wanted:
@@ -136,64 +162,73 @@ class Viewer:
 
     def begin(self) -> None:
         """Stand at the newest key frame, or wait for the next."""
-        ring = self.ring
-        start = ring.start() if ring is not None else None
-        if ring is None or start is None:
+        line = None if self.ring is None else Line.beginning(self.ring, self._sequence, self._sent_tick)
+        if line is None:
             self.next_index = None
             return
-        first = ring.get(start)
-        if first is None:
-            self.next_index = None
-            return
-        behind = ring.picture - first.picture
-        # The newest picture keeps its own tick where that is still ahead of what was sent.
-        squeezed = max(self._sent_tick + 1, ring.timestamp - behind)
-        self._lines.append(Line(self._sequence, start, first.picture, ring.picture, squeezed))
-        del self._lines[:-_LINES_KEPT]
-        self.next_index = start
+        self._lines.add(line)
+        self.next_index = line.index
         self._key_frame_given_s = self._loop.time()
 
     def catching_up(self, packet: Packet) -> bool:
         """Tell whether this packet still belongs to the run that brings the viewer up to date."""
-        return bool(self._lines) and packet.picture <= self._lines[-1].until
+        line = self._lines.last
+        return line is not None and packet.picture <= line.until
 
     @property
-    def tag(self) -> int:
-        """Return the size of this viewer's authentication tag, bytes."""
-        return self._dtls.tag
+    def catch_up_until(self) -> int:
+        """Return the index of the first packet that is not sent to catch up."""
+        line = self._lines.last
+        return line.until_index if line is not None else 0
 
-    def send(self, packets: list[Packet], bursts: list[Burst]) -> bool:
-        """Send the next packets of the ring, which are these; `bursts` are the same, laid out for this viewer's tag.
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return what a packet's layout depends on: bytes of the authentication tag, bytes of the header."""
+        return self._dtls.tag, HEADER + self._extension.size
 
-        Returns False where the kernel's buffer was full and some are left.
+    def send(self, count: int, last: Packet, bursts: list[Burst], *, squeezed: bool) -> bool:
+        """Send the next `count` packets of the ring, laid out in `bursts` for this viewer's shape.
+
+        `squeezed`: they are sent to catch up, and stand there with the ordinal of their picture for a stamp. Returns False
+        where the path did not take them all.
 
         Raises:
             SendFailed: the keys do not serve any more.
         """
-        sock = self.peer.sock
-        if sock is None or not self.connected or self.next_index is None:
+        path, line = self.peer.sock, self._lines.last
+        if path is None or line is None or not self.connected or self.next_index is None:
             return True
-        line = self._lines[-1]
-        if packets[0].picture <= line.until:
-            packets = [packet._replace(timestamp=line.timestamp(packet)) for packet in packets]
-            bursts = self._sender.prepare(packets, self._dtls.tag)
-        count, size = self._sender.send(
-            sock,
+        moved = line.squeeze if squeezed else line.shift
+        history = self._history
+        sent, size = self._sender.send(
+            path,
             self.peer.address,
             self._dtls.srtp,
             bursts,
             payload_type=self._payload_type,
             sequence=self._sequence,
             ssrc=self.ssrc,
-            offset=self._offset,
+            offset=self._offset + moved,
+            extension=self._extension,
+            number=0 if history is None else history.next,
         )
-        if count:
-            self._sent_tick = packets[count - 1].timestamp
-        self._sequence += count
-        self.next_index += count
-        self.packets += count
-        self.octets += size
-        return count == len(packets)
+        if sent:
+            self._sent_tick = (
+                last.timestamp + moved if sent == count else max(self._sent_tick, self._tick_of(sent))
+            )
+            if history is not None:
+                history.sent(sent, self._loop.time())
+            self._sequence += sent
+            self.next_index += sent
+            self.packets += sent
+            self.octets += size
+        return sent == count
+
+    def _tick_of(self, sent: int) -> int:
+        """Return the tick of the last of the next `sent` packets of the ring."""
+        line, ring = self._lines.last, self.ring
+        packet = ring.get((self.next_index or 0) + sent - 1) if ring is not None else None
+        return line.timestamp(packet) if line is not None and packet is not None else 0
 
     @property
     def hears(self) -> bool:
@@ -206,12 +241,13 @@ class Viewer:
         Raises:
             SendFailed: the keys do not serve any more.
         """
-        sock = self.peer.sock
-        if sock is None:
+        path = self.peer.sock
+        if path is None:
             return
+        tick = max(tick, self._sound_tick + 1)  # the line of another layer may lie a little behind
         packet = Packet(payload, 0 if self._sounds else 0x80, tick, 0)  # RFC 3551 4.1: a talkspurt begins
-        _count, size = self._sender.send(
-            sock,
+        sent, size = self._sender.send(
+            path,
             self.peer.address,
             self._dtls.srtp,
             self._sender.prepare((packet,), self._dtls.tag),
@@ -220,11 +256,13 @@ class Viewer:
             ssrc=self.audio_ssrc,
             offset=self._sound_offset,
         )
-        self._sounds += 1
-        self._sound_octets += size
+        if sent:
+            self._sound_tick = tick
+            self._sounds += 1
+            self._sound_octets += size
 
     def report(self, unix_s: float, tick: int, sound_tick: int) -> None:
-        """Send sender reports: the ticks of the camera's lines are those of now, so that lips and voice agree."""
+        """Send sender reports: the ticks of the layer's lines are those of now, so that lips and voice agree."""
         if self.hears and self._sounds:
             packet = rtcp.sender_report(
                 self.audio_ssrc,
@@ -235,11 +273,12 @@ class Viewer:
                 cname=self.cname,
             )
             self._send_datagram(self._dtls.protect_rtcp(packet))
-        if self.connected and self.packets:
+        line = self._lines.last
+        if self.connected and self.packets and line is not None:
             packet = rtcp.sender_report(
                 self.ssrc,
                 unix_s=unix_s,
-                timestamp=tick + self._offset,
+                timestamp=tick + self._offset + line.shift,
                 packets=self.packets,
                 octets=self.octets,
                 cname=self.cname,
@@ -270,50 +309,64 @@ class Viewer:
         self._on_connected(self)
 
     def _send_datagram(self, data: bytes) -> None:
-        sock = self.peer.sock
-        if sock is None:
+        path = self.peer.sock
+        if path is None:
             return
         try:
-            sock.sendto(data, self.peer.address)
+            path.sendto(data, self.peer.address)
         except OSError:
             return  # DTLS repeats itself, reports come again
 
-    def _resend(self, wanted: list[int]) -> None:
-        ring, sock = self.ring, self.peer.sock
-        if ring is None or sock is None:
+    def _read_path(self, body: bytes, now_s: float) -> None:
+        """Take what transport-wide feedback says about loss and delay."""
+        if self._history is None:
+            return
+        try:
+            seen = self._history.seen(read_report(body))
+        except ValueError:
+            return  # authenticated, but not well-formed: it says nothing
+        if seen is not None:
+            self.quality.reported_path(seen.lost, seen.received, seen.delay_s, now_s)
+
+    def _tell_delay_no_more(self) -> None:
+        """Leave the playout delay out from now on: a report proves that packets with it have come."""
+        if not self._delay_told and self.packets:
+            self._delay_told = True
+            self._extension = Extension.of(self.agreed.transport_wide, 0)
+
+    def _resend(self, numbers: list[int]) -> None:
+        path = self.peer.sock
+        if path is None:
             return
         now = self._loop.time()
-        self._resend_tokens = min(
-            _RESENDS_AT_ONCE, self._resend_tokens + (now - self._resend_filled_s) * _RESENDS_PER_S
-        )
-        self._resend_filled_s = now
-        for number in wanted:
-            if self._resend_tokens < 1.0:
-                return  # a viewer that loses this much is not helped by sending it twice
-            # The running number nearest below the next one that ends in these 16 bits.
-            sequence = self._sequence - ((self._sequence - number) & 0xFFFF or 1 << 16)
-            line = next((line for line in reversed(self._lines) if line.sequence <= sequence), None)
-            packet = ring.get(line.index + sequence - line.sequence) if line is not None else None
-            if line is None or packet is None:
-                continue
-            self._resend_tokens -= 1.0
-            self.resent += 1
-            again = packet._replace(timestamp=line.timestamp(packet))
-            self._sender.send(
-                sock,
+        resender, history = self._resender, self._history
+        separate = resender.payload_type != NO_RTX
+        for sequence, packet in resender.wanted(numbers, self._lines, self._sequence, now):
+            sent, _size = self._sender.send(
+                path,
                 self.peer.address,
                 self._dtls.srtp,
-                self._sender.prepare((again,), self._dtls.tag),
-                payload_type=self._payload_type,
-                sequence=sequence,
-                ssrc=self.ssrc,
+                self._sender.prepare((packet,), *self.shape),
+                payload_type=resender.payload_type if separate else self._payload_type,
+                sequence=resender.sequence if separate else sequence,
+                ssrc=resender.ssrc if separate else self.ssrc,
                 offset=self._offset,
+                extension=self._extension,
+                number=0 if history is None else history.next,
             )
+            if not sent:
+                return
+            if history is not None:
+                history.sent(1, now)
+            resender.sequence += separate
+            self.resent += 1
 
     def _restart(self) -> None:
-        """Answer a lost picture from the key frame at hand; the camera is not asked."""
+        """Answer a lost picture from the key frame at hand, once a second; where there is none, ask for one."""
         now = self._loop.time()
         if now - self._key_frame_given_s < _KEY_FRAME_EVERY_S or self.ring is None or self.next_index is None:
             return
         if self.ring.start() is not None:
             self.begin()
+        else:
+            self._on_picture_lost(self)

@@ -32,6 +32,7 @@ from hub.relay import messages as m
 from hub.relay.engine import EngineLimits, RelayEngine
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec
+from hub.relay.turn import TurnSetup
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +88,7 @@ class Worker:
         self._asked: dict[int, asyncio.Future[datetime | None]] = {}
         self._numbers = itertools.count(1)
         self._answering: dict[str, asyncio.Task[None]] = {}  # views that wait for their camera, by viewer
+        self._examining: set[asyncio.Task[None]] = set()
 
     async def serve(self, sock: socket.socket) -> int:
         """Work until the hub goes; return the exit status."""
@@ -117,7 +119,7 @@ class Worker:
         except m.Broken:
             log.exception("relay.worker.broken")
         engine.cut()
-        for task in list(self._answering.values()):
+        for task in (*self._answering.values(), *self._examining):
             task.cancel()
         try:
             async with asyncio.timeout(_CLOSING_S):
@@ -165,10 +167,20 @@ class Worker:
                     self._refuse(message.request, twice)
             case m.Trickle():
                 try:
-                    engine.trickle(message.viewer_id, message.fragment)
+                    fragment = engine.trickle(message.viewer_id, message.fragment)
+                    self.send(m.Trickled(message.request, fragment))
+                except RelayRefused as error:
+                    self._refuse(message.request, error)
+            case m.ChooseLayer():
+                try:
+                    engine.choose_layer(message.viewer_id, message.wanted)
                     self.send(m.Done(message.request))
                 except RelayRefused as error:
                     self._refuse(message.request, error)
+            case m.Examine():
+                task = asyncio.create_task(self._examine(engine, message))
+                self._examining.add(task)
+                task.add_done_callback(self._examining.discard)
             case m.Network():
                 self._policy = NetworkPolicy.of(message.allow, public=message.public)
                 self._listeners = frozenset(message.listeners)
@@ -190,10 +202,21 @@ class Worker:
     async def _view(self, engine: RelayEngine, message: m.View) -> None:
         credential = None if message.user is None else Credential(message.user, Secret(message.password))
         spec = SourceSpec(
-            message.camera_id, message.url, credential, message.transport, message.codec, message.device
+            message.camera_id,
+            message.url,
+            credential,
+            message.transport,
+            message.codec,
+            message.device,
+            message.sub_url,
+            message.sub_codec,
+            message.both,
+            message.may_ask,
         )
         try:
-            answer = await engine.view(message.viewer_id, spec, message.offer, audio=message.audio)
+            answer = await engine.view(
+                message.viewer_id, spec, message.offer, audio=message.audio, wanted=message.wanted
+            )
         except asyncio.CancelledError:
             gone = RelayRefused(409, "view_stopped", "the view was stopped before it was answered")
             self._refuse(message.request, gone)
@@ -205,6 +228,10 @@ class Worker:
             self._refuse(message.request, RelayRefused(500, "internal", detail))
         else:
             self.send(m.Answer(message.request, answer))
+
+    async def _examine(self, engine: RelayEngine, message: m.Examine) -> None:
+        turn = TurnSetup(message.turn_urls, Secret(message.turn_secret))
+        self.send(m.Examined(message.request, tuple(await engine.examine(turn))))
 
     def _refuse(self, request: int, error: RelayRefused) -> None:
         self.send(m.Refused(request, error.status, error.code, error.detail, error.retry_after_s))

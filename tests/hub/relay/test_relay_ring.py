@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from hub.relay.ring import PacketRing
 from hub.relay.timeline import Timeline
-from hub.relay.viewer import Line
+from hub.relay.lines import Line
 
 
 def filled(pictures: int, key_every: int, packets: int = 4, **fields: int) -> PacketRing:
@@ -84,7 +84,7 @@ def test_a_start_from_the_cache_squeezes_all_but_the_newest_picture() -> None:
     """Old pictures stand one tick apart just below the newest, so a decoder runs through them."""
     ring = filled(30, 50, packets=1)
     newest = ring.picture
-    line = Line(sequence=0, index=0, picture=0, until=newest, squeezed=ring.timestamp - newest)
+    line = Line(ring, 0, 0, 0, newest, ring.head, ring.timestamp - newest)
     stamps = [line.timestamp(packet) for packet in ring.run(0, ring.head)]
     assert stamps[-1] == ring.timestamp
     assert [b - a for a, b in pairwise(stamps)] == [1] * 29

@@ -1,0 +1,269 @@
+"""The streams of the cameras that are pulled now: opened once, shared, left alone when nobody wants them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.deadline import Deadline
+from adapters.errors import AdapterError
+from adapters.port import MediaSource
+from hub.relay.errors import RelayRefused
+from hub.relay.events import SourceSpec, SourceState
+from hub.relay.fanout import Fanout
+from hub.relay.processing import MakeProcessor
+from hub.relay.sdp import Offered
+from hub.relay.source import OpenSource, Pull
+from hub.relay.transport import PacketSender
+from hub.relay.viewer import Viewer
+
+log = structlog.get_logger(__name__)
+
+Key = tuple[str, str]  # camera, layer
+_ASK_EVERY_S: Final = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Layer:
+    """One stream of one camera: a pull and what it feeds."""
+
+    spec: SourceSpec  # of the camera
+    name: str
+    fanout: Fanout
+    pull: Pull
+    waiting: int = 0  # offers and moves that wait for the source
+    idle_since_s: float | None = None
+    closing: bool = False
+    asked_s: float = 0.0  # when the camera was last asked for a key frame
+
+    @property
+    def key(self) -> Key:
+        """Return what it is found by."""
+        return self.spec.camera_id, self.name
+
+    @property
+    def used(self) -> bool:
+        """Tell whether anybody gets it or waits for it."""
+        return bool(self.waiting or self.fanout.busy)
+
+
+class Layers:
+    """All layers of this process. `process` says what makes a layer's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer now."""
+
+    def __init__(
+        self,
+        open_source: OpenSource,
+        clock: Clock,
+        sender: PacketSender,
+        *,
+        process: Callable[[SourceSpec, str], MakeProcessor],
+        max_cameras: int,
+        idle_stop_s: float,
+        on_state: Callable[[SourceState], None],
+        on_ended: Callable[[Viewer, str], None],
+        on_joined: Callable[[Viewer, Fanout], None],
+        on_not_joined: Callable[[Viewer, str], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
+    ) -> None:
+        self._open_source = open_source
+        self._clock = clock
+        self._sender = sender
+        self._process = process
+        self._max = max_cameras
+        self._idle_stop_s = idle_stop_s
+        self._on_state = on_state
+        self._on_ended = on_ended
+        self._on_joined = on_joined
+        self._on_not_joined = on_not_joined
+        self._spawn = spawn
+        self._layers: dict[Key, Layer] = {}
+        self._releasing: dict[Key, asyncio.Task[None]] = {}
+        self.pulls_opened = 0
+
+    def __iter__(self) -> Iterator[Layer]:
+        """Walk over the layers that are pulled."""
+        return iter(list(self._layers.values()))
+
+    def get(self, camera_id: str, name: str) -> Layer | None:
+        """Return a layer that is pulled now."""
+        return self._layers.get((camera_id, name))
+
+    @property
+    def cameras(self) -> int:
+        """Return how many cameras are pulled."""
+        return len({camera_id for camera_id, _name in self._layers})
+
+    async def offered(
+        self, spec: SourceSpec, name: str, *, audio: bool, within_s: float
+    ) -> tuple[Layer, Offered]:
+        """Return a layer, pulled, and what it sends.
+
+        Raises:
+            RelayRefused: it cannot be had; says why.
+        """
+        layer = await self._layer(spec, name, audio=audio)
+        layer.waiting += 1
+        try:
+            async with asyncio.timeout(within_s):
+                return layer, await layer.pull.offered()
+        except TimeoutError:
+            raise RelayRefused(
+                503,
+                "no_frames",
+                f"the camera gave no picture within {within_s:.0f} s",
+                retry_after_s=5.0,
+            ) from None
+        finally:
+            layer.waiting -= 1
+
+    def other_in_use(self, spec: SourceSpec, name: str, but: Viewer | None = None) -> Layer | None:
+        """Return the camera's other layer where the device may be pulled once only and somebody else needs that one."""
+        if spec.both:
+            return None
+        for layer in self._layers.values():
+            if layer.spec.camera_id == spec.camera_id and layer.name != name and not layer.closing:
+                others = set(layer.fanout.viewers) | set(layer.fanout.joining)
+                others -= {but.viewer_id} if but is not None else set()
+                if others or layer.waiting or layer.fanout.readers:
+                    return layer
+        return None
+
+    async def only(self, spec: SourceSpec, name: str) -> None:
+        """Hang up the camera's other layer before this one is opened, where the device may be pulled once only."""
+        for layer in list(self._layers.values()):
+            if not spec.both and layer.spec.camera_id == spec.camera_id and layer.name != name:
+                self.release(layer)
+                await asyncio.wait({self._releasing[layer.key]})
+
+    def key_frame_wanted(self, layer: Layer) -> None:
+        """Ask the camera for a key frame, where it may be asked and can be."""
+        now = self._clock.monotonic()
+        if layer.spec.may_ask and not layer.closing and now - layer.asked_s >= _ASK_EVERY_S:
+            layer.asked_s = now
+            self._spawn(self._ask(layer), f"key frame of {layer.spec.camera_id}")
+
+    def keep_house(self, now_s: float) -> None:
+        """Hang up layers that nobody has wanted for a while (event loop seconds)."""
+        for layer in list(self._layers.values()):
+            if layer.used:
+                layer.idle_since_s = None
+            elif layer.idle_since_s is None:
+                layer.idle_since_s = now_s
+            elif layer.pull.ended is not None or now_s - layer.idle_since_s > self._idle_stop_s:
+                self.release(layer)
+                if layer.pull.ended is None:
+                    # We hung up: whoever took this camera as seen by the relay has to look for itself again.
+                    self._on_state(
+                        SourceState(
+                            layer.spec.camera_id, "offline", self._clock.now(), "idle", layer=layer.name
+                        )
+                    )
+
+    def release(self, layer: Layer) -> None:
+        """Stop feeding and pulling a layer; the camera is told. Idempotent."""
+        if layer.closing:
+            return
+        layer.closing = True
+        key = layer.key
+        if self._layers.get(key) is layer:
+            del self._layers[key]
+        task = self._spawn(self._close(layer), f"release {key[0]} {key[1]}")
+        self._releasing[key] = task
+
+        def forget(done: "asyncio.Task[None]") -> None:
+            if self._releasing.get(key) is done:
+                del self._releasing[key]
+
+        task.add_done_callback(forget)
+
+    def release_all(self) -> None:
+        """Release every layer."""
+        for layer in list(self._layers.values()):
+            self.release(layer)
+
+    async def _layer(self, spec: SourceSpec, name: str, *, audio: bool) -> Layer:
+        key = (spec.camera_id, name)
+        while (leaving := self._releasing.get(key)) is not None:
+            # many cameras allow one client only: the old one says goodbye first
+            await asyncio.wait({leaving})
+        stale = [
+            layer
+            for layer in self._layers.values()
+            if layer.spec.camera_id == spec.camera_id
+            and (layer.spec != spec or (layer.name == name and layer.pull.ended is not None))
+        ]
+        for layer in stale:
+            # The owner changed the address or the credential, or the pull had ended: begin anew, and its viewers too.
+            self._end_all(layer, "source_changed")
+            self.release(layer)
+        if stale:
+            return await self._layer(spec, name, audio=audio)
+        if (held := self._layers.get(key)) is not None:
+            return held
+        if len(self._layers) >= self._max:
+            raise RelayRefused(
+                503,
+                "relay_full",
+                f"the relay pulls {self._max} streams already; try again later",
+                retry_after_s=30.0,
+            )
+        fanout = Fanout(
+            spec.camera_id,
+            name,
+            self._sender,
+            on_ended=self._on_ended,
+            on_joined=self._on_joined,
+            on_key_frame_wanted=lambda: self.key_frame_wanted(layer),
+        )
+        pull = Pull(
+            spec.of_layer(name),
+            self._opened,
+            self._clock,
+            process=self._process(spec, name),
+            layer=name,
+            audio=audio,
+            on_picture=fanout.picture,
+            on_sound=fanout.sound,
+            on_reopened=fanout.reopened,
+            on_state=self._on_state,
+            on_end=lambda refusal: self._pull_ended(layer, refusal),
+        )
+        layer = Layer(spec, name, fanout, pull)
+        self._layers[key] = layer
+        self._on_state(pull.state())
+        pull.start()
+        return layer
+
+    async def _opened(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
+        self.pulls_opened += 1
+        return await self._open_source(spec, deadline, audio)
+
+    def _pull_ended(self, layer: Layer, refusal: RelayRefused) -> None:
+        if not layer.closing:
+            self._end_all(layer, refusal.code)
+
+    def _end_all(self, layer: Layer, code: str) -> None:
+        """End the viewers of a layer; those who only wait for it stay where they are."""
+        for viewer in list(layer.fanout.joining.values()):
+            layer.fanout.leave(viewer)
+            self._on_not_joined(viewer, code)
+        for viewer in list(layer.fanout.viewers.values()):
+            self._on_ended(viewer, code)
+
+    @staticmethod
+    async def _close(layer: Layer) -> None:
+        await layer.fanout.aclose()
+        await layer.pull.aclose()
+
+    @staticmethod
+    async def _ask(layer: Layer) -> None:
+        try:
+            asked = await layer.pull.ask_key_frame()
+        except (AdapterError, OSError) as error:
+            log.info("relay.key_frame.refused", camera_id=layer.spec.camera_id, error=type(error).__name__)
+            return
+        if asked:
+            log.debug("relay.key_frame.asked", camera_id=layer.spec.camera_id, layer=layer.name)

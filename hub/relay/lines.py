@@ -1,0 +1,78 @@
+"""How one viewer's numbers and stamps follow the packets of a ring."""
+
+from dataclasses import dataclass
+
+from hub.relay.ring import Packet, PacketRing
+
+_KEPT = 4  # stretches in which a packet may still be asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stretch in which this viewer's sequence numbers follow a ring's packet index without a gap.
+
+    Pictures up to `until` were sent to catch up: their timestamps stand one tick apart from `squeezed` on, so that the
+    decoder runs through them and shows only the newest, in place of playing them fast forward. All ticks are moved by
+    `shift` where the ring before this one was ahead, so that no stamp goes back.
+    """
+
+    ring: PacketRing
+    sequence: int  # running, not cut to 16 bits
+    index: int
+    picture: int
+    until: int
+    until_index: int  # the first packet behind picture `until`
+    squeezed: int
+    shift: int = 0
+
+    def timestamp(self, packet: Packet) -> int:
+        """Return the tick at which this viewer got a packet, on the time line of all layers."""
+        if packet.picture <= self.until:
+            return self.squeezed + packet.picture - self.picture
+        return packet.timestamp + self.shift
+
+    @property
+    def squeeze(self) -> int:
+        """Return what stands between the ordinal of a picture that was sent to catch up and its tick."""
+        return self.squeezed - self.picture
+
+    @classmethod
+    def beginning(cls, ring: PacketRing, sequence: int, sent_tick: int) -> "Line | None":
+        """Return the line from the ring's key frame at hand on, `None` where nobody can begin there now.
+
+        `sent_tick` is the newest tick that the viewer has.
+        """
+        start = ring.start()
+        first = ring.get(start) if start is not None else None
+        if start is None or first is None:
+            return None
+        behind = ring.picture - first.picture
+        # The newest picture keeps its own tick where that is still ahead of what was sent.
+        squeezed = max(sent_tick + 1, ring.timestamp - behind)
+        shift = max(0, squeezed + behind - ring.timestamp)
+        return cls(ring, sequence, start, first.picture, ring.picture, ring.head, squeezed, shift)
+
+
+class Lines:
+    """The newest few lines of a viewer."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+
+    @property
+    def last(self) -> Line | None:
+        """Return the line in use."""
+        return self._lines[-1] if self._lines else None
+
+    def add(self, line: Line) -> None:
+        """Go on by another line."""
+        self._lines.append(line)
+        del self._lines[:-_KEPT]
+
+    def find(self, sequence: int) -> tuple[Packet, int] | None:
+        """Return the packet that went out with a running sequence number and its tick, where it is still held."""
+        line = next((line for line in reversed(self._lines) if line.sequence <= sequence), None)
+        if line is None:
+            return None
+        packet = line.ring.get(line.index + sequence - line.sequence)
+        return None if packet is None else (packet, line.timestamp(packet))
