@@ -8,7 +8,6 @@ and when each was seen, and the sentences about what was not.
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
@@ -27,6 +26,8 @@ from standards.verdict import Verdict
 
 _JUDGEMENTS, _KEPT = tables.judgements, tables.standards_kept
 MAX_FACTS = 4 * 1024 * 1024  # bytes of one camera's facts, unpacked
+# In a report that waits to be written out: the id of the assessment whose observations it stands on.
+UNWRITTEN = "unwritten"
 _SCALARS = (bool, int, float, str, type(None))
 _REASONS = {str(reason): reason for reason in Reason}
 _FIRST = ord("A")
@@ -174,6 +175,12 @@ async def kept_standards(tx: Reading) -> dict[str, KeptStandard]:
     return {row.hash: _kept(row) for row in await tx.all(select(_KEPT))}
 
 
+async def kept_standard(tx: Reading, wanted: str) -> KeptStandard | None:
+    """Return one version by its hash, or None."""
+    row = await tx.one(select(_KEPT).where(_KEPT.c.hash == wanted))
+    return _kept(row) if row is not None else None
+
+
 def _kept(row: Any) -> KeptStandard:
     told = row.content
     rules = tuple((rule, severity, title) for rule, severity, title in told["rules"])
@@ -196,22 +203,3 @@ def _failing(verdicts: str) -> tuple[int, ...]:
 def failed_rules(kept: KeptStandard, verdicts: str) -> tuple[str, ...]:
     """Return the rules that a judgement found not met."""
     return tuple(kept.rules[place][0] for place in _failing(verdicts))
-
-
-@dataclass(frozen=True, slots=True)
-class Rejudged:
-    """A camera judged anew from its kept facts: what is to be written of it."""
-
-    camera_id: str
-    was: str  # id of the assessment that the new one follows
-    basis_id: str
-    standard: KeptStandard
-    decision: str  # of this judgement
-    decides: str  # of the camera
-    verdicts: str
-    reasons: str
-    counts: Mapping[str, int]
-    because: str  # JSON of the reasons for lists
-    before: str  # the camera's decision before
-    failed_before: frozenset[str]
-    as_of: datetime

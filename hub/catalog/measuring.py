@@ -1,6 +1,7 @@
 """What is measured of a camera: assessments, which decide about it, and liveness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from hub.catalog.checks import playback_of, write_search_text
 from hub.catalog.core import CatalogCore
-from hub.catalog.judgements import keep_judgement
+from hub.catalog.judgements import UNWRITTEN, KeptStandard, keep_judgement, kept_standard
 from hub.catalog.rows import assessment_from, camera_select
 from hub.catalog.types import DECISIONS, MEASURED_STATES, NewAssessment, StoredAssessment
 from hub.catalog.uptime import CODES, Change, known_until, settled
@@ -33,6 +34,14 @@ def failed_in(report: Mapping[str, Any]) -> tuple[str, ...]:
 
 class Measurements(CatalogCore):
     """The measuring half of `hub.catalog.service.CatalogService`."""
+
+    # How a report that waits to be written out is written (`hub.reports.unwritten`): the assessment, the one of the
+    # probe, the version of the standard. The composition root sets it; reports are made above the catalog.
+    write_out: Callable[[StoredAssessment, StoredAssessment, KeptStandard | None], StoredAssessment] = (
+        staticmethod(
+            lambda one, basis, _kept: replace(one, report=basis.report, observations=basis.observations)
+        )
+    )
 
     # assessments
 
@@ -134,9 +143,16 @@ class Measurements(CatalogCore):
         """
         async with self._store.read() as tx:
             row = await tx.one(select(_ASSESSMENTS).where(_ASSESSMENTS.c.id == assessment_id))
-        if row is None:
-            raise ServiceError("not_found", "there is no such assessment")
-        return assessment_from(row, whole=True)
+            if row is None:
+                raise ServiceError("not_found", "there is no such assessment")
+            one = assessment_from(row, whole=True)
+            if UNWRITTEN not in one.report:
+                return one
+            found = await tx.one(select(_ASSESSMENTS).where(_ASSESSMENTS.c.id == one.report[UNWRITTEN]))
+            kept = await kept_standard(tx, str(one.report["hash"]))
+        if found is None:
+            raise ServiceError("not_found", "the check on which this assessment stands is gone")
+        return self.write_out(one, assessment_from(found, whole=True), kept)
 
     # health
 
