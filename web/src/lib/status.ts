@@ -2,20 +2,25 @@
 import type { Component } from 'svelte';
 import BadgeCheck from '@lucide/svelte/icons/badge-check';
 import CalendarClock from '@lucide/svelte/icons/calendar-clock';
+import ArrowLeftRight from '@lucide/svelte/icons/arrow-left-right';
 import Check from '@lucide/svelte/icons/check';
 import CircleDashed from '@lucide/svelte/icons/circle-dashed';
 import CirclePause from '@lucide/svelte/icons/circle-pause';
 import CloudOff from '@lucide/svelte/icons/cloud-off';
 import EqualNot from '@lucide/svelte/icons/equal-not';
+import Eye from '@lucide/svelte/icons/eye';
+import EyeOff from '@lucide/svelte/icons/eye-off';
+import Equal from '@lucide/svelte/icons/equal';
 import Hourglass from '@lucide/svelte/icons/hourglass';
 import Lock from '@lucide/svelte/icons/lock';
 import Minus from '@lucide/svelte/icons/minus';
 import OctagonX from '@lucide/svelte/icons/octagon-x';
+import Plus from '@lucide/svelte/icons/plus';
 import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
 import Unplug from '@lucide/svelte/icons/unplug';
 import Video from '@lucide/svelte/icons/video';
 import X from '@lucide/svelte/icons/x';
-import type { Decision, HealthState, Verdict } from './types';
+import type { Decision, HealthState, Move, Verdict } from './types';
 
 export type Family = 'ok' | 'warn' | 'bad' | 'wait' | 'hold' | 'none';
 export interface Mark {
@@ -47,4 +52,15 @@ export const VERDICT: Record<Verdict, Mark> = {
   ERROR: mark(Unplug, 'wait'),
   NOT_CHECKED: mark(CircleDashed, 'none'),
   NOT_APPLICABLE: mark(Minus, 'none'),
+};
+/** How a rule moved between two assessments. */
+export const MOVE: Record<Move | 'same', Mark> = {
+  broken: mark(X, 'bad'),
+  lost: mark(EyeOff, 'wait'),
+  mended: mark(Check, 'ok'),
+  seen: mark(Eye, 'ok'),
+  other: mark(ArrowLeftRight, 'none'),
+  added: mark(Plus, 'none'),
+  gone: mark(Minus, 'none'),
+  same: mark(Equal, 'none'),
 };

@@ -1,5 +1,6 @@
 /** The sections of a camera's page, in order. To add one: a line here and a text `tab.ID` in both catalogues. */
 import type { Component } from 'svelte';
+import { session } from '../../lib/session.svelte';
 import type { CameraDetail } from '../../lib/types';
 
 export interface SectionProps {
@@ -13,9 +14,12 @@ export interface Section {
   shown?: (camera: CameraDetail) => boolean;
 }
 
+const staff = (): boolean => !session.isDonor;
+
 export const SECTIONS: Section[] = [
   { id: 'report', load: () => import('./Report.svelte') },
   { id: 'facts', load: () => import('./Facts.svelte') },
   { id: 'history', load: () => import('./History.svelte') },
+  { id: 'whatif', load: () => import('./WhatIf.svelte'), shown: (camera) => staff() && camera.last_assessment !== null },
   { id: 'sharing', load: () => import('./Sharing.svelte') },
 ];
