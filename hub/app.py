@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,8 +45,10 @@ from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.compliance.checker import Checker
+from hub.compliance.declarations import Declarations
 from hub.compliance.known import Knowledge
 from hub.compliance.rescore import Rescorer
+from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
 from hub.coordination.factory import coordination_for
 from hub.decode.limits import MIB
@@ -60,6 +63,7 @@ from hub.live.source import Sources
 from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
+from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
@@ -225,7 +229,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         texts=texts,
     )
-    knowledge = Knowledge()
+    declarations, statements = Declarations(store, clock), Statements(store, clock, packs)
+    knowledge = Knowledge((declarations.facts,), statements.of)
     rescorer = Rescorer(catalog, packs, knowledge, clock)
     onboarding = OnboardingService(
         store=store,
@@ -246,6 +251,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         limit_s=settings.check_limit_s,
         default_area=settings.area,
     )
+    restating = Restating(statements, declarations, onboarding, clock)
     health = HealthService(
         catalog=catalog,
         bus=bus,
@@ -308,6 +314,9 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         incidents=incidents,
         onboarding=onboarding,
         rescorer=rescorer,
+        declarations=declarations,
+        statements=statements,
+        restating=restating,
         trials=Trials(rescorer),
         viewers=viewers,
         stills=Stills(
@@ -331,7 +340,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         health=health,
         packs=packs,
         presenter=presenter,
-        errors=Errors(texts, metrics, translate),
+        errors=Errors(texts, metrics, partial(translate, texts=texts)),
         streams=streams,
         tabs=tabs,
         ready=ready,
@@ -347,6 +356,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     await onboarding.recover()
     health.start()
     stack.push_async_callback(health.aclose)
+    restating.start()
+    stack.push_async_callback(restating.aclose)
     tabs.start()
     stack.push_async_callback(tabs.aclose)
     upkeep = asyncio.create_task(_upkeep(accounts, clock), name="upkeep")

@@ -1,7 +1,8 @@
 """Sentences that the hub says, in Vietnamese (the source language) and English, as data in ``hub/locale``.
 
 One file per kind: ``problem`` (RFC 9457 problems), ``step`` (onboarding steps), ``live`` (viewer sessions, health,
-audit), ``statement`` (why a declaration, a waiver or an attestation is refused). A key that one language has and the other lacks is an error when the texts are read.
+audit), ``statement`` (why a declaration, a waiver or an attestation is refused). A key that one language has and the
+other lacks is an error when the texts are read.
 """
 
 import json

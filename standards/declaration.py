@@ -213,7 +213,7 @@ def declaration(
     until = valid_until or declared + timedelta(days=form.valid_days)
     if until <= declared:
         raise DeclarationRefused("valid_until", "until_before", date=_day(until), declared=_day(declared))
-    if until - declared > timedelta(days=form.longest_days):
+    if until - declared > timedelta(days=form.longest_days + 1):  # to the end of the last day
         raise DeclarationRefused("valid_until", "until_far", days=form.longest_days)
     if until <= now:
         raise DeclarationRefused("valid_until", "lapsed", date=_day(until))

@@ -14,6 +14,8 @@ CONSENTS_WRITE = "consents.write"
 USERS_WRITE = "users.write"
 AUDIT_READ = "audit.read"
 PEOPLE_READ = "people.read"  # the names behind "who watched"
+STANDARDS_PROPOSE = "standards.propose"  # waivers and attestations
+STANDARDS_APPROVE = "standards.approve"  # those that somebody else proposed
 
 RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -26,10 +28,12 @@ RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             USERS_WRITE,
             AUDIT_READ,
             PEOPLE_READ,
+            STANDARDS_PROPOSE,
+            STANDARDS_APPROVE,
         ),
-        "operator": (CAMERAS_READ, CAMERAS_WRITE, CAMERAS_VIEW, CONSENTS_WRITE),
+        "operator": (CAMERAS_READ, CAMERAS_WRITE, CAMERAS_VIEW, CONSENTS_WRITE, STANDARDS_PROPOSE),
         "viewer": (CAMERAS_READ, CAMERAS_VIEW),
-        "inspector": (CAMERAS_READ, AUDIT_READ, PEOPLE_READ),
+        "inspector": (CAMERAS_READ, AUDIT_READ, PEOPLE_READ, STANDARDS_APPROVE),
         "donor": (CAMERAS_READ, CAMERAS_VIEW, CONSENTS_WRITE),
     }
 )
@@ -117,3 +121,18 @@ def may_measure(camera: Camera) -> bool:
     if camera.sharing.paused or camera.sharing.mode not in SHARES_HEALTH:
         return False
     return camera.sharing.consent in {ConsentState.NOT_NEEDED, ConsentState.ACTIVE}
+
+
+def may_declare(principal: Principal, camera: Camera) -> bool:
+    """Tell whether facts of a camera may be declared: by its owner, or at the desk from what somebody stated.
+
+    Administrators and operators of the area type in what an installer, a maker or an owner said; the record names both.
+    """
+    return may_record_consent(principal, camera)
+
+
+def may_see_declarations(principal: Principal, camera: Camera) -> bool:
+    """Tell whether declarations and their papers may be read: by who may declare, and by inspectors of the area."""
+    if may_declare(principal, camera):
+        return True
+    return principal.role == "inspector" and principal.in_area(area_path(camera))

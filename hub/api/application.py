@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, Contact, License, SecurityScheme, 
 from hub.api.assessments import AssessmentsController
 from hub.api.cameras import CamerasController, CustodiansController
 from hub.api.consents import ConsentsController
+from hub.api.declarations import DeclarationsController
 from hub.api.idempotency import Idempotency, IdempotencyBook
 from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
@@ -27,6 +28,7 @@ from hub.api.reference import (
 from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
 from hub.api.services import ServiceSet
 from hub.api.standards import StandardsController
+from hub.api.statements import AttestationsController, WaiversController
 from hub.api.ui import Ui, ui_handler, ui_start
 from hub.api.users import UsersController
 
@@ -39,6 +41,8 @@ TAGS = {
     "assessments": "Findings, decisions, reports",
     "live": "WHEP, viewer sessions, stills, events",
     "consents": "What owners agreed to",
+    "declarations": "What people state about a camera",
+    "statements": "Waivers and attestations",
     "incidents": "What opens cameras shared on incident",
     "standards": "Rule packs",
     "areas": "Administrative units",
@@ -72,6 +76,9 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             LiveController,
             PtzController,
             ConsentsController,
+            DeclarationsController,
+            WaiversController,
+            AttestationsController,
             IncidentsController,
             StandardsController,
             MakersController,

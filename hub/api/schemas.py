@@ -1,6 +1,7 @@
 """Request bodies. Nothing unknown is accepted, every length is bounded, text is NFC without control characters."""
 
 import unicodedata
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
@@ -261,3 +262,72 @@ class IncidentCreate(Body):
     area: AreaCode | None = None
     camera_ids: Annotated[list[Identifier], Field(max_length=200)] = []
     minutes: Annotated[int, Field(ge=1, le=720)] = 120
+
+
+Digest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+RuleId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16), AfterValidator(_clean)]
+Day = AwareDatetime | date  # a date is a day in Vietnam
+DeclaredValue = (
+    bool
+    | Annotated[int, Field(ge=-(10**9), le=10**9)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[str, StringConstraints(max_length=200), AfterValidator(_clean)]
+    | Annotated[list[Annotated[str, StringConstraints(max_length=10)]], Field(max_length=50)]
+)
+
+
+class DeclarationInput(Body):
+    """One fact as somebody states it. Its form (`declaration-forms`) says which value, role and time fit."""
+
+    fact: Annotated[str, StringConstraints(max_length=64), AfterValidator(_clean)]
+    value: DeclaredValue
+    author: Line = ""
+    role: Annotated[str, StringConstraints(max_length=20)] = ""
+    date: Day | None = None
+    valid_until: Day | None = None
+    attachment_sha256: Digest = ""
+
+
+class DeclarationsCreate(Body):
+    """Some declarations of one camera: all are kept, or none."""
+
+    declarations: Annotated[list[DeclarationInput], Field(min_length=1, max_length=50)]
+
+
+class SelectorInput(Body):
+    """Which cameras are meant: exactly one of these."""
+
+    camera: Identifier | None = None
+    area: AreaCode | None = None
+    custodian: Annotated[str, StringConstraints(max_length=16)] | None = None
+    model: Line | None = None
+
+
+class WaiverCreate(Body):
+    """A waiver to be approved by another person. What is missing is refused by its own sentence."""
+
+    rule: RuleId = ""
+    selector: SelectorInput | None = None
+    justification: Notes = ""
+    authority: Line = ""
+    compensating_control: Notes = ""
+    expires: Day | None = None
+
+
+class AttestationCreate(Body):
+    """An attestation to be approved by another person."""
+
+    rule: RuleId = ""
+    camera_id: Identifier
+    author: Line = ""
+    role: Annotated[str, StringConstraints(max_length=20)] = ""
+    explanation: Notes = ""
+    date: Day | None = None
+    valid_until: Day | None = None
+    attachment_sha256: Digest = ""
+
+
+class ReasonBody(Body):
+    """Why something is rejected or revoked."""
+
+    reason: Annotated[str, StringConstraints(max_length=1000), AfterValidator(_clean_lines)] = ""

@@ -18,7 +18,9 @@ from hub.api.tabs import TabEvents
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
+from hub.compliance.declarations import Declarations
 from hub.compliance.rescore import Rescorer
+from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
 from hub.coordination.port import Coordination
 from hub.health.service import HealthService
@@ -27,6 +29,7 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
 from hub.observe import Metrics
+from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.settings import Settings
 from hub.store.store import Store
@@ -54,6 +57,9 @@ class ServiceSet:
     incidents: Incidents
     onboarding: OnboardingService
     rescorer: Rescorer
+    declarations: Declarations
+    statements: Statements
+    restating: Restating
     trials: Trials
     viewers: ViewerSessions
     stills: Stills

@@ -3,13 +3,18 @@
 from datetime import datetime
 from typing import Any
 
+from hub.compliance.refused import StatementRefused
 from hub.problems import STATUS, FieldProblem, Problem
 from hub.store.errors import ServiceError
+from hub.texts import Texts
 from standards.observation import rfc3339
 
 
-def translate(error: Exception) -> Problem | None:
+def translate(error: Exception, texts: Texts) -> Problem | None:
     """Return the problem for an error that a service may raise; None where it is a fault of ours."""
+    if isinstance(error, StatementRefused):
+        what = texts.both(f"statement.why.{error.why}", error.params)
+        return Problem(error.code, {**error.params, "what": what, "field": error.field}, field=error.field)
     if not isinstance(error, ServiceError):
         return None
     params: dict[str, Any] = {

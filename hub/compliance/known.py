@@ -4,6 +4,7 @@
 of the hub that measure over time add theirs in the composition root. `joined` puts it together with what was seen.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -110,7 +111,37 @@ def joined(stated: Mapping[str, Observation], seen: Mapping[str, Observation]) -
             if said and known.provenance.method is not Method.INTERVIEW:
                 continue
         out[fact] = one
+    density = _pixel_density(out)
+    if density is not None:
+        out["view.pixels_per_m"] = density
     return Observations(out)
+
+
+def _pixel_density(seen: Mapping[str, Observation]) -> Observation | None:
+    """Return pixels per metre from the measured width and the declared distance and field of view (IEC 62676-4).
+
+    An upper bound: a lens loses some. None where it is known already, or one of the three is not known.
+    """
+    if isinstance(seen.get("view.pixels_per_m"), Observed):
+        return None
+    distance, angle = seen.get("view.distance_m"), seen.get("view.hfov_deg")
+    width = seen.get("stream.main.width")
+    if not (isinstance(distance, Observed) and isinstance(angle, Observed) and isinstance(width, Observed)):
+        return None
+    metres, degrees, pixels = distance.value, angle.value, width.value
+    if not (isinstance(metres, int | float) and isinstance(degrees, int | float) and isinstance(pixels, int)):
+        return None
+    half = math.tan(math.radians(degrees / 2))
+    if metres <= 0 or not 0 < degrees < 180 or half <= 0:
+        return None
+    told = Provenance(
+        Method.INTERVIEW,
+        SOURCE,
+        "declared distance and field of view, measured width",
+        "hub",
+        distance.provenance.collected_at,
+    )
+    return Observed(round(pixels / (2 * metres * half), 2), told)
 
 
 def renewed(

@@ -6,7 +6,7 @@ was seen and what to do; `keep_unreachable` or `keep` writes such a camera as PE
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -330,18 +330,23 @@ class OnboardingService:
             camera_id, new_assessment(report, assessment, seen.as_json(), gate, self._texts), actor
         )
 
-    async def redecide(self, camera_id: str, actor: Actor) -> None:
-        """Decide a camera again from its stored observations, after what people state of it changed. Sends no packet."""
+    async def redecide(self, camera_id: str, actor: Actor, *, only_if_changed: bool = False) -> bool:
+        """Decide a camera again from its stored observations, after what people state of it changed. Sends no packet.
+
+        Returns whether a new assessment was kept. `only_if_changed` keeps none where no finding and no decision moved.
+        """
         if (await self._catalog.get(camera_id)).assessment_id is None:
-            return
+            return False
         again = await self._rescorer.rescored(camera_id)
         camera, seen = again.camera, again.observations
         gate = consent_gate(camera.custodian.kind, camera.consent, self._clock.now(), self._texts)
         kept = {name: again.stored.report[name] for name in KEPT if name in again.stored.report}
         report = {**document(again.assessment, seen, target=camera.name), **kept}
-        await self._catalog.record_assessment(
-            camera_id, new_assessment(report, again.assessment, seen.as_json(), gate, self._texts), actor
-        )
+        new = new_assessment(report, again.assessment, seen.as_json(), gate, self._texts)
+        if only_if_changed and _outcome(new.report) == _outcome(again.stored.report):
+            return False
+        await self._catalog.record_assessment(camera_id, new, actor)
+        return True
 
     def busy(self, camera_id: str) -> bool:
         """Tell whether a camera is being probed now."""
@@ -433,6 +438,16 @@ class OnboardingService:
         if camera.assessment_id is None:
             return "technical"
         return (await self._catalog.assessment(camera.assessment_id)).standard
+
+
+def _outcome(report: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what a report comes to: the decision, and each rule's verdict, reason and overlays."""
+    findings = report.get("findings", ())
+    return (
+        report.get("decision"),
+        report.get("standard"),
+        sorted((one["rule"], one["verdict"], str(one["reason"]), *one["overlays"]) for one in findings),
+    )
 
 
 def _permission_facts(entry: Onboarding) -> dict[str, Any]:
