@@ -54,6 +54,8 @@ from hub.coordination.factory import coordination_for
 from hub.decode.limits import MIB
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
+from hub.events.book import EventBook
+from hub.events.service import CameraEvents
 from hub.health.service import HealthService
 from hub.live.pictures import StreamPictures
 from hub.live.ptz import Movers
@@ -214,6 +216,22 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             return None
         return await accounts.principal(user_id, "user" if login else "token")
 
+
+    def being_probed(camera_id: str) -> bool:
+        return onboarding.busy(camera_id)
+
+    camera_events = CameraEvents(
+        catalog=catalog,
+        book=EventBook(store),
+        devices=book,
+        bus=bus,
+        dialer=dialer,
+        gate=gate,
+        clock=clock,
+        metrics=metrics,
+        settings=settings.events,
+        busy=being_probed,
+    )
     registry = Registry.installed()
     receipts = Receipts(store, clock, office=settings.name)
     sources = Sources(catalog)
@@ -230,7 +248,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         texts=texts,
     )
     declarations, statements = Declarations(store, clock), Statements(store, clock, packs)
-    knowledge = Knowledge((declarations.facts,), statements.of)
+    knowledge = Knowledge((camera_events.facts, declarations.facts), statements.of)
     rescorer = Rescorer(catalog, packs, knowledge, clock)
     onboarding = OnboardingService(
         store=store,
@@ -336,6 +354,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             texts=texts,
         ),
         movers=movers,
+        camera_events=camera_events,
         receipts=receipts,
         health=health,
         packs=packs,
@@ -358,6 +377,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.push_async_callback(health.aclose)
     restating.start()
     stack.push_async_callback(restating.aclose)
+    camera_events.start()
+    stack.push_async_callback(camera_events.aclose)
     tabs.start()
     stack.push_async_callback(tabs.aclose)
     upkeep = asyncio.create_task(_upkeep(accounts, clock), name="upkeep")

@@ -132,6 +132,18 @@ class Metrics:
         self.health_probes = Counter(
             "camhub_health_probes_total", "Liveness probes by outcome", ("outcome",), registry=self.registry
         )
+        self.camera_events = Counter(
+            "camhub_camera_events_total",
+            "Events of cameras by kind and outcome: kept, repeated or dropped",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
+        self.event_sources = Gauge(
+            "camhub_event_sources",
+            "Devices whose events are pulled, by state",
+            ("state",),
+            registry=self.registry,
+        )
         self.decode_jobs = Counter(
             "camhub_decode_jobs_total",
             "Decode jobs by kind and outcome",

@@ -39,6 +39,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "no_role": 403,
         "wrong_area": 403,
         "purpose_not_covered": 403,
+        "events_donated": 403,
         "ptz_donated": 403,
         "ptz_not_approved": 403,
         "not_found": 404,

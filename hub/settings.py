@@ -98,6 +98,17 @@ class Health(BaseModel):
     timeout_s: float = Field(default=5.0, ge=0.2, le=30.0, description="longest wait for one answer")
 
 
+class Events(BaseModel):
+    """Events of municipal cameras, by ONVIF PullPoint. Donated cameras are never subscribed to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pull: bool = Field(default=True, description="pull the events of admitted municipal cameras")
+    at_most: int = Field(
+        default=1000, ge=0, le=20_000, description="devices that are subscribed to at the same time"
+    )
+
+
 class Decode(BaseModel):
     """The processes in which pictures are decoded."""
 
@@ -176,6 +187,7 @@ class Settings(BaseSettings):
     relay: Relay = Field(default_factory=Relay)
     decode: Decode = Field(default_factory=Decode)
     health: Health = Field(default_factory=Health)
+    events: Events = Field(default_factory=Events)
 
     @model_validator(mode="after")
     def _whole(self) -> "Settings":

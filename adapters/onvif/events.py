@@ -5,7 +5,7 @@ For the hub::
     async with EventSource(target, credential, context, actuation, deadline) as source:
         await source.run(sink)          # sink(DeviceEvent), in the event loop; must not block
 
-`run` pulls until it is cancelled or the device is lost; `pull` makes one pull, for who wants to measure it. Leaving
+`run` pulls until it is cancelled or the device is lost; `pull` makes one pull, `long_pull` one of 60 s to measure it. Leaving
 the block unsubscribes, whatever happened: devices have few slots, and some count a forgotten one until they reboot.
 Nothing here is reachable while a camera is onboarded: a probe's session has no `Actuation` and sends none of these
 operations. One camera holds one connection and one subscription with a lease of 60 s.
@@ -37,6 +37,9 @@ from adapters.target import Target
 
 LEASE_S = 60.0  # short, because slots are few; not shorter, because some devices end shorter ones at once
 POLL_S = 5.0  # Tapo closes a pull after 10 s, so none is asked to last that long
+LONG_POLL_S = 60.0  # the one long pull, by which EVT-02 is measured
+LONG_LEASE_S = 90.0
+_LONG_MARGIN_S = 5.0
 _POLL_LIMIT_S = POLL_S + 10.0  # some ignore the time-out they are asked for
 _RENEW_AT = 0.5  # of the lease
 _PAUSE_S = 1.0  # between pulls that come back at once with nothing, and after a pull that was cut off
@@ -136,6 +139,31 @@ class EventSource:
         self._failures = 0
         self._lease(notifications.subscription(reply))
         return notifications.events(reply)
+
+    async def long_pull(self) -> tuple[tuple[DeviceEvent, ...], float]:
+        """Make one pull of 60 s, which devices must allow (ONVIF Core 9.1.2): the events, and seconds to the answer.
+
+        For measuring; `pull` goes on afterwards, with a new subscription where this one did not live so long.
+
+        Raises:
+            AdapterError: the device did not answer it; the pull counts as one failure of `pull`.
+        """
+        with suppress(CameraFault, Unsupported, RemoteProtocolError, PermissionDenied):
+            self._lease(
+                notifications.subscription(
+                    await self._asked(operations.RENEW, requests.renew(f"PT{LONG_LEASE_S:.0f}S"))
+                ),
+                fresh=True,
+            )
+        operation = operations.PULL_MESSAGES
+        body = requests.plain(operation, Timeout=f"PT{LONG_POLL_S:.0f}S", MessageLimit=_MESSAGES)
+        started_s = self._context.clock.monotonic()
+        try:
+            reply = await self._asked(operation, body, limit_s=LONG_POLL_S + _LONG_MARGIN_S)
+        except AdapterError:
+            self._failures += 1
+            raise
+        return notifications.events(reply), self._context.clock.monotonic() - started_s
 
     async def _failed(self, quirk: str, error: AdapterError) -> None:
         self._failures += 1
@@ -255,4 +283,4 @@ class EventSource:
             return await self._session.ask(operation, body, limit_s=limit_s, fragile=fragile)
 
 
-__all__ = ["LEASE_S", "POLL_S", "DeviceEvent", "EventSource"]
+__all__ = ["LEASE_S", "LONG_POLL_S", "POLL_S", "DeviceEvent", "EventSource"]

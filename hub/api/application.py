@@ -13,6 +13,7 @@ from hub.api.assessments import AssessmentsController
 from hub.api.cameras import CamerasController, CustodiansController
 from hub.api.consents import ConsentsController
 from hub.api.declarations import DeclarationsController
+from hub.api.events import CameraEventsController
 from hub.api.idempotency import Idempotency, IdempotencyBook
 from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
@@ -75,6 +76,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             OnboardingsController,
             LiveController,
             PtzController,
+            CameraEventsController,
             ConsentsController,
             DeclarationsController,
             WaiversController,

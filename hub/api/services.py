@@ -23,6 +23,7 @@ from hub.compliance.rescore import Rescorer
 from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
 from hub.coordination.port import Coordination
+from hub.events.service import CameraEvents
 from hub.health.service import HealthService
 from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
@@ -64,6 +65,7 @@ class ServiceSet:
     viewers: ViewerSessions
     stills: Stills
     movers: Movers
+    camera_events: CameraEvents
     receipts: Receipts
     health: HealthService
     packs: Packs

@@ -18,10 +18,12 @@ from hub.api.present import Presenter, moment
 from hub.catalog.service import CatalogService
 from hub.catalog.types import Camera, CameraQuery
 from hub.coordination.port import LOST, EventBus
+from hub.events.service import CAMERA_EVENT
 from hub.feeds import Feed
 
 GATHER_S = 0.25  # changes that come together are told together
 COUNTS_EVERY_S = 2.0
+MAX_NOTICED = 64  # events of cameras that are told at once; older ones are read from the list
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +53,7 @@ class TabEvents:
         self._changed: set[str] = set()
         self._removed: set[str] = set()
         self._views: list[tuple[str, dict[str, Any]]] = []
+        self._noticed: list[tuple[str, dict[str, Any]]] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger("api.tabs")
@@ -103,6 +106,9 @@ class TabEvents:
                 elif topic == LOST:
                     for tab in tuple(self._tabs):
                         tab.feed.close()  # the browser reconnects and reads the whole state
+                elif topic == CAMERA_EVENT:
+                    self._noticed.append((str(data.get("camera_id")), data["event"]))
+                    del self._noticed[:-MAX_NOTICED]
                 else:
                     continue
                 self._wake.set()
@@ -131,8 +137,9 @@ class TabEvents:
         changed, self._changed = self._changed, set()
         removed, self._removed = self._removed, set()
         views, self._views = self._views, []
+        noticed, self._noticed = self._noticed, []
         cameras: dict[str, Camera] = {}
-        for camera_id in changed - removed:
+        for camera_id in (changed | {camera_id for camera_id, _event in noticed}) - removed:
             camera = await self._catalog.find(camera_id)
             if camera is not None:
                 cameras[camera_id] = camera
@@ -140,8 +147,11 @@ class TabEvents:
         for tab in tuple(self._tabs):
             for camera_id in removed:
                 tab.feed.put("camera", {"id": camera_id, "removed": True})
+            for camera_id, event in noticed:
+                if camera_id in cameras and may_see_entry(tab.reader, cameras[camera_id]):
+                    tab.feed.put("camera_event", event)
             for camera in cameras.values():
-                if may_see_entry(tab.reader, camera):
+                if camera.id in changed and may_see_entry(tab.reader, camera):
                     shown = self._presenter.camera(camera, tab.reader, now, self._watching(camera.id))
                     tab.feed.put("camera", shown)
             for what, data in views:

@@ -31,6 +31,7 @@ from hub.catalog.query import limit_of, total_comes_along, write_cursor
 from hub.catalog.rows import camera_from, camera_select
 from hub.catalog.sharing import SharingChanges, end_active_consent
 from hub.catalog.types import (
+    EVENTS_OFF_AT,
     PTZ_BASIS,
     PTZ_GRANTED_AT,
     PTZ_GRANTED_BY,
@@ -253,6 +254,23 @@ class CatalogService(SharingChanges, Measurements):
             kind = "ptz.approved" if granted is not None else "ptz.approval_ended"
             said = {"granted_by": granted[0], "basis": granted[1]} if granted is not None else {}
             await tx.audit(kind, actor, f"camera/{camera_id}", said)
+            self._tell(tx, camera_id, "changed", version)
+
+    async def switch_events(self, camera_id: str, actor: Actor, *, on: bool) -> None:
+        """Record whether the camera's own events are pulled.
+
+        Raises:
+            ServiceError: `not_found`.
+        """
+        async with self._store.write() as tx:
+            before = await self._read(tx, camera_id)
+            if on is not bool(before.permission.get(EVENTS_OFF_AT)):
+                return
+            permission = {name: value for name, value in before.permission.items() if name != EVENTS_OFF_AT}
+            if not on:
+                permission[EVENTS_OFF_AT] = rfc3339(self._clock.now())
+            version = await self._touch(tx, before, {"permission": permission})
+            await tx.audit("events.on" if on else "events.off", actor, f"camera/{camera_id}")
             self._tell(tx, camera_id, "changed", version)
 
     async def remove(self, camera_id: str, actor: Actor) -> None:

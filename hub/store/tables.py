@@ -138,6 +138,19 @@ credentials = Table(
     Column("changed_at", UtcTime, nullable=False),
 )
 
+camera_events = Table(
+    "camera_events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("active", Boolean, nullable=True),  # None: a single happening
+    Column("arrived_at", UtcTime, nullable=False),
+    Column("told_at", UtcTime, nullable=True),  # by the camera's clock
+    Column("said", JsonText, nullable=False),  # topic, operation, source, values
+    Index(None, "camera_id", "arrived_at"),
+)
+
 consents = Table(
     "consents",
     metadata,

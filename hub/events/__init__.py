@@ -1,0 +1,1 @@
+"""What municipal cameras notice by themselves: pulled by ONVIF PullPoint, kept, told, measured."""
