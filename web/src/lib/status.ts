@@ -64,3 +64,9 @@ export const MOVE: Record<Move | 'same', Mark> = {
   gone: mark(Minus, 'none'),
   same: mark(Equal, 'none'),
 };
+/** Whether a standard holds today. */
+export const STATE: Record<'draft' | 'in_force' | 'ended', Mark> = {
+  draft: mark(CircleDashed, 'hold'),
+  in_force: mark(BadgeCheck, 'none'),
+  ended: mark(CalendarClock, 'none'),
+};

@@ -356,6 +356,8 @@ export interface StandardRow {
   title: Text;
   rules: number;
   in_force_from: string | null;
+  state: 'draft' | 'in_force' | 'ended';
+  chain: string[];
 }
 export interface Custodian {
   id: string;

@@ -2,7 +2,7 @@
 import { Problem } from './api';
 import { ago, dateTimeShort, duration, since, type Locale } from './format';
 import { language, pick, t, tk } from './i18n.svelte';
-import type { Camera, Health, ProblemBody, Reference, ScheduleEntry, Sharing, View } from './types';
+import type { Camera, Health, ProblemBody, ScheduleEntry, Sharing, View } from './types';
 
 const at = (value: string | null): Date | null => {
   if (!value) return null;
@@ -160,14 +160,6 @@ export function factValue(value: unknown, unit: string | null): string {
   if (Array.isArray(value) && value.length === 0) return tk('word', 'none');
   if (typeof value === 'string' && WORDS_OF_VALUES.has(value)) return tk('word', value);
   return valueText(value, unit && UNITS[unit] ? tk('unit', UNITS[unit]) : unit);
-}
-
-/** The clauses that a rule stands on, in the reader's language; what no source confirms is not printed as one. */
-export function cited(references: Reference[] | undefined): string {
-  return (references ?? [])
-    .filter((ref) => ref.certainty !== 'unconfirmed')
-    .map((ref) => [ref.doc_text, ref.edition_text, ref.clause_text].map((text) => pick(text)).filter(Boolean).join(', '))
-    .join('; ');
 }
 
 /** A day as texts of law name it, `2026-07-01`, in the form of the house. */
