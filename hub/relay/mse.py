@@ -1,0 +1,99 @@
+"""The ring's pictures for Media Source Extensions: where WebRTC cannot be had, fragmented MP4 goes over a WebSocket.
+
+A reader like any other: it takes whole pictures at its own pace, begins at a key frame, and a recipient that is slow
+begins again at the newest one. Messages are either an initialisation segment with the type a browser needs to know, or
+one picture.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from hub.relay import packetise, packetise265
+from hub.relay.fmp4 import VideoFormat, fragment, init_segment, video_format
+from hub.relay.ring import Packet, PacketRing
+
+_USUAL: Final = 3_600  # ticks of a picture until two were seen: 25 a second
+_LONGEST: Final = 5 * 90_000  # ticks: a longer pause is no picture's duration
+_AT_ONCE: Final = 64  # pictures in one go
+BACKLOG: Final = 2 << 20  # bytes that may wait for a recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One message. `mime` is set where a new initialisation segment begins (the decoder is made anew)."""
+
+    data: bytes
+    mime: str = ""
+    key: bool = False
+
+
+class MseReader:
+    """Turns the packets of a layer into segments. `waiting` tells how many bytes wait for the recipient already."""
+
+    def __init__(self, codec: str, send: Callable[[Segment], None], waiting: Callable[[], int]) -> None:
+        self.lease_until_s = 0.0
+        self.pictures = self.skipped = 0
+        self._codec = codec
+        self._send = send
+        self._waiting = waiting
+        self._ring: PacketRing | None = None
+        self._next: int | None = None
+        self._format: VideoFormat | None = None
+        self._begun = 0  # timestamp of the first picture
+        self._last = -1  # timestamp of the newest one
+        self._duration = _USUAL
+
+    def attach(self, ring: PacketRing) -> None:
+        """Begin at the newest key frame of this ring, or wait for the next one."""
+        self._ring = ring
+        self._next = ring.start()
+
+    def take(self) -> bool:
+        """Send what is there; True where some is left because the recipient is slow."""
+        ring = self._ring
+        if ring is None:
+            return False
+        if self._next is None or self._next < ring.base:
+            self._next = ring.start()
+            if self._next is None:
+                return False
+        if self._waiting() > BACKLOG:
+            newer = ring.key_frame_since(self._next + 1)
+            if newer is not None:
+                self.skipped += newer - self._next
+                self._next = newer
+            return True
+        packets = ring.run(self._next, ring.head)
+        for done, (_picture, group) in enumerate(groupby(packets, key=lambda packet: packet.picture)):
+            if done == _AT_ONCE or self._waiting() > BACKLOG:
+                return True
+            held = list(group)
+            self._picture(held)
+            self._next += len(held)
+        return False
+
+    def _picture(self, packets: Sequence[Packet]) -> None:
+        nals = self._units(packet.payload for packet in packets)
+        stamp = packets[0].timestamp
+        told = video_format(self._codec, nals)
+        if told is not None and told != self._format:
+            if self._format is None:
+                self._begun = stamp
+            self._format = told
+            self._send(Segment(init_segment(told), told.mime))
+        if self._format is None:
+            return
+        passed = stamp - self._last
+        if self._last >= 0 and 0 < passed <= _LONGEST:
+            self._duration = passed
+        self._last = stamp
+        self.pictures += 1
+        key = told is not None  # the sets stand in front of every key frame (`packetise.py`)
+        at = max(0, stamp - self._begun)
+        data = fragment(self.pictures, at, nals, duration=self._duration, key=key, video=self._format)
+        self._send(Segment(data, key=key))
+
+    def _units(self, payloads: Iterable[bytes]) -> tuple[bytes, ...]:
+        return packetise.units(payloads) if self._codec == "H264" else packetise265.units(payloads)
