@@ -2,15 +2,14 @@
 
 `standards.assess.judge` and `standards.condition.evaluate` are the one meaning; this is their fast form, and
 `tests/standards/test_compiled.py` holds both against each other. A camera costs some tens of microseconds instead of
-milliseconds: conditions are closures made once per profile, facts are plain values, and a verdict is one letter.
+milliseconds: a profile is one function made once, facts are plain values, and a verdict is one letter.
 
-Outcome of a closure: true, false, or a `Reason`. ``DENIED_BY_DEVICE`` is false with its ground, any other reason
+Outcome of a test: true, false, or a `Reason`. ``DENIED_BY_DEVICE`` is false with its ground, any other reason
 means not known (`standards.condition.State`).
 """
 
-import operator
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, cast
@@ -28,7 +27,7 @@ _Outcome = bool | Reason
 _Test = Callable[[Facts, Value], _Outcome]
 # A rule's outcome as one number: the verdict's rank (`standards.verdict.RANK`) above, the reason below.
 _Judged = int
-_Judge = Callable[[Facts], "_Judged | None"]
+_JudgeAll = Callable[[Facts, Mapping[int, _Judged]], list[_Judged]]
 
 _SHIFT = 6
 _REASONS = tuple(Reason)
@@ -45,7 +44,6 @@ _FAILED, _FAILED_DENIED = _judged(Verdict.FAIL), _judged(Verdict.FAIL, _DENIED)
 _AWAY = _judged(Verdict.NOT_APPLICABLE)
 _BROKE = _judged(Verdict.ERROR, Reason.INTERNAL)
 _ON_PROBATION = _judged(Verdict.NOT_CHECKED, Reason.PROBATION)
-_PASS_AT_MOST = _judged(Verdict.PASS, _REASONS[-1])  # the largest number of an outcome
 _LAPSED = _judged(Verdict.NOT_CHECKED, Reason.NO_DECLARATION)
 
 # One letter per rule, in the profile's order. A capital lowers the decision.
@@ -90,8 +88,11 @@ class CompiledProfile:
     def __init__(self, profile: StandardProfile) -> None:
         self.profile = profile
         self.reasons = tuple(str(reason) for reason in Reason)
-        tests: dict[object, _Test] = {}  # rules share conditions ("speaks ONVIF"); each is compiled once
-        self._rules = tuple((rule, rule.over_time, _rule(rule, tests), _told(rule)) for rule in profile.rules)
+        rules = profile.rules
+        self._judge = _Source({}).function(rules)  # the same condition under the same limits is compiled once
+        self._told = tuple(_told(rule) for rule in rules)
+        self._probation = {place: _ON_PROBATION for place, rule in enumerate(rules) if rule.over_time}
+        self._places = {rule.id: place for place, rule in enumerate(rules)}
 
     def judge(
         self,
@@ -105,32 +106,29 @@ class CompiledProfile:
 
         Never raises for what a device sent; a rule that breaks is ERROR(`internal`).
         """
-        worst = 0
-        said: list[str] = []
-        why: list[str] = []
-        for rule, over_time, judge, told in self._rules:
-            judged: _Judged | None
-            if over_time and on_probation:
-                judged = _ON_PROBATION
-            elif lapsed and rule.id in lapsed:
-                judged = _LAPSED
-            else:
-                try:
-                    judged = judge(facts)
-                except Exception:  # noqa: BLE001  a rule that breaks costs that rule, not the assessment
-                    judged = _BROKE
-            assert judged is not None
-            letter, reason, allows = told[judged]
-            if waived and rule.id in waived and rule.waivable and judged != _PASS:
-                because = None if reason == NO_REASON else _REASONS[ord(reason) - _FIRST]
-                verdict = VERDICTS[letter.lower()]
-                allows = _DECISIONS.index(allowed(rule.severity, verdict, because, waived=True))
-                letter = letter.upper() if allows else letter.lower()
-            worst = max(worst, allows)
-            said.append(letter)
-            why.append(reason)
-        decision = _DECISIONS[worst] if said else Decision.PENDING
-        return Verdicts(decision, "".join(said), "".join(why))
+        skipped = self._probation if on_probation else {}
+        if lapsed:
+            without = {self._places[rule]: _LAPSED for rule in lapsed if rule in self._places}
+            skipped = {**without, **skipped}
+        told = [table[judged] for table, judged in zip(self._told, self._judge(facts, skipped), strict=True)]
+        for rule in waived:
+            if rule in self._places:
+                place = self._places[rule]
+                told[place] = _waived(self.profile.rules[place], told[place])
+        verdicts, reasons = "".join([one[0] for one in told]), "".join([one[1] for one in told])
+        worst = max([one[2] for one in told]) if told else _DECISIONS.index(Decision.PENDING)
+        return Verdicts(_DECISIONS[worst], verdicts, reasons)
+
+
+def _waived(rule: Rule, told: tuple[str, str, int]) -> tuple[str, str, int]:
+    """Return the letters of an outcome over which a waiver lies."""
+    letter, why, _allows = told
+    verdict = VERDICTS[letter.lower()]
+    if not rule.waivable or verdict is Verdict.PASS:
+        return told
+    reason = None if why == NO_REASON else _REASONS[ord(why) - _FIRST]
+    allows = _DECISIONS.index(allowed(rule.severity, verdict, reason, waived=True))
+    return (letter.upper() if allows else letter.lower(), why, allows)
 
 
 def _told(rule: Rule) -> dict[_Judged, tuple[str, str, int]]:
@@ -144,58 +142,6 @@ def _told(rule: Rule) -> dict[_Judged, tuple[str, str, int]]:
     return table
 
 
-def _rule(rule: Rule, tests: dict[object, _Test]) -> _Judge:
-    """Compile one rule: `standards.assess.judge`."""
-    applies = None if rule.applies_when is None else _test(rule.applies_when, rule.values, tests)
-    cases = tuple(_case(case, rule.values, tests) for case in rule.cases)
-    only = cases[0] if len(cases) == 1 else None
-
-    def judge(facts: Facts) -> _Judged:
-        if applies is not None:
-            outcome = applies(facts, None)
-            if outcome is not True:
-                return _AWAY if outcome is False else _undecided(outcome)
-        if only is not None:
-            found = only(facts)
-            return _AWAY if found is None else found
-        worst = _AWAY + (1 << _SHIFT * 2)
-        for case in cases:
-            found = case(facts)
-            if found is not None and found >> _SHIFT < worst >> _SHIFT:
-                worst = found
-        return _AWAY if worst > _PASS_AT_MOST else worst
-
-    return judge
-
-
-def _case(case: Case, params: Mapping[str, Value], tests: dict[object, _Test]) -> _Judge:
-    when = None if case.when is None else _test(case.when, params, tests)
-    sound_when = None if case.sound_when is None else _test(case.sound_when, params, tests)
-    expect = _test(case.expect, params, tests)
-    unsound = _judged(verdict_of(case.unsound), case.unsound)
-
-    def judge(facts: Facts) -> _Judged | None:
-        if when is not None:
-            applies = when(facts, None)
-            if applies is not True:
-                return None if applies is False else _undecided(applies)
-        expected = expect(facts, None)
-        known = expected is True or expected is False or expected is _DENIED
-        if not known:
-            return _undecided(cast(Reason, expected))
-        if sound_when is not None:
-            sound = sound_when(facts, None)
-            if sound is False or sound is _DENIED:
-                return unsound
-            if sound is not True:
-                return _undecided(sound)
-        if expected is True:
-            return _PASS
-        return _FAILED_DENIED if expected is _DENIED else _FAILED
-
-    return judge
-
-
 _UNDECIDED: Mapping[Reason, _Judged] = {
     reason: _judged(Verdict.ERROR, Reason.DEVICE_FAULT)
     if reason is _DENIED
@@ -204,8 +150,172 @@ _UNDECIDED: Mapping[Reason, _Judged] = {
 }
 
 
-def _undecided(reason: Reason) -> _Judged:
-    return _UNDECIDED[reason]
+class _Source:
+    """Writes the one function of a profile: all its rules without a call between them.
+
+    A call costs more than a comparison, and a profile makes some 500 of them per camera. Only names, indentation and
+    operators are written here; every value of a rule pack (facts' names, limits, texts) is handed over by reference, so
+    that nothing of a pack is ever read as code.
+    """
+
+    def __init__(self, tests: dict[object, _Test]) -> None:
+        self._tests = tests
+        self._lines: list[str] = ["def judge(facts, skipped):", " get = facts.get", " out = []"]
+        self._names: dict[str, Any] = {
+            "R": Reason, "NA": Reason.NOT_ASKED, "D": _DENIED, "OUT": Reason.OUT_OF_RANGE, "ODD": Reason.INTERNAL,
+            "INF": float("inf"), "UNDECIDED": _UNDECIDED, "TELLING": {reason: _telling(reason) for reason in Reason},
+            "PASS": _PASS, "AWAY": _AWAY, "FAILED": _FAILED, "FAILED_DENIED": _FAILED_DENIED, "BROKE": _BROKE,
+        }  # fmt: skip
+        self._known: dict[int, str] = {}
+        self._kept: list[Any] = []
+        self._used = 0
+
+    def function(self, rules: Sequence[Rule]) -> _JudgeAll:
+        """Return the function from facts, and what was decided without them, to one outcome per rule."""
+        for place, rule in enumerate(rules):
+            self._say(1, f"if {place} in skipped:")
+            self._say(2, f"out.append(skipped[{place}])")
+            self._say(1, "else:")
+            self._say(2, "try:")
+            self._rule(rule, 3)
+            self._say(2, "except Exception:")
+            self._say(3, "v = BROKE")
+            self._say(2, "out.append(v)")
+        self._say(1, "return out")
+        space = dict(self._names)
+        exec(compile("\n".join(self._lines), "<profile>", "exec"), space)  # noqa: S102  see above
+        return cast(_JudgeAll, space["judge"])
+
+    def _say(self, depth: int, text: str) -> None:
+        self._lines.append(" " * depth + text)
+
+    def _name(self, value: Any) -> str:
+        """Return the name under which the function finds a value."""
+        name = self._known.get(id(value))
+        if name is None:
+            name = self._known[id(value)] = f"c{len(self._kept)}"
+            self._kept.append(value)  # so that no other value gets its id
+            self._names[name] = value
+        return name
+
+    def _fresh(self) -> str:
+        self._used += 1
+        return f"o{self._used}"
+
+    def _rule(self, rule: Rule, depth: int) -> None:
+        """`standards.assess.judge`: leaves the outcome in ``v``."""
+        if rule.applies_when is not None:
+            told = self._condition(rule.applies_when, rule.values, depth)
+            self._say(depth, f"if {told} is not True:")
+            self._say(depth + 1, f"v = AWAY if {told} is False else UNDECIDED[{told}]")
+            self._say(depth, "else:")
+            depth += 1
+        self._case(rule.cases[0], rule.values, depth)
+        for case in rule.cases[1:]:
+            worst = self._fresh()
+            self._say(depth, f"{worst} = v")
+            self._case(case, rule.values, depth)
+            self._say(
+                depth, f"if v is None or ({worst} is not None and {worst} >> {_SHIFT} <= v >> {_SHIFT}):"
+            )
+            self._say(depth + 1, f"v = {worst}")
+        self._say(depth, "if v is None:")
+        self._say(depth + 1, "v = AWAY")
+
+    def _case(self, case: Case, params: Mapping[str, Value], depth: int) -> None:
+        """`standards.assess._case`: leaves the outcome in ``v``, None where the case does not apply."""
+        if case.when is not None:
+            told = self._condition(case.when, params, depth)
+            self._say(depth, f"if {told} is not True:")
+            self._say(depth + 1, f"v = None if {told} is False else UNDECIDED[{told}]")
+            self._say(depth, "else:")
+            depth += 1
+        told = self._condition(case.expect, params, depth)
+        if case.sound_when is None:
+            self._say(depth, f"if {told} is True:")
+            self._say(depth + 1, "v = PASS")
+            self._ends(told, depth)
+            return
+        self._say(depth, f"if {told} is not True and {told} is not False and {told} is not D:")
+        self._say(depth + 1, f"v = UNDECIDED[{told}]")
+        self._say(depth, "else:")
+        depth += 1
+        sound = self._condition(case.sound_when, params, depth)
+        unsound = self._name(_judged(verdict_of(case.unsound), case.unsound))
+        self._say(depth, f"if {sound} is not True:")
+        self._say(depth + 1, f"v = {unsound} if {sound} is False or {sound} is D else UNDECIDED[{sound}]")
+        self._say(depth, f"elif {told} is True:")
+        self._say(depth + 1, "v = PASS")
+        self._ends(told, depth)
+
+    def _ends(self, told: str, depth: int) -> None:
+        self._say(depth, f"elif {told} is False:")
+        self._say(depth + 1, "v = FAILED")
+        self._say(depth, "else:")
+        self._say(depth + 1, f"v = FAILED_DENIED if {told} is D else UNDECIDED[{told}]")
+
+    def _condition(self, condition: Condition, params: Mapping[str, Value], depth: int) -> str:
+        """Write a condition, and return the name that holds its outcome."""
+        told = self._fresh()
+        if condition.of and not condition.fact:
+            self._joined(condition, params, depth, told)
+        elif not self._leaf(condition, params, depth, told):
+            test = _test(condition, params, self._tests)
+            self._say(depth, f"{told} = {self._name(test)}(facts, None)")
+        return told
+
+    def _joined(self, condition: Condition, params: Mapping[str, Value], depth: int, told: str) -> None:
+        """``all`` and ``any`` as Kleene does: one outcome decides, else the most telling of what is not known."""
+        wants_all = condition.op is Op.ALL
+        unknown, denied = self._fresh(), self._fresh()
+        self._say(depth, f"{unknown} = None; {denied} = False")
+        for part in condition.of:
+            one = self._condition(part, params, depth)
+            stops = f"{one} is False or {one} is D" if wants_all else f"{one} is True"
+            self._say(depth, f"if {stops}:")
+            self._say(depth + 1, f"{told} = {one}")
+            self._say(depth, "else:")
+            depth += 1
+            if wants_all:
+                self._say(depth, f"if {one} is not True:")
+            else:
+                self._say(depth, f"if {one} is D:")
+                self._say(depth + 1, f"{denied} = D")
+                self._say(depth, f"elif {one} is not False:")
+            self._say(depth + 1, f"if {unknown} is None or TELLING[{one}] < TELLING[{unknown}]:")
+            self._say(depth + 2, f"{unknown} = {one}")
+        nothing = "True" if wants_all else denied
+        self._say(depth, f"{told} = {nothing} if {unknown} is None else {unknown}")
+
+    def _leaf(self, condition: Condition, params: Mapping[str, Value], depth: int, told: str) -> bool:
+        """Write a plain comparison of a fact with a value; False for what is left to `_test`."""
+        if not condition.fact or condition.of or condition.than or condition.absolute:
+            return False
+        if isinstance(condition.param, tuple):
+            return False
+        right = params[condition.param] if condition.param else condition.value
+        kind, op, tolerance = type(right), condition.op, condition.tolerance
+        if kind is float and not isfinite(cast(float, right)):
+            return False
+        odd = "l if k is R else OUT if k is float and not -INF < l < INF else"
+        if op is Op.EQ and not tolerance and kind is str:
+            text = f"l == {self._name(right)} if k is str else {odd} False"
+        elif op is Op.EQ and not tolerance and kind is bool:
+            text = f"l is {right is True} if k is bool else {odd} False"
+        elif op in _SIGNS and kind in (int, float):
+            share = 1 + tolerance if op in (Op.LT, Op.LTE) else 1 - tolerance
+            holds = f"l {_SIGNS[op]} {self._name(cast(float, right) * share)}"
+            text = f"{holds} if k is int or (k is float and -INF < l < INF) else {odd} ODD"
+        elif op is Op.CONTAINS and kind is str:
+            text = f"{self._name(right)} in l if k is tuple or k is str else {odd} ODD"
+        else:
+            return False
+        self._say(depth, f"l = get({self._name(condition.fact)}, NA); k = type(l)")
+        self._say(depth, f"{told} = {text}")
+        return True
+
+
+_SIGNS: Mapping[Op, str] = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 
 def _test(condition: Condition, params: Mapping[str, Value], tests: dict[object, _Test]) -> _Test:
@@ -247,7 +357,7 @@ def _leaf(condition: Condition, params: Mapping[str, Value]) -> _Test:
 
     finite = type(right) is not float or isfinite(right)
     if fact and finite and not than and not absolute:
-        return _quick(condition, right) or of_fact
+        return of_fact
 
     def general(facts: Facts, element: Value) -> _Outcome:
         left: Value
@@ -272,63 +382,6 @@ def _leaf(condition: Condition, params: Mapping[str, Value]) -> _Test:
             return Reason.INTERNAL
 
     return general
-
-
-def _quick(condition: Condition, right: Value) -> _Test | None:
-    """Compile the comparisons that rules make most, without the detour over `COMPARE`; None for all others."""
-    fact, op, tolerance = condition.fact, condition.op, condition.tolerance
-    asked = Reason.NOT_ASKED
-    if op is Op.EQ and not tolerance and type(right) in (bool, str, int):
-        truth = type(right) is bool
-
-        def equal(facts: Facts, _element: Value) -> _Outcome:
-            left = facts.get(fact, asked)
-            kind = type(left)
-            if kind is Reason:
-                return cast(Reason, left)
-            if kind is float and not isfinite(cast(float, left)):
-                return Reason.OUT_OF_RANGE
-            return left == right and (kind is bool) is truth
-
-        return equal
-    if op in (Op.LT, Op.LTE, Op.GT, Op.GTE) and type(right) in (int, float):
-        upper = op in (Op.LT, Op.LTE)
-        limit = cast(float, right) * (1 + tolerance if upper else 1 - tolerance)
-        holds = _HOLDS[op]
-
-        def ordered(facts: Facts, _element: Value) -> _Outcome:
-            left = facts.get(fact, asked)
-            kind = type(left)
-            if kind is int:
-                return holds(left, limit)
-            if kind is float:
-                return holds(left, limit) if isfinite(cast(float, left)) else Reason.OUT_OF_RANGE
-            return cast(Reason, left) if kind is Reason else Reason.INTERNAL
-
-        return ordered
-    if op is Op.CONTAINS and type(right) is str:
-
-        def contains(facts: Facts, _element: Value) -> _Outcome:
-            left = facts.get(fact, asked)
-            kind = type(left)
-            if kind is tuple or kind is str:
-                return right in cast(str, left)
-            if kind is Reason:
-                return cast(Reason, left)
-            return (
-                Reason.OUT_OF_RANGE if kind is float and not isfinite(cast(float, left)) else Reason.INTERNAL
-            )
-
-        return contains
-    return None
-
-
-_HOLDS: Mapping[Op, Callable[[Any, Any], bool]] = {
-    Op.LT: operator.lt,
-    Op.LTE: operator.le,
-    Op.GT: operator.gt,
-    Op.GTE: operator.ge,
-}
 
 
 def _joined(condition: Condition, parts: tuple[_Test, ...]) -> _Test:

@@ -39,6 +39,7 @@ def pack_facts(observations: Mapping[str, Any]) -> bytes:
     A fact that was not asked is left out: that is what a fact that is not there counts as.
     """
     plain: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
     compound: dict[str, Any] = {}
     missing: dict[str, list[str]] = {}
     for fact, one in observations.items():
@@ -47,8 +48,13 @@ def pack_facts(observations: Mapping[str, Any]) -> bytes:
                 missing.setdefault(str(one["reason"]), []).append(fact)
         else:
             value = one["value"]
-            (plain if isinstance(value, _SCALARS) else compound)[fact] = value
-    return zlib.compress(msgspec.json.encode((plain, compound, missing)), 6)
+            if isinstance(value, _SCALARS):
+                plain[fact] = value
+            elif isinstance(value, list) and all(isinstance(one, _SCALARS) for one in value):
+                lists[fact] = value
+            else:
+                compound[fact] = value
+    return zlib.compress(msgspec.json.encode((plain, lists, compound, missing)), 6)
 
 
 def unpack_facts(packed: bytes) -> dict[str, Value | Reason]:
@@ -62,9 +68,9 @@ def unpack_facts(packed: bytes) -> dict[str, Value | Reason]:
         text = inflater.decompress(packed, MAX_FACTS)
         if inflater.unconsumed_tail:
             raise ValueError(f"the facts of a camera are larger than {MAX_FACTS} bytes")
-        facts, compound, missing = cast(
-            "tuple[dict[str, Any], dict[str, Any], dict[str, list[str]]]", msgspec.json.decode(text)
-        )
+        facts, lists, compound, missing = cast("tuple[dict[str, Any], ...]", msgspec.json.decode(text))
+        for fact, value in lists.items():
+            facts[fact] = tuple(value)
         for fact, value in compound.items():
             facts[fact] = freeze(value)
         for reason, names in missing.items():

@@ -228,7 +228,7 @@ class Reassessments:
                 )
                 rows = coming
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         said = {
             "standards": {name: one.version for name, one in sorted(wanted.items()) if one is not None},
             **{name: run.as_json()[name] for name in ("total", "changed", "before", "after", "area")},
