@@ -20,6 +20,7 @@ from adapters.vendors.routing import route
 from adapters.vendors.templates import spoken
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
+from hub.cli.declare import DeclarationsUnreadable, read_declarations
 from hub.cli.terminal import credential_of, stop
 from hub.cli.terminal import language as language_of_locale
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
@@ -30,6 +31,7 @@ from hub.packs import PackUnreadable, read_packs
 from hub.reports.document import Document, of_check
 from hub.reports.formats import BINARY, FORMS, SUFFIXES, FormatNotAvailable, render, render_bytes
 from hub.reports.terminal import as_text
+from standards.observation import Observations
 from standards.pack import PackError, Packs, UnknownStandard, packaged, packaged_with
 from standards.verdict import Decision
 
@@ -89,6 +91,12 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     metavar="NAME",
     help="The maker, where only an address is known; `camhub adapters` lists them. Picks one port and one path.",
 )
+@click.option(
+    "--declare",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What people state about the camera: a TOML or JSON file (docs/ref/declarations.md).",
+)
 def check(
     *,
     target: str,
@@ -105,6 +113,7 @@ def check(
     video_source: str | None,
     transport: str,
     vendor: str | None,
+    declare: Path | None,
 ) -> None:
     """Check one camera against a standard, no hub needed.
 
@@ -149,6 +158,7 @@ def check(
         video_source=video_source or "",
         sub_target=sub_address or found.sub,
         vendor=vendor or "",
+        declared=_declared(declare, language),
     )
     if thorough:
         request = replace(
@@ -172,6 +182,15 @@ def _packs(paths: tuple[Path, ...]) -> Packs:
         return packaged_with(read_packs(paths))
     except (PackUnreadable, PackError) as error:
         stop(str(error), f"camhub standards lint {' '.join(str(path) for path in paths)}")
+
+
+def _declared(path: Path | None, language: str) -> Observations:
+    if path is None:
+        return Observations()
+    try:
+        return read_declarations(path, SystemClock().now(), language)
+    except DeclarationsUnreadable as error:
+        stop(str(error), "docs/ref/declarations.md")
 
 
 def _run(request: CheckRequest, registry: Registry, packs: Packs) -> CheckOutcome:
