@@ -40,6 +40,8 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "wrong_area": 403,
         "purpose_not_covered": 403,
         "events_donated": 403,
+        "channel_unknown": 422,
+        "discovery_failed": 503,
         "ptz_donated": 403,
         "ptz_not_approved": 403,
         "not_found": 404,

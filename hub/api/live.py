@@ -1,18 +1,21 @@
-"""Live views over WHEP (draft-ietf-wish-whep), their sessions, and stills."""
+"""Live views over WHEP (draft-ietf-wish-whep-03, which rests on RFC 9725), their sessions, and stills."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from litestar import Controller, Request, Response, delete, get, patch, post, put
+import msgspec
+from litestar import Controller, Request, Response, delete, get, patch, post, put, route
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from hub.access.rights import CAMERAS_READ
+from hub.access.rights import CAMERAS_READ, CAMERAS_WRITE
 from hub.api.cameras import visible
 from hub.api.schemas import LayerBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
+from hub.live.sessions import ViewerSession
 from hub.problems import Problem
+from hub.relay.errors import RelayRefused
 from standards.observation import rfc3339
 
 AnyRequest = Request[Any, Any, Any]
@@ -21,6 +24,7 @@ IncidentNumber = Annotated[str, QueryParameter(max_length=64)]
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 MAX_SDP = 65_536
+Wanted = Annotated[Literal["main", "sub", "auto"], QueryParameter()]
 
 
 async def _text(request: AnyRequest, wanted: str) -> str:
@@ -40,6 +44,19 @@ async def _text(request: AnyRequest, wanted: str) -> str:
     except UnicodeDecodeError as error:
         what = {"vi": "không phải UTF-8", "en": "it is not UTF-8"}
         raise Problem("bad_sdp", {"what": what}) from error
+
+
+def _same_ice_session(request: AnyRequest, session: ViewerSession) -> None:
+    """Check the validator of a change of the ICE session (RFC 9725 4.3.1); ``*`` asks for a restart (4.3.3).
+
+    Raises:
+        Problem: ``if_match_needed`` or ``ice_restarted``.
+    """
+    said = request.headers.get("if-match", "").strip()
+    if not said:
+        raise Problem("if_match_needed", headers={"etag": session.etag})
+    if said.strip('"') != "*" and session.etag not in {one.strip() for one in said.split(",")}:
+        raise Problem("ice_restarted", headers={"etag": session.etag})
 
 
 class LiveController(Controller):
@@ -64,11 +81,12 @@ class LiveController(Controller):
         services: Services,
         purpose: Purpose = "public_safety",
         incident: IncidentNumber = "",
-        layer: Purpose = "main",
+        layer: Wanted = "main",
     ) -> Response[bytes]:
-        """Take an SDP offer and answer it; frames flow while the view stays allowed."""
-        if layer not in {"main", "auto"}:
-            raise Problem("no_layers")
+        """Take an SDP offer and answer it; frames flow while the view stays allowed.
+
+        `Link` headers name the ICE servers, with a credential for this session, where the hub has any.
+        """
         await visible(camera_id, caller, services)
         offer = await _text(request, SDP)
         session, answer = await services.viewers.open(
@@ -78,16 +96,34 @@ class LiveController(Controller):
             incident=incident or None,
             offer=offer,
             login=caller.login_id,
+            wanted=layer,
         )
+        links = services.turn.links(session.id, services.clock.now().timestamp())
         return Response(
             answer.encode(),
             status_code=201,
             media_type=SDP,
             headers={
                 "location": f"/api/v1/sessions/{session.id}",
-                "etag": f'"{session.id}"',
+                "etag": session.etag,
                 "accept-patch": FRAGMENT,
+                **({"link": ", ".join(links)} if links else {}),
             },
+        )
+
+    @route(
+        "/cameras/{camera_id:str}/whep",
+        http_method="OPTIONS",
+        summary="What a WHEP client needs before it offers",
+        operation_id="whep_options",
+    )
+    async def options(self, camera_id: FromPath[str], caller: Caller, services: Services) -> Response[None]:
+        """Name the ICE servers before the offer is made (RFC 9725 4.6), for clients that cannot add them later."""
+        await visible(camera_id, caller, services)
+        links = services.turn.links(caller.principal.user_id, services.clock.now().timestamp())
+        headers = {"allow": "OPTIONS, POST", "accept-post": SDP}
+        return Response(
+            None, status_code=204, headers={**headers, **({"link": ", ".join(links)} if links else {})}
         )
 
     @get("/sessions/{session_id:str}", summary="A view", operation_id="get_session")
@@ -96,13 +132,23 @@ class LiveController(Controller):
         session = services.viewers.get(session_id, caller.principal.user_id)
         return services.viewers.session_json(session)
 
-    @patch("/sessions/{session_id:str}", status_code=204, summary="Trickle ICE", operation_id="trickle")
+    @patch(
+        "/sessions/{session_id:str}",
+        status_code=200,
+        summary="Trickle or restart ICE",
+        operation_id="trickle",
+    )
     async def trickle(
         self, request: AnyRequest, session_id: FromPath[str], caller: Caller, services: Services
-    ) -> None:
-        """Take further ICE candidates (RFC 8840)."""
+    ) -> Response[bytes | None]:
+        """Take further ICE candidates (204), or restart ICE (200, with our credentials and another ETag)."""
         session = services.viewers.get(session_id, caller.principal.user_id)
-        await services.viewers.trickle(session, await _text(request, FRAGMENT))
+        fragment = await _text(request, FRAGMENT)
+        _same_ice_session(request, session)
+        answer = await services.viewers.trickle(session, fragment)
+        if not answer:
+            return Response(None, status_code=204, headers={"etag": session.etag})
+        return Response(answer.encode(), status_code=200, media_type=FRAGMENT, headers={"etag": session.etag})
 
     @delete("/sessions/{session_id:str}", status_code=200, summary="Stop", operation_id="stop_session")
     async def stop(self, session_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
@@ -118,20 +164,37 @@ class LiveController(Controller):
         media_type="text/event-stream",
     )
     async def events(self, session_id: FromPath[str], caller: Caller, services: Services) -> Stream:
-        """Send `state` at once and at each change."""
+        """Send `state` and `layer` at once and at each change."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         feed, now = services.viewers.subscribe(session)
-        return services.streams.respond(feed, [("state", now)], allowed=caller.still(services))
+        first = [("state", now), ("layer", services.viewers.layer_json(session))]
+        return services.streams.respond(feed, first, allowed=caller.still(services))
 
     @put("/sessions/{session_id:str}/layer", summary="Choose a layer", operation_id="choose_layer")
     async def layer(
         self, session_id: FromPath[str], data: JSONBody[LayerBody], caller: Caller, services: Services
     ) -> dict[str, Any]:
-        """Refuse: layers do not exist yet, only `main` is played."""
+        """Ask for another layer; the `layer` event tells when it is played, or why not. No renegotiation."""
         session = services.viewers.get(session_id, caller.principal.user_id)
-        if data.layer == "main":
-            return services.viewers.session_json(session)
-        raise Problem("no_layers")
+        await services.viewers.choose_layer(session, data.layer)
+        return services.viewers.session_json(session)
+
+    @get(
+        "/relay/reachability",
+        guards=[needs(CAMERAS_WRITE)],
+        summary="By which ways browsers reach the relay",
+        operation_id="relay_reachability",
+    )
+    async def reachability(self, services: Services) -> dict[str, Any]:
+        """Walk every way now, which takes seconds, and say which one would fail a viewer, and why."""
+        try:
+            findings = await services.examine_relay()
+        except RelayRefused as error:
+            raise Problem("relay_down", headers={"retry-after": "2"}) from error
+        return {
+            "reachable": not any(finding.outcome == "failed" for finding in findings),
+            "findings": [msgspec.to_builtins(finding) for finding in findings],
+        }
 
     @get("/cameras/{camera_id:str}/snapshot.jpg", summary="A still", operation_id="get_snapshot")
     async def snapshot(

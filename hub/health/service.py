@@ -107,8 +107,8 @@ class HealthService:
 
     def on_relay_event(self, event: RelayEvent) -> None:
         """Take a camera's state from the relay (called in the event loop)."""
-        if not isinstance(event, SourceState):
-            return
+        if not isinstance(event, SourceState) or (event.layer != "main" and event.state != "live"):
+            return  # a smaller stream that stops says nothing about the camera; one that runs shows that it lives
         watched = self._watched.get(event.camera_id)
         if watched is not None:
             watched.pulled = event.state in {"live", "stalled"}

@@ -25,7 +25,14 @@ from hub.live.receipts import Receipts, View
 from hub.observe import Metrics
 from hub.problems import STATUS, Problem
 from hub.relay.errors import RelayRefused
-from hub.relay.events import RelayEvent, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import (
+    LayerChanged,
+    RelayEvent,
+    SourceSpec,
+    SourceState,
+    ViewerConnected,
+    ViewerEnded,
+)
 from hub.store.errors import ServiceError
 from hub.store.store import new_id
 from hub.texts import Both, Texts
@@ -47,11 +54,22 @@ class Catalog(Protocol):
 class Relay(Protocol):
     """What sessions use of the relay."""
 
-    async def view(self, viewer_id: str, source: SourceSpec, offer_sdp: str, *, audio: bool = False) -> str:
+    async def view(
+        self,
+        viewer_id: str,
+        source: SourceSpec,
+        offer_sdp: str,
+        *,
+        audio: bool = False,
+        wanted: str = "main",
+    ) -> str:
         """Return the answer to an offer; raises `RelayRefused`."""
 
-    async def trickle(self, viewer_id: str, fragment: str) -> None:
-        """Take further ICE candidates."""
+    async def trickle(self, viewer_id: str, fragment: str) -> str:
+        """Take further ICE candidates, or restart ICE; return our fragment then, else ""."""
+
+    async def choose_layer(self, viewer_id: str, wanted: str) -> None:
+        """Let a viewer have another layer; raises `RelayRefused`."""
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let frames flow for two more seconds."""
@@ -75,6 +93,10 @@ class ViewerSession:
     state: str = "opening"  # opening | live | frozen | offline | paused | ended
     since: datetime | None = None
     code: str = ""
+    wanted: str = "main"  # layer: main | sub | auto
+    layer: str = "main"  # the one that is played
+    layer_code: str = ""  # why it is this one, where it is not the one wanted
+    ice: int = 1  # counts ICE restarts; its ETag
     ended: bool = False
     feeds: Feeds = field(default_factory=Feeds)
 
@@ -82,6 +104,11 @@ class ViewerSession:
     def user_id(self) -> str:
         """Return whose session it is."""
         return self.ask.principal.user_id
+
+    @property
+    def etag(self) -> str:
+        """Return the strong validator of its ICE session (RFC 9725 4.3.1)."""
+        return f'"{self.id}.{self.ice}"'
 
 
 class ViewerSessions:
@@ -113,7 +140,7 @@ class ViewerSessions:
         self._texts = texts
         self._running: dict[str, ViewerSession] = {}
         self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
-        self._pulls: dict[str, SourceState] = {}  # cameras that the relay pulls now
+        self._pulls: dict[tuple[str, str], SourceState] = {}  # (camera, layer) that the relay pulls now
         self._urgent: set[str] = set()  # cameras to look at again now; "*" = all
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,6 +184,7 @@ class ViewerSessions:
         incident: str | None,
         offer: str,
         login: str,
+        wanted: str = "main",
     ) -> tuple[ViewerSession, str]:
         """Start a view and return it with the SDP answer.
 
@@ -181,13 +209,15 @@ class ViewerSessions:
             started_s=self._clock.monotonic(),
             max_s=allowed.max_s,
             since=self._clock.now(),
+            wanted=wanted,
+            layer="sub" if wanted == "sub" else "main",
         )
         self._running[view_id] = session
         self._metrics.views_started.labels(ask.kind).inc()
         self._metrics.viewers.set(len(self._running))
         await self._tell("view.started", view)
         try:
-            answer = await self._relay.view(view_id, source, offer, audio=allowed.audio)
+            answer = await self._relay.view(view_id, source, offer, audio=allowed.audio, wanted=wanted)
         except RelayRefused as error:
             self._check_running(session)  # stopped by us: the reason is ours, not the relay's
             await self._finish(session, error.code, tell_relay=False)
@@ -200,7 +230,7 @@ class ViewerSessions:
         self._relay.renew([view_id])
         await self._review([session])  # the owner may have paused while the camera was being opened
         self._check_running(session)
-        pull = self._pulls.get(camera_id)
+        pull = self._pulls.get((camera_id, session.layer))
         if pull is not None and session.state == "opening":
             # others watch this camera already: no event will tell that it is live
             self._set_state(session, STATE_OF[pull.state], self._clock.now(), pull.code)
@@ -231,8 +261,8 @@ class ViewerSessions:
             raise Problem("not_found", {"what": {"vi": "phiên xem", "en": "viewer session"}})
         return session
 
-    async def trickle(self, session: ViewerSession, fragment: str) -> None:
-        """Hand over further ICE candidates.
+    async def trickle(self, session: ViewerSession, fragment: str) -> str:
+        """Hand over further ICE candidates, or restart ICE; return our fragment then, else "".
 
         Raises:
             Problem: the session has ended, or the fragment cannot be read.
@@ -240,9 +270,26 @@ class ViewerSessions:
         if session.ended:
             raise Problem("conflict", _words(self._texts, session.code))
         try:
-            await self._relay.trickle(session.id, fragment)
+            answer = await self._relay.trickle(session.id, fragment)
         except RelayRefused as error:
-            raise Problem("bad_sdp", {"what": error.detail}) from error
+            raise self._refused_change(error) from error
+        if answer:
+            session.ice += 1
+        return answer
+
+    async def choose_layer(self, session: ViewerSession, wanted: str) -> None:
+        """Let the viewer have another layer; the `layer` event tells when it has it, or why not.
+
+        Raises:
+            Problem: the session has ended, or the relay does not answer.
+        """
+        if session.ended:
+            raise Problem("conflict", _words(self._texts, session.code))
+        session.wanted = wanted
+        try:
+            await self._relay.choose_layer(session.id, wanted)
+        except RelayRefused as error:
+            raise self._refused_change(error) from error
 
     async def leave(self, session: ViewerSession) -> None:
         """End a session because its viewer stopped. Idempotent."""
@@ -296,9 +343,16 @@ class ViewerSessions:
             "incident": session.ask.incident,
             "started_at": rfc3339(session.view.started_at),
             "max_s": session.max_s,
-            "layer": "main",
+            **self.layer_json(session),
             **self.state_json(session),
         }
+
+    def layer_json(self, session: ViewerSession) -> dict[str, Any]:
+        """Return what the event stream says about the layer of a session."""
+        code = session.layer_code
+        key = f"live.layer.{code}"
+        cause = None if not code else self._texts.both(key) if self._texts.has(key) else self._cause(code)
+        return {"layer": session.layer, "wanted": session.wanted, "layer_code": code, "layer_cause": cause}
 
     # --- what the relay tells
 
@@ -314,14 +368,22 @@ class ViewerSessions:
             case SourceState():
                 state = STATE_OF[event.state]
                 if event.state == "offline":
-                    self._pulls.pop(event.camera_id, None)
+                    self._pulls.pop((event.camera_id, event.layer), None)
                 else:
-                    self._pulls[event.camera_id] = event
+                    self._pulls[event.camera_id, event.layer] = event
                 if event.code == "idle":
                     return  # hung up because nobody watches; who comes now opens it anew
                 for session in self._running.values():
-                    if session.camera_id == event.camera_id:
+                    if (session.camera_id, session.layer) == (event.camera_id, event.layer):
                         self._set_state(session, state, event.since, event.code)
+            case LayerChanged(viewer_id=viewer_id):
+                session = self._running.get(viewer_id)
+                if session is not None:
+                    session.layer, session.layer_code = event.layer, event.code
+                    session.feeds.put("layer", self.layer_json(session))
+                    pull = self._pulls.get((session.camera_id, session.layer))
+                    if pull is not None:
+                        self._set_state(session, STATE_OF[pull.state], pull.since, pull.code)
 
     # --- inside
 
@@ -474,6 +536,15 @@ class ViewerSessions:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("live.finish.failed", exc_info=task.exception())
+
+    @staticmethod
+    def _refused_change(error: RelayRefused) -> Problem:
+        """Return the problem for a change of a running view that the relay refused."""
+        if error.status == 404:
+            return Problem("not_found", {"what": {"vi": "phiên xem", "en": "viewer session"}})
+        if error.status == 422:
+            return Problem("bad_sdp", {"what": error.detail})
+        return Problem("relay_down", headers={"retry-after": str(max(1, round(error.retry_after_s)))})
 
     def _refused_by_relay(self, error: RelayRefused, camera: Camera) -> Problem:
         headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}

@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 
 from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
+from hub.access.decide import VIEWED
 from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_from
-from hub.catalog.types import Camera
+from hub.catalog.types import Camera, Kind
 from hub.problems import Problem
 from hub.relay.events import SourceSpec
 
-MAIN = "main"
+MAIN, SUB = "main", "sub"
 
 
 class Sources:
@@ -27,14 +28,21 @@ class Sources:
         Raises:
             Problem: ``no_stream``: no probe has found a stream yet.
         """
-        main = await self._main(camera)
         enrolled, _ = parse_target(camera.address)
+        main, sub = await self._layer(camera, MAIN), await self._layer(camera, SUB)
+        if main is None:
+            raise Problem("no_stream")
+        # A second session and a request for a key frame are asked of admitted municipal cameras only.
+        bold = camera.custodian.kind is Kind.AUTHORITY and camera.decision in VIEWED
         return SourceSpec(
             camera_id=camera.id,
             url=main.url,
             credential=await self._catalog.credential_for(camera.id),
             codec=camera.playback.codec or "",
             device=device_key(enrolled),
+            sub_url=sub.url if sub is not None and sub.url != main.url else "",
+            both=bold,
+            may_ask=bold,
         )
 
     async def still(self, camera: Camera) -> Target:
@@ -53,17 +61,19 @@ class Sources:
             raise Problem("no_still")
         return still
 
-    async def _main(self, camera: Camera) -> Target:
+    async def _layer(self, camera: Camera, layer: str) -> Target | None:
+        """Return where a layer comes from: as the last probe found it on the enrolled host, else as it was enrolled."""
         enrolled, _ = parse_target(camera.address)
         sources = (await self._report(camera)).get("sources") or ()
-        told = next((one for one in sources if one.get("layer") == MAIN), None)
+        told = next((one for one in sources if one.get("layer") == layer), None)
         if told is not None:
             found = target_from(told["target"])
             if found.host == enrolled.host:
                 return found
-        if enrolled.scheme.startswith("rtsp"):
-            return enrolled
-        raise Problem("no_stream")
+        if layer == SUB:
+            given = parse_target(camera.sub_address)[0] if camera.sub_address else None
+            return given if given is not None and given.scheme.startswith("rtsp") else None
+        return enrolled if enrolled.scheme.startswith("rtsp") else None
 
     async def _report(self, camera: Camera) -> Mapping[str, Any]:
         if camera.assessment_id is None:
