@@ -44,10 +44,12 @@ from hub.api.ui import Ui, installed_ui
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
+from hub.compliance.alerts import AlertBook
 from hub.compliance.checker import Checker
 from hub.compliance.declarations import Declarations
 from hub.compliance.known import Knowledge
 from hub.compliance.rescore import Rescorer
+from hub.compliance.standing import Aftermath, Link, Rhythm, StandingFacts
 from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
 from hub.coordination.factory import coordination_for
@@ -56,6 +58,7 @@ from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.events.book import EventBook
 from hub.events.service import CameraEvents
+from hub.health.pulls import PullLog
 from hub.health.service import HealthService
 from hub.live.pictures import StreamPictures
 from hub.live.ptz import Movers
@@ -65,6 +68,7 @@ from hub.live.source import Sources
 from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
+from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
@@ -76,6 +80,8 @@ from hub.store.errors import StoreError
 from hub.store.sealer import Sealer
 from hub.store.store import Store
 from hub.texts import Texts
+from standards.advisories import Advisories, AdvisoriesError, shipped
+from standards.advisories import parse as parse_advisories
 from standards.pack import PackError, Packs, packaged, packaged_with
 
 KEY_FILE = "keys"
@@ -145,6 +151,22 @@ def _packs(settings: Settings) -> Packs:
         raise SettingsRefused(f"packs: {error}; `camhub standards lint` tells all that is wrong") from error
 
 
+def _advisories(settings: Settings) -> Advisories:
+    """Return the list of known flaws: this hub's own file, else the shipped one.
+
+    Raises:
+        SettingsRefused: the file cannot be read, or is wrong.
+    """
+    if settings.advisories is None:
+        return shipped()
+    try:
+        return parse_advisories(settings.advisories.read_text("utf-8"), settings.advisories.name)
+    except (OSError, UnicodeDecodeError, AdvisoriesError) as error:
+        raise SettingsRefused(
+            f"advisories: {error}; `camhub standards advisories` tells what is wrong"
+        ) from error
+
+
 async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExitStack) -> Hub:
     """Build all parts in order. Each registers its own end; they end in the reverse order."""
     texts, metrics = Texts.installed(), Metrics()
@@ -175,7 +197,9 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         raise SettingsRefused(f"area: the area {settings.area!r} is not in this hub's table")
     accounts = Accounts(store, coordination.limiter, clock, idle=timedelta(hours=settings.login_hours))
     made = await accounts.ensure_administrator()
-    catalog = CatalogService(store, sealer, bus, clock)
+    # a measurement of liveness speaks until two more could have come
+    holds_s = int(max(900.0, 3 * settings.health.interval_s))
+    catalog = CatalogService(store, sealer, bus, clock, health_holds_s=holds_s)
     incidents = Incidents(store, bus)
 
     # Behind a proxy the HTTP side listens on loopback, and media still comes straight from the browsers.
@@ -218,7 +242,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
 
     def being_probed(camera_id: str) -> bool:
-        return onboarding.busy(camera_id)
+        return onboarding.busy(camera_id) or rechecks.busy(camera_id)
 
     camera_events = CameraEvents(
         catalog=catalog,
@@ -248,15 +272,27 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         texts=texts,
     )
     declarations, statements = Declarations(store, clock), Statements(store, clock, packs)
-    knowledge = Knowledge((camera_events.facts, declarations.facts), statements.of)
+    alerts = AlertBook(store, bus, clock)
+
+    def link(camera_id: str) -> Link | None:
+        return health.link(camera_id)
+
+    rhythm = Rhythm(settings.rechecks.enabled, settings.rechecks.parsed())
+    standing = StandingFacts(store, catalog, link)
+    aftermath = Aftermath(alerts, packs, rhythm, clock)
+    knowledge = Knowledge((standing.supply, camera_events.facts, declarations.facts), statements.of)
     rescorer = Rescorer(catalog, packs, knowledge, clock)
     onboarding = OnboardingService(
         store=store,
         book=OnboardingBook(store, sealer),
         catalog=catalog,
         areas=areas,
-        checker=Checker(registry, dialer, gate, clock, packs, decode=decode),
+        checker=Checker(
+            registry, dialer, gate, clock, packs, decode=decode, advisories=_advisories(settings)
+        ),
         knowledge=knowledge,
+        standing=standing,
+        aftermath=aftermath,
         rescorer=rescorer,
         standards=packs.standards,
         devices=book,
@@ -270,6 +306,15 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         default_area=settings.area,
     )
     restating = Restating(statements, declarations, onboarding, clock)
+    rechecks = Rechecks(
+        onboarding.parts,
+        rhythm,
+        alerts,
+        at_once=settings.rechecks.at_once,
+        confirm_after_s=settings.rechecks.confirm_after_s,
+    )
+    onboarding.before_recheck = rechecks.yield_to_person
+    pulls = PullLog(store, clock)
     health = HealthService(
         catalog=catalog,
         bus=bus,
@@ -278,12 +323,13 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         texts=texts,
         metrics=metrics,
         settings=settings.health,
-        busy=onboarding.busy,
+        busy=being_probed,
     )
 
     def on_relay_event(event: RelayEvent) -> None:
         viewers.on_relay_event(event)
         health.on_relay_event(event)
+        pulls.on_relay_event(event)
 
     relay.on_event = on_relay_event
 
@@ -331,6 +377,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         catalog=catalog,
         incidents=incidents,
         onboarding=onboarding,
+        alerts=alerts,
+        rechecks=rechecks,
         rescorer=rescorer,
         declarations=declarations,
         statements=statements,
@@ -375,6 +423,9 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     await onboarding.recover()
     health.start()
     stack.push_async_callback(health.aclose)
+    rechecks.start()
+    stack.push_async_callback(rechecks.aclose)
+    stack.push_async_callback(pulls.aclose)
     restating.start()
     stack.push_async_callback(restating.aclose)
     camera_events.start()

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adapters.wire.dialer import AllowRule, NetworkPolicy
+from hub.compliance.timetable import Window
 
 PREFIX = "CAMHUB_"
 
@@ -109,6 +110,39 @@ class Events(BaseModel):
     )
 
 
+class Rechecks(BaseModel):
+    """Re-checks that repeat by themselves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = Field(
+        default=True, description="check enrolled cameras again by themselves, as often as their rules ask"
+    )
+    windows: list[str] = Field(
+        default_factory=lambda: ["00:00-05:00"],
+        max_length=8,
+        description="times of day in Vietnam in which they begin; an empty list means at any time",
+    )
+    at_once: int = Field(default=2, ge=1, le=64, description="how many side by side")
+    confirm_after_s: float = Field(
+        default=2100.0,
+        ge=1800.0,
+        le=86_400.0,
+        description="time between the runs that confirm a worse result, seconds",
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _readable(cls, windows: list[str]) -> list[str]:
+        for one in windows:
+            Window.parse(one)
+        return windows
+
+    def parsed(self) -> tuple[Window, ...]:
+        """Return the windows."""
+        return tuple(Window.parse(one) for one in self.windows)
+
+
 class Decode(BaseModel):
     """The processes in which pictures are decoded."""
 
@@ -187,6 +221,10 @@ class Settings(BaseSettings):
     relay: Relay = Field(default_factory=Relay)
     decode: Decode = Field(default_factory=Decode)
     health: Health = Field(default_factory=Health)
+    rechecks: Rechecks = Field(default_factory=Rechecks)
+    advisories: Path | None = Field(
+        default=None, description="a newer list of known flaws of firmware than the shipped one, TOML"
+    )
     events: Events = Field(default_factory=Events)
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from hub.api.tabs import TabEvents
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
+from hub.compliance.alerts import AlertBook
 from hub.compliance.declarations import Declarations
 from hub.compliance.rescore import Rescorer
 from hub.compliance.statements import Statements
@@ -31,6 +32,7 @@ from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.restating import Restating
+from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.service import OnboardingService
 from hub.settings import Settings
 from hub.store.store import Store
@@ -57,6 +59,8 @@ class ServiceSet:
     catalog: CatalogService
     incidents: Incidents
     onboarding: OnboardingService
+    alerts: AlertBook
+    rechecks: Rechecks
     rescorer: Rescorer
     declarations: Declarations
     statements: Statements

@@ -52,7 +52,7 @@ from hub.catalog.types import (
 from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import Invalid, ServiceError
-from hub.store.store import Writing, new_id
+from hub.store.store import Reading, Writing, new_id
 from standards.observation import rfc3339
 
 __all__ = ["CAMERA_CHANGED", "CatalogService"]
@@ -119,10 +119,14 @@ class CatalogService(SharingChanges, Measurements):
         async with self._store.read() as tx:
             return await self._read(tx, camera_id)
 
-    async def find(self, camera_id: str) -> Camera | None:
-        """Return one camera, or None."""
-        async with self._store.read() as tx:
-            row = await tx.one(camera_select().where(_CAMERAS.c.id == camera_id))
+    async def find(self, camera_id: str, *, within: Reading | None = None) -> Camera | None:
+        """Return one camera, or None; `within` reads it as a transaction has it."""
+        statement = camera_select().where(_CAMERAS.c.id == camera_id)
+        if within is not None:
+            row = await within.one(statement)
+        else:
+            async with self._store.read() as tx:
+                row = await tx.one(statement)
         return camera_from(row, self._clock.now()) if row is not None else None
 
     async def at_address(self, address: str) -> Camera | None:

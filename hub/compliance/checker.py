@@ -6,7 +6,7 @@ NotObserved, so that the report can say what was not seen and why.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -31,9 +31,11 @@ from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate, device_key
 from adapters.wire.tap import Tap
+from hub.compliance.derived import worked_out
 from hub.compliance.known import joined
 from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts
 from hub.decode.service import DecodeService
+from standards.advisories import Advisories, shipped
 from standards.assess import assess
 from standards.assessment import Assessment
 from standards.factory_defaults import is_factory_default
@@ -59,6 +61,9 @@ _OF_ONVIF = ("onvif.", "time.", "device.", "http.")
 _OF_PEOPLE = ("custodian.", "consent.", "purpose.", "signage.", "place.")
 _OF_THE_HUB = ("relay.", "catalog.", "uptime.")
 _MARGIN_S = 1.0  # kept back from the adapters' deadline for the assessment and for closing connections
+
+
+OverTime = Callable[[Observations], Awaitable[Mapping[str, Observation]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class CheckRequest:
     enrolled_at: datetime | None = None
     camera: str = ""
     limit_s: float = 20.0
+    over_time: OverTime | None = None  # what a hub works out from this run and those before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,7 @@ class Checker:
     clock: Clock
     packs: Packs
     tap: Tap | None = None
+    advisories: Advisories = field(default_factory=shipped)
     decode: DecodeService | None = None  # without it no picture is judged, and the report says so
 
     async def run(
@@ -142,7 +149,10 @@ class Checker:
             device=device_key(request.target),
         )
         seen = Observations(pictures).merged(result.observations)
-        observations = self._complete(request, seen, failure)
+        follows = dict(worked_out(seen, self.advisories, self.clock.now()))
+        if request.over_time is not None:
+            follows.update(await request.over_time(seen))
+        observations = self._complete(request, seen, follows, failure)
         progress(Progress("rules", "running", f"{len(profile.rules)} rules"))
         assessment = assess(
             observations,
@@ -249,11 +259,15 @@ class Checker:
         return result, failure
 
     def _complete(
-        self, request: CheckRequest, seen: Observations, failure: AdapterError | None
+        self,
+        request: CheckRequest,
+        seen: Observations,
+        follows: Mapping[str, Observation],
+        failure: AdapterError | None,
     ) -> Observations:
         """Add what the hub knows, and give every fact that a rule may ask for its value or its reason."""
         own = Observations(self._hub_facts(request))
-        facts = dict(joined(request.declared, own.merged(seen)))
+        facts = dict(joined(follows, joined(request.declared, own.merged(seen))))
         for fact in self._asked:
             if fact not in facts:
                 facts[fact] = self._absent(fact, request, failure)

@@ -118,6 +118,7 @@ class Memory:
     night: Picture | None = None
     soak: Soak | None = None
     seen: Mapping[str, Value] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()  # the last assessment that changed nothing, and its month
 
     def after(
         self, observations: Mapping[str, Observation], now: datetime, *, admitted: bool = False
@@ -281,6 +282,7 @@ class Memory:
             else None,
             "night": [rfc3339(self.night.at), self.night.mean, self.night.deviation] if self.night else None,
             "soak": [rfc3339(self.soak.at), self.soak.minutes, self.soak.drops] if self.soak else None,
+            "quiet": list(self.quiet),
             "seen": {name: thaw(value) for name, value in self.seen.items()},
         }
 
@@ -296,6 +298,7 @@ class Memory:
             sharpness_now=Reading(parse_rfc3339(now[0]), float(now[1])) if now else None,
             night=Picture(parse_rfc3339(night[0]), float(night[1]), float(night[2])) if night else None,
             soak=Soak(parse_rfc3339(soak[0]), float(soak[1]), int(soak[2])) if soak else None,
+            quiet=tuple(str(one) for one in data.get("quiet", ())),
             seen={name: freeze(value) for name, value in data.get("seen", {}).items()},
         )
 

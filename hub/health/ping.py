@@ -34,15 +34,17 @@ class Connect(Protocol):
         """Open a connection to a checked address."""
 
 
-async def ping(target: Target, dialer: Connect, deadline: Deadline) -> None:
-    """Return when the camera answered.
+async def ping(target: Target, dialer: Connect, deadline: Deadline) -> float:
+    """Return when the camera answered: how long the connection took, in seconds (one round trip, TLS apart).
 
     Raises:
         AdapterError: it did not, and why.
     """
     question = _question(target)
     tls = _lenient_tls() if target.tls else None
+    began_s = deadline.clock.monotonic()
     reader, writer = await dialer.connect(target.host, target.port, deadline, tls=tls, limit=REPLY)
+    connected_s = deadline.clock.monotonic() - began_s
     try:
         async with deadline.phase(question.name, peer=target.authority):
             try:
@@ -69,6 +71,7 @@ async def ping(target: Target, dialer: Connect, deadline: Deadline) -> None:
             excerpt=seen[:40].decode("latin-1"),
             peer=target.authority,
         )
+    return connected_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ health (private, registered, no active consent) or has paused are not asked at a
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from adapters.wire.dialer import Dialer
 from hub.access.rights import may_measure
 from hub.catalog.service import CatalogService
 from hub.catalog.types import Camera, CameraQuery
+from hub.compliance.standing import Link
 from hub.coordination.port import EventBus
 from hub.health.ping import ping
 from hub.observe import Metrics
@@ -41,6 +43,8 @@ MISSES = 2  # in a row, before a silence is a fault
 AGAIN_S = 15.0  # after a first miss
 LIST_EVERY_S = 60.0
 MAX_AT_ONCE = 32
+SERIES = 120  # requests of which the way to a camera is judged: half a day at the usual interval
+MISSED = -1.0
 IDLE_S = 0.25
 # what the relay says when it stops by itself: no news about the camera
 NO_NEWS = frozenset(
@@ -57,6 +61,9 @@ class _Watched:
     misses: int = 0
     first_miss: datetime | None = None
     pulled: bool = False  # the relay sees it now
+    series: deque[float] = field(
+        default_factory=lambda: deque(maxlen=SERIES)
+    )  # seconds to connect, or MISSED
 
 
 class HealthService:
@@ -102,6 +109,15 @@ class HealthService:
             task.cancel()
         await asyncio.gather(*self._loops, *self._asking, return_exceptions=True)
         self._loops.clear()
+
+    def link(self, camera_id: str) -> Link | None:
+        """Return what the last requests showed of the way to a camera, None where none was made."""
+        watched = self._watched.get(camera_id)
+        if watched is None or not watched.series:
+            return None
+        answered = sorted(one for one in watched.series if one >= 0)
+        p95_ms = answered[min(len(answered) - 1, int(len(answered) * 0.95))] * 1000 if answered else None
+        return Link(len(watched.series), p95_ms, 1 - len(answered) / len(watched.series))
 
     # --- what the relay sees
 
@@ -198,9 +214,10 @@ class HealthService:
             return
         asked_at = self._clock.now()
         try:
-            await ping(target, self._dialer, Deadline.after(self._clock, self._settings.timeout_s))
+            took_s = await ping(target, self._dialer, Deadline.after(self._clock, self._settings.timeout_s))
         except AdapterError as error:
             self._metrics.health_probes.labels("missed").inc()
+            watched.series.append(MISSED)
             watched.misses += 1
             watched.first_miss = watched.first_miss or asked_at
             if watched.misses < MISSES:
@@ -213,6 +230,7 @@ class HealthService:
             )
         else:
             self._metrics.health_probes.labels("answered").inc()
+            watched.series.append(took_s)
             watched.misses, watched.first_miss = 0, None
             await self._measured(camera_id, "alive", "answers", self._clock.now())
 

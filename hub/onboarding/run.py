@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +18,9 @@ from hub.access.rights import may_measure
 from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_json
 from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
-from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.compliance.checker import Checker, CheckOutcome, CheckRequest, OverTime
 from hub.compliance.known import Knowledge, Known, declared_facts
+from hub.compliance.standing import Aftermath, StandingFacts
 from hub.feeds import Feeds
 from hub.observe import Metrics
 from hub.onboarding.book import Onboarding, OnboardingBook
@@ -34,7 +35,7 @@ from hub.store.errors import ServiceError
 from hub.store.store import Store
 from hub.texts import Texts
 from hub.trouble import problem_of
-from standards.observation import rfc3339
+from standards.observation import Observation, Observations, rfc3339
 
 log = structlog.get_logger("onboarding")
 
@@ -48,6 +49,8 @@ class Parts:
     catalog: CatalogService
     checker: Checker
     knowledge: Knowledge
+    standing: StandingFacts
+    aftermath: Aftermath
     devices: DeviceBook
     clock: Clock
     texts: Texts
@@ -55,6 +58,15 @@ class Parts:
     room: asyncio.Semaphore
     window_s: float
     limit_s: float
+    checking: Callable[[str], bool]  # whether a person's check of a camera runs
+
+    def over_time(self, camera: Camera | None, address: str) -> OverTime:
+        """Return what works out the facts over time once a run has seen a camera; None: one that is not enrolled."""
+
+        async def work_out(seen: Observations) -> Mapping[str, Observation]:
+            return await self.standing.worked_out(camera, address, seen, self.clock.now())
+
+        return work_out
 
 
 class Run:
@@ -67,14 +79,17 @@ class Run:
         self.steps = steps
         self.actor = actor
         self.feeds = Feeds()
+        self.ended = asyncio.Event()
         self._parts = parts
         self._on_end = on_end
         self._cancelled = False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, target: Target, credential: Credential | None) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._work(target, credential), name=f"onboarding {self.entry.id}")
+    def start(self, target: Target, credential: Credential | None, after: "Run | None" = None) -> None:
+        """Begin, once `after` has ended: a recorder is asked about one of its cameras at a time."""
+        self._task = asyncio.create_task(
+            self._work(target, credential, after), name=f"onboarding {self.entry.id}"
+        )
 
     async def cancel(self) -> None:
         """Stop and return once it has ended; what is being written at this moment is still written whole."""
@@ -83,9 +98,11 @@ class Run:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _work(self, target: Target, credential: Credential | None) -> None:
+    async def _work(self, target: Target, credential: Credential | None, after: "Run | None") -> None:
         entry = self.entry
         try:
+            if after is not None:
+                await after.ended.wait()
             async with self._parts.room:
                 await self._probe_and_admit(target, credential)
         except asyncio.CancelledError:
@@ -104,6 +121,7 @@ class Run:
                 Problem("check_broke", said_step(self._parts.texts, self.steps.running, error_id))
             )
         finally:
+            self.ended.set()
             self._on_end(self)
             self._parts.metrics.onboardings.labels(entry.state).inc()
             self.feeds.put("done", {"id": entry.id})
@@ -135,6 +153,7 @@ class Run:
                 attestations=known.attestations,
                 enrolled_at=camera.enrolled_at if camera else None,
                 limit_s=self._parts.limit_s,
+                over_time=self._parts.over_time(camera, target.url),
             ),
             self._progress,
         )
@@ -153,7 +172,7 @@ class Run:
             self._fail_steps(problem)
         else:
             self._tell_outcome(outcome)
-            entry.channels = channels(target, outcome.offers)
+            entry.channels = channels(target, outcome.offers, outcome.observations)
         admission = asyncio.create_task(
             self._admit(intake, camera, kind, outcome=outcome, credential=credential),
             name=f"admit {entry.id}",
@@ -200,13 +219,23 @@ class Run:
             name = camera.name if camera is not None else _name(intake)
             told = document(outcome.assessment, outcome.observations, target=name, method=method)
             kept = new_assessment(
-                {**told, **_sources(outcome)},
+                {**told, **sources_json(outcome)},
                 outcome.assessment,
                 outcome.observations.as_json(),
                 gate,
                 self._parts.texts,
             )
-            await self._parts.catalog.record_assessment(camera_id, kept, self.actor, within=tx)
+            stored = await self._parts.catalog.record_assessment(camera_id, kept, self.actor, within=tx)
+            enrolled = await self._parts.catalog.find(camera_id, within=tx)
+            if enrolled is not None:
+                await self._parts.aftermath.keep(
+                    tx,
+                    enrolled,
+                    outcome.observations,
+                    standard=kept.standard,
+                    decision=kept.decision,
+                    assessment_id=stored.id,
+                )
             entry.camera_id, entry.decision = camera_id, kept.decision
             entry.state, entry.ended_at = kept.decision.lower(), self._parts.clock.now()
             said = {"decision": self._parts.texts.both(f"step.outcome.{kept.decision}")}
@@ -332,7 +361,7 @@ def _name(intake: Intake) -> str:
     return intake.name or authority_of(intake.address)
 
 
-def _sources(outcome: CheckOutcome) -> dict[str, Any]:
+def sources_json(outcome: CheckOutcome) -> dict[str, Any]:
     """Return the addresses that the relay and the still need, of this camera alone; they are never shown."""
     own = outcome.offers[0].video_source_token if outcome.offers else ""
     return {
@@ -352,12 +381,20 @@ def _sources(outcome: CheckOutcome) -> dict[str, Any]:
     }
 
 
-def channels(target: Target, offers: tuple[StreamOffer, ...]) -> list[dict[str, Any]]:
+def channels(
+    target: Target, offers: tuple[StreamOffer, ...], seen: Observations
+) -> list[dict[str, Any]]:
     """Return the other video sources of a recorder, each with the address by which it is taken in as a camera."""
     own = offers[0].video_source_token if offers else ""
+    names: dict[str, str] = {}
+    profiles = seen.value("onvif.media_profiles")
+    for profile in profiles if isinstance(profiles, tuple) else ():
+        if isinstance(profile, Mapping) and profile.get("name"):
+            names.setdefault(str(profile.get("source")), str(profile["name"])[:60])
     return [
         {
             "source": offer.video_source_token,
+            "name": names.get(offer.video_source_token, ""),
             "address": replace(target, source=offer.video_source_token).url,
             "codec": offer.encoding,
             "width": offer.width,

@@ -6,7 +6,7 @@ was seen and what to do; `keep_unreachable` or `keep` writes such a camera as PE
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from hub.catalog.types import Camera, Kind
 from hub.compliance.checker import Checker
 from hub.compliance.known import Knowledge
 from hub.compliance.rescore import Rescorer
+from hub.compliance.standing import Aftermath, StandingFacts
 from hub.coordination.port import RateLimiter
 from hub.feeds import Feed
 from hub.observe import Metrics
@@ -59,6 +60,8 @@ class OnboardingService:
         areas: AreaTable,
         checker: Checker,
         knowledge: Knowledge,
+        standing: StandingFacts,
+        aftermath: Aftermath,
         rescorer: Rescorer,
         standards: Callable[[], tuple[str, ...]],
         devices: DeviceBook,
@@ -77,6 +80,8 @@ class OnboardingService:
             catalog=catalog,
             checker=checker,
             knowledge=knowledge,
+            standing=standing,
+            aftermath=aftermath,
             devices=devices,
             clock=clock,
             texts=texts,
@@ -84,6 +89,7 @@ class OnboardingService:
             room=asyncio.Semaphore(at_once),
             window_s=window_s,
             limit_s=limit_s,
+            checking=self.busy,
         )
         self._store = store
         self._book = book
@@ -101,8 +107,15 @@ class OnboardingService:
         self._default_area = default_area
         self._runs: dict[str, Run] = {}
         self._closing = False
+        # told before a person's check of an enrolled camera begins: what runs by itself on that camera ends first
+        self.before_recheck: Callable[[str], Awaitable[None]] = _nobody
 
     # --- life
+
+    @property
+    def parts(self) -> Parts:
+        """Return what every run works with; those that repeat by themselves work with the same."""
+        return self._parts
 
     async def recover(self) -> None:
         """Mark as failed what a hub that died left running: nothing of it is in the catalog."""
@@ -160,6 +173,7 @@ class OnboardingService:
         for run in self._runs.values():
             if run.entry.recheck_of == camera.id:
                 return run.entry
+        await self.before_recheck(camera.id)
         target, _ = parse_target(camera.address)
         intake = Intake(
             address=camera.address,
@@ -175,6 +189,49 @@ class OnboardingService:
         request = {**intake.as_json(), "recheck_of": camera.id}
         credential = await self._catalog.credential_for(camera.id)
         return await self._begin(request, target, credential, who.actor(), who.user_id, keep_sealed=False)
+
+    async def enrol_channels(self, entry_id: str, sources: list[str], who: Principal) -> list[Onboarding]:
+        """Take in other cameras of a recorder, one after the other, by the leave and with the account of its first one.
+
+        Those that are enrolled already are left out.
+
+        Raises:
+            Problem: ``not_found``; ``channel_unknown`` names the source; ``conflict`` where the first one is not enrolled.
+        """
+        if self._closing:
+            raise Problem("stopping", headers={"retry-after": "5"})
+        entry = await self.get(entry_id)
+        first = await self._catalog.find(entry.camera_id) if entry.camera_id else None
+        if first is None or entry.state == "running":
+            what = {"vi": "Camera đầu tiên chưa được ghi vào danh sách", "en": "The first camera is not in the list"}
+            raise Problem("conflict", {"what": what})
+        known = {channel["source"]: channel for channel in entry.channels}
+        for source in sources:
+            if source not in known:
+                raise Problem("channel_unknown", {"source": source}, field="sources")
+        credential = await self._catalog.credential_for(first.id)
+        begun: list[Onboarding] = []
+        before: Run | None = None
+        for source in dict.fromkeys(sources):
+            channel = known[source]
+            target, _ = parse_target(channel["address"])
+            if await self._catalog.at_address(target.url) is not None:
+                continue
+            intake = Intake(
+                address=target.url,
+                custodian=first.custodian.id,
+                granted_by=entry.request["granted_by"],
+                basis=entry.request["basis"],
+                name=f"{first.name} · {channel.get('name') or source}"[:120],
+                area=first.area.code if first.area else None,
+                position=first.position,
+                standard=entry.request["standard"],
+            )
+            request = {**intake.as_json(), "recheck_of": None}
+            made = await self._begin(request, target, credential, who.actor(), who.user_id, after=before)
+            before = self._runs.get(made.id)
+            begun.append(made)
+        return begun
 
     async def get(self, entry_id: str) -> Onboarding:
         """Return one onboarding.
@@ -411,16 +468,24 @@ class OnboardingService:
         user_id: str,
         *,
         keep_sealed: bool = True,
+        after: Run | None = None,
     ) -> Onboarding:
         entry = self._entry(request, user_id)
         entry.camera_id = request["recheck_of"]
         async with self._store.write() as tx:  # the permission is on record before the first packet
             await self._book.add(tx, entry, credential if keep_sealed else None)
             await tx.audit("permission.recorded", actor, f"onboarding/{entry.id}", _permission_facts(entry))
-        self._launch(entry, target, credential, actor)
+        self._launch(entry, target, credential, actor, after)
         return entry
 
-    def _launch(self, entry: Onboarding, target: Target, credential: Credential | None, actor: Actor) -> None:
+    def _launch(
+        self,
+        entry: Onboarding,
+        target: Target,
+        credential: Credential | None,
+        actor: Actor,
+        after: Run | None = None,
+    ) -> None:
         steps = Steps(
             self._texts, self._clock, {"peer": target.authority, "standard": entry.request["standard"]}
         )
@@ -428,7 +493,7 @@ class OnboardingService:
         entry.steps = steps.as_json()
         self._runs[entry.id] = run
         self._metrics.onboardings_running.set(len(self._runs))
-        run.start(target, credential)
+        run.start(target, credential, after)
 
     def _forget(self, run: Run) -> None:
         self._runs.pop(run.entry.id, None)
@@ -448,6 +513,10 @@ def _outcome(report: Mapping[str, Any]) -> tuple[Any, ...]:
         report.get("standard"),
         sorted((one["rule"], one["verdict"], str(one["reason"]), *one["overlays"]) for one in findings),
     )
+
+
+async def _nobody(_camera_id: str) -> None:
+    """Nothing runs by itself."""
 
 
 def _permission_facts(entry: Onboarding) -> dict[str, Any]:
