@@ -129,6 +129,12 @@ def _line(profile: StandardProfile, today: str) -> dict[str, Any]:
         "summary": profile.summary.as_json(),
         "rules": len(profile.rules),
         "in_force_from": profile.in_force_from or None,
-        "state": "draft" if profile.in_force_from > today else "in_force",
+        "state": _state(profile, today),
         "chain": list(profile.chain),
     }
+
+
+def _state(profile: StandardProfile, today: str) -> str:
+    """Return whether a standard holds on a day: one of a version below 1 (SemVer 2.0.0, 4) is still being written."""
+    written = not profile.version.startswith("0.")
+    return "in_force" if written and profile.in_force_from <= today else "draft"

@@ -91,7 +91,7 @@ def _verdict(finding: Report | None) -> str | None:
 
 
 def _side(finding: Report | None) -> dict[str, Any] | None:
-    names = ("verdict", "severity", "text", "observed_text", "required_text")
+    names = ("verdict", "severity", "text", "observed_text", "required_text", "unit")
     return None if finding is None else {name: finding.get(name) for name in names}
 
 

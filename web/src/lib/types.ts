@@ -254,6 +254,7 @@ export interface Side {
   text: Text;
   observed_text: Text | null;
   required_text: Text | null;
+  unit?: string | null;
 }
 export interface ComparedRule extends Turned {
   group: string;
