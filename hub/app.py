@@ -31,6 +31,7 @@ from hub.access.audit import AuditLog
 from hub.access.principal import Principal
 from hub.api.application import build
 from hub.api.chain import ChainWatch
+from hub.api.cors import WhepCors
 from hub.api.envelope import Envelope
 from hub.api.errors import Errors
 from hub.api.idempotency import IdempotencyBook
@@ -74,6 +75,7 @@ from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.service import RelayService, RelaySetup
+from hub.relay.turn import TurnSetup
 from hub.settings import Settings, SettingsRefused
 from hub.store.chain import HUB
 from hub.store.errors import StoreError
@@ -204,6 +206,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     # Behind a proxy the HTTP side listens on loopback, and media still comes straight from the browsers.
     relay_host = settings.relay.host or ("0.0.0.0" if settings.behind_proxy else settings.host.strip("[]"))  # noqa: S104
+    turn_secret = settings.turn.secret.get_secret_value() if settings.turn.secret is not None else ""
+    turn = TurnSetup(tuple(settings.turn.urls), Secret(turn_secret))
     outside = await _addresses((*coordination.peers, *store.peers))
 
     def own_listeners() -> frozenset[tuple[str, int]]:
@@ -213,9 +217,10 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     gate = CredentialGate(book, clock)
     relay = RelayService(
         RelaySetup(
-            hosts=(await _address(relay_host),),
+            hosts=_hosts(await _address(relay_host)),
             port=settings.relay.udp_port,
             public_addresses=tuple(settings.relay.public_addresses),
+            turn=turn,
             log_level=settings.log_level,
             log_format=settings.log_format,
         ),
@@ -239,7 +244,6 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         if login and not await accounts.session_lives(login):
             return None
         return await accounts.principal(user_id, "user" if login else "token")
-
 
     def being_probed(camera_id: str) -> bool:
         return onboarding.busy(camera_id) or rechecks.busy(camera_id)
@@ -411,6 +415,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         streams=streams,
         tabs=tabs,
         ready=ready,
+        turn=turn,
+        examine_relay=relay.examine,
         relay_counters=relay.counters,
     )
     fingerprints = IdempotencyBook(
@@ -434,7 +440,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.push_async_callback(tabs.aclose)
     upkeep = asyncio.create_task(_upkeep(accounts, clock), name="upkeep")
     stack.push_async_callback(_cancelled, upkeep)
-    await http.start(Envelope(litestar, metrics=metrics, clock=clock, secure=settings.secure))
+    reachable = WhepCors(litestar, tuple(settings.whep.origins))
+    await http.start(Envelope(reachable, metrics=metrics, clock=clock, secure=settings.secure))
     stack.push_async_callback(http.aclose)
     stack.callback(streams.close)
     stack.push_async_callback(onboarding.aclose)
@@ -470,6 +477,14 @@ async def _address(host: str) -> str:
     except ValueError:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
         return str(found[0][4][0])
+
+
+def _hosts(address: str) -> tuple[str, ...]:
+    """Return what the relay binds: every address of both families where the one given means every address."""
+    every = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; each proves itself
+    if address not in every:
+        return (address,)
+    return (address, *(other for other in every if other != address))
 
 
 async def _addresses(peers: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:

@@ -7,6 +7,7 @@ Order, the first wins: what the command line says, ``CAMHUB_*`` variables (neste
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from adapters.wire.dialer import AllowRule, NetworkPolicy
 from hub.compliance.timetable import Window
+from hub.relay.turn import checked_url
 
 PREFIX = "CAMHUB_"
 
@@ -82,6 +84,53 @@ class Relay(BaseModel):
             except ValueError as error:
                 raise ValueError(f"{address!r} is not an IP address") from error
         return addresses
+
+
+class Turn(BaseModel):
+    """A TURN server (coturn) for viewers whose network lets nothing through to the relay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    urls: list[str] = Field(
+        default_factory=list,
+        max_length=8,
+        description="turn:, turns: and stun: addresses told to viewers; none by default",
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="the server's static-auth-secret; viewers get a credential of one hour made with it",
+    )
+
+    @field_validator("urls")
+    @classmethod
+    def _urls(cls, urls: list[str]) -> list[str]:
+        return [checked_url(url) for url in urls]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Turn":
+        if any(url.startswith("turn") for url in self.urls) and not self.secret:
+            raise ValueError("turn.secret is missing: no viewer could log in to the TURN server")
+        return self
+
+
+class Whep(BaseModel):
+    """Players on other sites."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    origins: list[str] = Field(
+        default_factory=list,
+        max_length=32,
+        description="origins such as https://ward.example.vn whose pages may use WHEP here; none by default",
+    )
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]{1,200}", origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://ward.example.vn")
+        return origins
 
 
 class Health(BaseModel):
@@ -219,13 +268,15 @@ class Settings(BaseSettings):
     )
     networks: Networks = Field(default_factory=Networks)
     relay: Relay = Field(default_factory=Relay)
+    turn: Turn = Field(default_factory=Turn)
+    whep: Whep = Field(default_factory=Whep)
     decode: Decode = Field(default_factory=Decode)
     health: Health = Field(default_factory=Health)
+    events: Events = Field(default_factory=Events)
     rechecks: Rechecks = Field(default_factory=Rechecks)
     advisories: Path | None = Field(
         default=None, description="a newer list of known flaws of firmware than the shipped one, TOML"
     )
-    events: Events = Field(default_factory=Events)
 
     @model_validator(mode="after")
     def _whole(self) -> "Settings":

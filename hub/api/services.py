@@ -31,9 +31,11 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
 from hub.observe import Metrics
-from hub.onboarding.restating import Restating
 from hub.onboarding.rechecks import Rechecks
+from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
+from hub.relay.reachability import Finding
+from hub.relay.turn import TurnSetup
 from hub.settings import Settings
 from hub.store.store import Store
 from hub.texts import Texts
@@ -78,6 +80,8 @@ class ServiceSet:
     streams: EventStreams
     tabs: TabEvents
     ready: Callable[[], Awaitable[dict[str, str]]]  # part -> "" where it works, else why not
+    turn: TurnSetup
+    examine_relay: Callable[[], Awaitable[tuple[Finding, ...]]]  # raises RelayRefused likewise
     relay_counters: Callable[[], Awaitable[dict[str, int]]]  # raises RelayRefused while the worker restarts
 
 
