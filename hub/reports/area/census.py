@@ -1,0 +1,320 @@
+"""What is counted about an area, read from the store in a few statements however many cameras there are.
+
+No owner's name and no position is read. What the numbers mean is said in docs/ref/area-report.md.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from itertools import groupby
+from statistics import median
+from typing import Any, NamedTuple
+
+from sqlalchemy import extract, func, select
+
+from hub.catalog.areas import area_in
+from hub.catalog.judgements import KeptStandard, kept_standards
+from hub.catalog.types import Area, Kind
+from hub.catalog.uptime import UNKNOWN, known_until, outages, share
+from hub.store import tables
+from hub.store.errors import ServiceError
+from hub.store.store import Reading
+from standards.compiled import VERDICTS
+
+VIETNAM = timezone(timedelta(hours=7))
+DECISIONS = ("ADMITTED", "CONDITIONAL", "PENDING", "REJECTED")
+SMALLEST_GROUP = 5  # owners; smaller neighbourhood groups are told together
+DEAD_S = 7 * 86_400
+MONTHS = 12
+_C, _J, _K, _AREAS = tables.cameras, tables.judgements, tables.custodians, tables.areas
+_H, _LOG, _A, _V = tables.health, tables.health_changes, tables.assessments, tables.views
+_OPEN = ("not_needed", "active")
+
+
+class Entry(NamedTuple):
+    """One camera, as far as an area report knows it."""
+
+    id: str
+    name: str
+    area: str
+    kind: str
+    custodian: str
+    group: str
+    decision: str
+    health: str
+    consent: str
+    enrolled_at: datetime
+    measured_at: datetime | None
+    standard: str  # hash, "" where it was never judged
+    verdicts: str
+    reasons: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpTime:
+    """Measured up-time over a span, of the cameras of which anything is known."""
+
+    since: datetime
+    until: datetime
+    known: int = 0
+    median: float | None = None
+    mean: float | None = None
+    below: int = 0  # cameras below 95 %
+    longest_outage_s: int = 0
+    dead: int = 0  # known not to live for more than 7 days, now
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One rule over the area."""
+
+    rule: str
+    title: Mapping[str, str]
+    severity: str
+    failing: int  # not met
+    unseen: int  # could not be concluded, and lowers the decision
+    concluded: int  # met or not met
+    admits: int  # cameras that would be admitted if this rule alone were met
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """All that an area report is made from."""
+
+    area: Area
+    as_of: datetime
+    since: datetime
+    entries: tuple[Entry, ...]
+    area_names: Mapping[str, str]
+    standards: Mapping[str, KeptStandard]
+    clauses: tuple[Clause, ...]
+    unseen: tuple[tuple[str, int], ...]  # reason, cameras whose decision it lowers
+    uptime: UpTime
+    trend: tuple[tuple[str, Mapping[str, int]], ...]  # month, decisions at its end
+    views: tuple[tuple[str, int, float], ...]  # purpose, number, minutes
+    measured_at: datetime | None = field(default=None)
+
+
+async def take(
+    tx: Reading,
+    code: str,
+    *,
+    as_of: datetime,
+    since: datetime,
+    holds_s: int,
+) -> Census:
+    """Count an area as it is at `as_of`; up-time and views from `since` on.
+
+    Raises:
+        ServiceError: `not_found`: there is no such area.
+    """
+    area = await area_in(tx, code)
+    if area is None:
+        raise ServiceError("not_found", f"there is no area {code}")
+    path = "/" + "/".join(area.path) + "/"
+    below = select(_AREAS.c.code).where(_AREAS.c.path.startswith(path, autoescape=True))
+    names = {row.code: row.name for row in await tx.all(
+        select(_AREAS.c.code, _AREAS.c.name).where(_AREAS.c.path.startswith(path, autoescape=True))
+    )}  # fmt: skip
+    entries = tuple(
+        Entry._make(row)
+        for row in await tx.all(
+            select(
+                _C.c.id, _C.c.name, _C.c.area_code, _K.c.kind, _C.c.custodian_id, _C.c.group_name, _C.c.decision,
+                _C.c.health, _C.c.consent_state, _C.c.enrolled_at, _H.c.measured_at,
+                func.coalesce(_J.c.standard_hash, ""), func.coalesce(_J.c.verdicts, ""), func.coalesce(_J.c.reasons, ""),
+            )
+            .select_from(
+                _C.join(_K, _K.c.id == _C.c.custodian_id)
+                .outerjoin(_J, _J.c.camera_id == _C.c.id)
+                .outerjoin(_H, _H.c.camera_id == _C.c.id)
+            )
+            .where(_C.c.area_code.in_(below))
+        )
+    )  # fmt: skip
+    standards = await kept_standards(tx)
+    used = {entry.standard for entry in entries}
+    measured = [entry.measured_at for entry in entries if entry.measured_at is not None]
+    return Census(
+        area=area,
+        as_of=as_of,
+        since=since,
+        entries=entries,
+        area_names=names,
+        standards={hash_: one for hash_, one in standards.items() if hash_ in used},
+        clauses=_clauses(entries, standards),
+        unseen=_unseen(entries, standards),
+        uptime=await _uptime(tx, below, entries, since=since, until=as_of, holds_s=holds_s),
+        trend=await _trend(tx, below, as_of, {entry.id for entry in entries}),
+        views=await _views(tx, below, since, as_of),
+        measured_at=max(measured, default=None),
+    )  # fmt: skip
+
+
+def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> tuple[Clause, ...]:
+    """Count each rule, column by column: the letters of all cameras side by side."""
+    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    told: dict[str, tuple[str, Mapping[str, str]]] = {}
+    admits: Counter[str] = Counter()
+    for hash_, group in _by_standard(entries).items():
+        kept = standards.get(hash_)
+        if kept is None:
+            continue
+        width = len(kept.rules)
+        rows = [entry for entry in group if len(entry.verdicts) == width]
+        whole = "".join(entry.verdicts for entry in rows)
+        for place, (rule, severity, title) in enumerate(kept.rules):
+            counted[rule].update(whole[place::width])
+            told[rule] = (severity, title)
+        for entry in rows:
+            lowering = entry.verdicts.translate(_NO_SMALL)
+            gated = entry.kind != Kind.AUTHORITY and entry.consent not in _OPEN
+            if len(lowering) == 1 and not gated:
+                admits[kept.rules[entry.verdicts.index(lowering)][0]] += 1
+    found = [
+        Clause(
+            rule=rule,
+            title=told[rule][1],
+            severity=told[rule][0],
+            failing=letters["f"] + letters["F"],
+            unseen=letters["I"] + letters["E"] + letters["N"],
+            concluded=letters["p"] + letters["f"] + letters["F"],
+            admits=admits[rule],
+        )
+        for rule, letters in counted.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.failing, -one.admits, one.rule)))
+
+
+_NO_SMALL = {ord(letter): None for letter in VERDICTS}
+
+
+def _unseen(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> tuple[tuple[str, int], ...]:
+    """Count, by reason, the cameras whose decision is lowered by something that could not be seen."""
+    found: Counter[str] = Counter()
+    pairs = Counter((entry.standard, entry.verdicts, entry.reasons) for entry in entries if entry.verdicts)
+    for (hash_, verdicts, reasons), cameras in pairs.items():
+        kept = standards.get(hash_)
+        if kept is None:
+            continue
+        letters = {why for letter, why in zip(verdicts, reasons, strict=False) if letter in "IEN"}
+        for why in letters:
+            place = ord(why) - ord("A")
+            if 0 <= place < len(kept.reasons):
+                found[kept.reasons[place]] += cameras
+    return tuple(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _by_standard(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.standard:
+            groups[entry.standard].append(entry)
+    return groups
+
+
+async def _uptime(
+    tx: Reading, below: Any, entries: Sequence[Entry], *, since: datetime, until: datetime, holds_s: int
+) -> UpTime:
+    """Add up the log of health: changes that lie in the span, and what held when it began."""
+    begins, ends = int(since.timestamp()), int(until.timestamp())
+    newest = (
+        select(func.max(_LOG.c.at))
+        .where(_LOG.c.camera_id == _C.c.id, _LOG.c.at <= begins)
+        .correlate(_C)
+        .scalar_subquery()
+    )
+    rows: Sequence[Any] = await tx.all(
+        select(_LOG.c.camera_id, _LOG.c.at, _LOG.c.state)
+        .select_from(_C.join(_LOG, _LOG.c.camera_id == _C.c.id))
+        .where(_C.c.area_code.in_(below), _LOG.c.at >= func.coalesce(newest, 0), _LOG.c.at < ends)
+        .order_by(_LOG.c.camera_id, _LOG.c.at)
+    )
+    measured = {entry.id: entry.measured_at for entry in entries}
+    ratios: list[float] = []
+    up = known = longest = dead = 0
+    for camera, changes in groupby(rows, key=lambda row: row[0]):
+        at = measured.get(camera)
+        log = known_until(
+            [(row[1], row[2]) for row in changes],
+            int(at.timestamp()) if at is not None else None,
+            ends,
+            holds_s,
+        )
+        spent = share(log, begins, ends)
+        if spent.ratio is None:
+            continue
+        ratios.append(spent.ratio)
+        up, known = up + spent.up, known + spent.known
+        if spent.down:
+            for outage in outages(log, begins, ends):
+                lasted = (outage.until or ends) - outage.since
+                longest = max(longest, lasted)
+                dead += outage.until is None and lasted > DEAD_S and log[-1][1] != UNKNOWN
+    return UpTime(
+        since,
+        until,
+        len(ratios),
+        median(ratios) if ratios else None,
+        up / known if known else None,
+        sum(1 for ratio in ratios if ratio < 0.95),
+        longest,
+        dead,
+    )
+
+
+async def _trend(
+    tx: Reading, below: Any, as_of: datetime, living: set[str]
+) -> tuple[tuple[str, Mapping[str, int]], ...]:
+    """Return the decisions at the end of each of the last months, of the cameras that are enrolled now.
+
+    The newest assessment of a camera in a month holds until a later one. A month before the first assessment of all is
+    left out.
+    """
+    number = extract("year", _A.c.as_of) * 12 + extract("month", _A.c.as_of) - 1
+    rank = (
+        func.row_number()
+        .over(partition_by=(_A.c.camera_id, number), order_by=(_A.c.as_of.desc(), _A.c.id))
+        .label("rank")
+    )
+    ranked = (
+        select(_A.c.camera_id, number.label("month"), _A.c.decision, rank)
+        .select_from(_C.join(_A, _A.c.camera_id == _C.c.id))
+        .where(_C.c.area_code.in_(below), _A.c.as_of <= as_of)
+        .subquery()
+    )
+    rows: Sequence[Any] = await tx.all(
+        select(ranked.c.camera_id, ranked.c.month, ranked.c.decision)
+        .where(ranked.c.rank == 1)
+        .order_by(ranked.c.camera_id, ranked.c.month)
+    )
+    last = as_of.year * 12 + as_of.month - 1
+    first = last - MONTHS + 1
+    counts: dict[int, Counter[str]] = {month: Counter() for month in range(first, last + 1)}
+    for camera, of_camera in groupby(rows, key=lambda row: row[0]):
+        if camera not in living:
+            continue
+        told = [(max(int(row[1]), first), row[2]) for row in of_camera]
+        for (month, decision), (until, _next) in zip(told, [*told[1:], (last + 1, "")], strict=True):
+            for one in range(month, until):
+                counts[one][decision] += 1
+    return tuple(
+        (f"{month // 12:04}-{month % 12 + 1:02}", {name: counted[name] for name in DECISIONS})
+        for month, counted in counts.items()
+        if counted
+    )
+
+
+async def _views(
+    tx: Reading, below: Any, since: datetime, until: datetime
+) -> tuple[tuple[str, int, float], ...]:
+    """Return how often and how long cameras were looked at, by purpose."""
+    rows: Sequence[Any] = await tx.all(
+        select(_V.c.purpose, func.count(), func.sum(_V.c.seconds))
+        .select_from(_C.join(_V, _V.c.camera_id == _C.c.id))
+        .where(_C.c.area_code.in_(below), _V.c.started_at >= since, _V.c.started_at < until)
+        .group_by(_V.c.purpose)
+        .order_by(_V.c.purpose)
+    )
+    return tuple((str(row[0]), int(row[1]), round(float(row[2] or 0) / 60, 1)) for row in rows)
