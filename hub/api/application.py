@@ -9,6 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
 
+from hub.api.alerts import AlertsController, UptimeController
 from hub.api.assessments import AssessmentsController
 from hub.api.cameras import CamerasController, CustodiansController
 from hub.api.consents import ConsentsController
@@ -39,6 +40,7 @@ TAGS = {
     "people": "Sign-in, oneself, people",
     "cameras": "The catalog",
     "onboarding": "Cameras on their way in",
+    "alerts": "What changed on cameras",
     "assessments": "Findings, decisions, reports",
     "live": "WHEP, viewer sessions, stills, events",
     "consents": "What owners agreed to",
@@ -72,6 +74,8 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             UsersController,
             CamerasController,
             CustodiansController,
+            AlertsController,
+            UptimeController,
             AssessmentsController,
             OnboardingsController,
             LiveController,

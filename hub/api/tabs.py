@@ -53,6 +53,7 @@ class TabEvents:
         self._changed: set[str] = set()
         self._removed: set[str] = set()
         self._views: list[tuple[str, dict[str, Any]]] = []
+        self._alerts: dict[str, str] = {}  # alert id -> camera id
         self._noticed: list[tuple[str, dict[str, Any]]] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -103,6 +104,9 @@ class TabEvents:
                 elif topic in {"view.started", "view.ended"}:
                     self._views.append((topic.partition(".")[2], data))
                     self._changed.add(str(data.get("camera_id")))
+                elif topic == "alert.changed":
+                    self._alerts[str(data.get("id"))] = str(data.get("camera_id"))
+                    self._changed.add(str(data.get("camera_id")))
                 elif topic == LOST:
                     for tab in tuple(self._tabs):
                         tab.feed.close()  # the browser reconnects and reads the whole state
@@ -138,6 +142,7 @@ class TabEvents:
         removed, self._removed = self._removed, set()
         views, self._views = self._views, []
         noticed, self._noticed = self._noticed, []
+        alerts, self._alerts = self._alerts, {}
         cameras: dict[str, Camera] = {}
         for camera_id in (changed | {camera_id for camera_id, _event in noticed}) - removed:
             camera = await self._catalog.find(camera_id)
@@ -154,6 +159,10 @@ class TabEvents:
                 if camera.id in changed and may_see_entry(tab.reader, camera):
                     shown = self._presenter.camera(camera, tab.reader, now, self._watching(camera.id))
                     tab.feed.put("camera", shown)
+            for alert_id, camera_id in alerts.items():
+                about = cameras.get(camera_id)
+                if about is not None and self._presenter.works_on(tab.reader, about):
+                    tab.feed.put("alert", {"id": alert_id, "camera_id": camera_id})
             for what, data in views:
                 seen = cameras.get(str(data.get("camera_id")))
                 if seen is not None and may_pause(tab.reader, seen):
