@@ -65,7 +65,7 @@ export async function ask<T>(method: string, path: string, options: Ask = {}): P
   if (method === 'POST') headers['idempotency-key'] ??= key();
   if (options.body !== undefined) {
     headers['content-type'] ??= 'application/json';
-    init.body = typeof options.body === 'string' ? options.body : JSON.stringify(options.body);
+    init.body = typeof options.body === 'string' || options.body instanceof Blob ? options.body : JSON.stringify(options.body);
   }
   if (options.signal) init.signal = options.signal;
   if (options.keepalive) init.keepalive = true;

@@ -15,6 +15,7 @@ const ROUTES: [string, string][] = [
   ['my-sharing', '/my/:id/sharing'],
   ['standards', '/standards'],
   ['standard', '/standards/:id'],
+  ['statements', '/statements'],
   ['audit', '/audit'],
   ['users', '/users'],
   ['me', '/me'],

@@ -24,6 +24,8 @@ export type Right =
   | 'cameras.write'
   | 'cameras.view'
   | 'cameras.delete'
+  | 'standards.propose'
+  | 'standards.approve'
   | 'users.write'
   | 'audit.read'
   | 'consents.write';

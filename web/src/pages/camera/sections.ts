@@ -15,11 +15,13 @@ export interface Section {
 }
 
 const staff = (): boolean => !session.isDonor;
+const mayReadStatements = (camera: CameraDetail): boolean => session.user?.role !== 'viewer' || session.user.custodian_id === camera.custodian.id;
 
 export const SECTIONS: Section[] = [
   { id: 'report', load: () => import('./Report.svelte') },
   { id: 'facts', load: () => import('./Facts.svelte') },
   { id: 'history', load: () => import('./History.svelte') },
   { id: 'whatif', load: () => import('./WhatIf.svelte'), shown: (camera) => staff() && camera.last_assessment !== null },
+  { id: 'declarations', load: () => import('./Declarations.svelte'), shown: (camera) => mayReadStatements(camera) },
   { id: 'sharing', load: () => import('./Sharing.svelte') },
 ];
