@@ -29,6 +29,7 @@ _VALUE_WORDS_VI = {
     "expired": "đã hết hạn",
     "Manual": "đặt tay",
     "default": "mật khẩu xuất xưởng",
+    "untold": "không nói",
     "risk": "mật khẩu yếu",
     "ok": "đạt",
     "administrator": "quản trị",

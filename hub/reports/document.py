@@ -4,6 +4,7 @@ Both languages are inside. Nothing in it is secret: no credential, no address wi
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from standards.assessment import Assessment
 from standards.finding import Finding
 from standards.observation import Observations, Observed, Value, rfc3339, thaw
 from standards.reason import Reason
+from standards.remedies import MakerRemedy, packaged_remedies
 from standards.rule import PEOPLE
 from standards.verdict import Decision, Severity, Verdict
 from standards.wording import LANGUAGES
@@ -89,14 +91,19 @@ def document(
     assessment: Assessment, observations: Observations, *, target: str, method: Method | None = None
 ) -> Document:
     """Return the report of an assessment. `target` is the address without credential, or the camera's name."""
-    told = assessment.as_json()
     how = method or Method()
+    known = [remedy for remedy in packaged_remedies() if remedy.fits(observations)]
+    told = assessment.as_json()
+    for shown, finding in zip(told["findings"], assessment.findings, strict=True):
+        shown["how_to"] = how_to(finding, known)
+    told["because"] = [shown for shown in told["findings"] if shown["lowers"]]
     return {
         "target": target,
         **told,
         "decision_text": texts().both(f"report.decision.{assessment.decision}"),
         "summary": summary(assessment),
-        "to_do": to_do(assessment),
+        "to_do": to_do(assessment, known),
+        "ladder": ladder(assessment),
         "earns": earns(assessment),
         "not_seen": not_seen(assessment),
         "device": {
@@ -127,6 +134,13 @@ def _said(finding: Finding) -> Both:
     return {language: finding.text(language) for language in LANGUAGES}
 
 
+_MOST_SENTENCES = 3
+
+
+def _sentences(text: str) -> int:
+    return len(re.findall(r"[.!?](?:\s|$)", text))
+
+
 def summary(assessment: Assessment) -> Both:
     """Return the decision and its ground in at most three sentences."""
     because = assessment.because
@@ -144,8 +158,11 @@ def summary(assessment: Assessment) -> Both:
     if assessment.decision is Decision.CONDITIONAL and not failed:
         key = "summary.CONDITIONAL_unseen"
     parts = [_counted(key, len(failed or deciding)), _said(because[0])]
+    second = (failed or deciding)[1:2]
+    if second and sum(_sentences(part["en"]) for part in (*parts, _said(second[0]))) <= _MOST_SENTENCES:
+        parts.append(_said(second[0]))
     rest = len(deciding) - len(failed) if failed else 0
-    if rest and assessment.decision is Decision.CONDITIONAL:
+    if rest and assessment.decision is Decision.CONDITIONAL and len(parts) < _MOST_SENTENCES:
         parts.append(_counted("summary.unseen", rest))
     return _joined(parts)
 
@@ -173,13 +190,29 @@ _ASKED_OF = {
 _FOLLOWS_FROM = {Reason.NO_CREDENTIAL: Reason.REFUSED}
 
 
-def to_do(assessment: Assessment) -> list[dict[str, Any]]:
-    """Return who can do what, the most decisive first. One act that repairs several rules is one item."""
+def how_to(finding: Finding, known: Iterable[MakerRemedy]) -> list[dict[str, Any]]:
+    """Return where this maker's cameras hold what the rule asks for; empty where the general remedy is all there is."""
+    if not finding.actionable and not finding.lowers:
+        return []
+    return [remedy.as_json() for remedy in known if finding.rule.id in remedy.rules]
+
+
+def to_do(assessment: Assessment, known: Iterable[MakerRemedy] = ()) -> list[dict[str, Any]]:
+    """Return who can do what, the most decisive first. One act that repairs several rules is one item.
+
+    An item has `steps` where it is known how that is done on cameras of this maker, each told once.
+    """
     items: dict[str, dict[str, dict[str, Any]]] = {who: {} for who in PEOPLE}
+    makers, shown = list(known), set()
 
     def add(who: str, finding: Finding, text: Both) -> None:
-        first = {"rules": [], "severity": str(finding.severity), "text": text}
-        items[who].setdefault(text["en"], first)["rules"].append(finding.rule.id)
+        first = {"rules": [], "severity": str(finding.severity), "text": text, "steps": []}
+        item = items[who].setdefault(text["en"], first)
+        item["rules"].append(finding.rule.id)
+        for step in makers:
+            if step.who == who and finding.rule.id in step.rules and step not in shown:
+                shown.add(step)
+                item["steps"].append(step.as_json())
 
     ordered = sorted(assessment.findings, key=lambda one: one.order)
     reasons = {finding.reason for finding in ordered}
@@ -224,6 +257,46 @@ def earns(assessment: Assessment) -> dict[str, Any] | None:
             {"count": len(repaired), "decision": texts().both(f"report.decision.{better}")},
         )
     return {"decision": str(better), "rules": repaired, "text": text}
+
+
+def ladder(assessment: Assessment) -> list[dict[str, Any]]:
+    """Return what lifts the decision, in the order in which it does: what to repair, what to make seen, what it becomes."""
+    rungs: list[dict[str, Any]] = []
+    decision, settled = assessment.decision, set()
+    while decision is not Decision.ADMITTED:
+        holding = [
+            finding
+            for finding in assessment.because
+            if finding.allows is decision and finding.rule.id not in settled
+        ]
+        if not holding:
+            break
+        settled |= {finding.rule.id for finding in holding}
+        decision = assessment.decision_without(settled)
+        repair = [finding.rule.id for finding in holding if finding.verdict is Verdict.FAIL]
+        see = [finding.rule.id for finding in holding if finding.verdict is not Verdict.FAIL]
+        kind = "both" if repair and see else "repair" if repair else "see"
+        said = {
+            "repair": _named(repair),
+            "see": _named(see),
+            "decision": texts().both(f"report.decision.{decision}"),
+        }
+        rungs.append(
+            {
+                "decision": str(decision),
+                "repair": repair,
+                "see": see,
+                "text": texts().both(f"report.ladder.{kind}", said),
+            }
+        )
+    return rungs
+
+
+_NAMED = 8  # rules that a rung names; a longer list stands among the findings
+
+
+def _named(rules: list[str]) -> str:
+    return ", ".join(rules[:_NAMED]) + (f", … (+{len(rules) - _NAMED})" if len(rules) > _NAMED else "")
 
 
 def not_seen(assessment: Assessment) -> list[dict[str, Any]]:

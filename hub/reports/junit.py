@@ -63,6 +63,7 @@ def as_junit(report: Document, language: str) -> str:
 def _advice(view: View, finding: Document) -> str:
     lines = [view.both(finding["reason_text"])]
     lines += [view.both(text) for text in finding["remedy"].values()]
+    lines += view.steps(finding.get("how_to") or [])
     return _legal("\n".join(line for line in lines if line))
 
 

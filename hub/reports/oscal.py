@@ -62,6 +62,7 @@ def as_oscal(report: Document, language: str) -> str:
                     **({"remarks": finding["reason"]} if finding["reason"] else {}),
                 },
             },
+            **_remarks(view.steps(finding.get("how_to") or [])),
             **_related(
                 [identity(f"observation {one['name']}") for one in finding["facts"] if one["name"] in seen]
             ),
@@ -134,6 +135,10 @@ def _evidence(fact: Document) -> dict[str, Any]:
     if fact.get("excerpt_sha256"):
         told["props"] = [_property("excerpt-sha256", fact["excerpt_sha256"])]
     return told
+
+
+def _remarks(lines: list[str]) -> dict[str, str]:
+    return {"remarks": "\n".join(lines)} if lines else {}
 
 
 def _related(observations: list[str]) -> dict[str, Any]:

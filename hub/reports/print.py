@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any
 
 from hub.reports.document import Document
+from hub.reports.terminal import SYMBOL
 from hub.reports.view import FAMILY, SETTLED, TALLY, View, capital, clean, day, moment
 
 _LIGHT = ("INCONCLUSIVE", "NOT_APPLICABLE")  # verdicts that share a colour with a neighbour in the bar
@@ -40,19 +41,22 @@ def _pages(view: View) -> dict[str, Any]:
                     {
                         "text": view.both(item["text"]),
                         "rules": f"{', '.join(item['rules'])} · {view.word('severity.' + item['severity'])}",
+                        "steps": view.steps(item.get("steps") or []),
                     }
                     for item in task["items"]
                 ],
             }
             for task in report["to_do"]
         ],
-        "earns": view.both(report["earns"]["text"]) if report["earns"] else "",
+        "ladder": view.ladder,
+        "symbol": SYMBOL[report["decision"]],
         "tally": [
             {
                 "word": word,
                 "count": count,
                 "number": view.number(count),
                 "tone": FAMILY[verdict],
+                "symbol": SYMBOL[verdict],
                 "light": verdict in _LIGHT,
             }
             for verdict, (_same, word, count) in zip(TALLY, view.tally, strict=True)
@@ -89,6 +93,7 @@ def _pages(view: View) -> dict[str, Any]:
         "footer": f"{detail['id']} {detail['version']} · {moment(report['as_of'])} · {view.both(report['limits'])}",
         "words": {
             "to_do": view.word("part.to_do"),
+            "ladder": view.word("part.ladder"),
             "nothing_to_do": view.word("nothing_to_do"),
             "tally": view.word("part.tally"),
             "not_seen": view.word("part.not_seen"),
@@ -132,6 +137,7 @@ def _finding(view: View, finding: dict[str, Any]) -> dict[str, Any]:
         "rule": finding["rule"],
         "severity": view.word(f"severity.{finding['severity']}"),
         "tone": FAMILY[finding["verdict"]],
+        "symbol": SYMBOL[finding["verdict"]],
         "settled": finding["verdict"] in SETTLED,
         "verdict": view.word(f"verdict.{finding['verdict']}"),
         "title": view.both(finding["title"]),

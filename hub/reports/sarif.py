@@ -66,6 +66,7 @@ def _uri(report: Document) -> str:
 
 def _rule(view: View, finding: Document) -> dict[str, Any]:
     advice = [view.both(text) for text in finding["remedy"].values()]
+    advice += view.steps(finding.get("how_to") or [])
     return {
         "id": finding["rule"],
         "name": finding["rule"].replace("-", ""),

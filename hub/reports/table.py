@@ -26,6 +26,7 @@ COLUMNS = (
     "hub",
     "references",
     "overlays",
+    "how_to",
 )
 _STEERS = ("=", "+", "-", "@")  # a spreadsheet takes a cell that begins so for a formula
 
@@ -56,6 +57,7 @@ def rows(report: Document, language: str) -> list[list[str]]:
                 view.both(finding["remedy"]["hub"]),
                 "; ".join(view.references(finding)),
                 " ".join(finding["overlays"]),
+                " ".join(view.steps(finding.get("how_to") or [])),
             )
         ]
         for finding in report["findings"]

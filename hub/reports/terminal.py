@@ -91,6 +91,10 @@ def _top(page: _Page, view: View) -> None:
 
 
 def _to_do(page: _Page, view: View) -> None:
+    if view.ladder:
+        page.head(view.word("part.ladder"))
+    for place, rung in enumerate(view.ladder, start=1):
+        page.put(rung, lead=f"{place}. ")
     page.head(view.word("part.to_do"))
     tasks = view.report["to_do"]
     if not tasks:
@@ -102,9 +106,8 @@ def _to_do(page: _Page, view: View) -> None:
             page.put(
                 f"{view.both(item['text'])} ({', '.join(item['rules'])}, {severity.lower()})", 4, lead="- "
             )
-    earns = view.report["earns"]
-    if earns:
-        page.put(view.both(earns["text"]))
+            for step in view.steps(item.get("steps") or []):
+                page.put(step, 6, lead="> ")
 
 
 def _tally(page: _Page, view: View) -> None:

@@ -152,6 +152,21 @@ class View:
         """Return the unit of days."""
         return "ngày" if self.language == "vi" else "days"
 
+    def steps(self, known: list[dict[str, Any]]) -> list[str]:
+        """Return the steps on cameras of this maker, one line each, and after them where they are from."""
+        lines = []
+        for one in known:
+            lines += [self.both(step) for step in one["steps"]]
+            lines[-1] += f" [{self.word('label.source')}: {clean(one['source'])}]"
+        return lines
+
+    @property
+    def ladder(self) -> list[str]:
+        """Return what lifts the decision, rung by rung; what reports of older versions told instead, where there is none."""
+        rungs = [self.both(one["text"]) for one in self.report.get("ladder") or []]
+        earns = self.report["earns"]
+        return rungs or ([self.both(earns["text"])] if earns else [])
+
     def references(self, finding: Mapping[str, Any]) -> list[str]:
         """Return the clauses that may be cited, with edition and what there is to know about their standing."""
         as_of = self.report["as_of"][:10]

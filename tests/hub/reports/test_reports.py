@@ -294,3 +294,28 @@ def test_a_refused_account_is_a_task_for_its_owner() -> None:
     assert [item["rules"] for task in dead["to_do"] if task["who"] == "owner" for item in task["items"]] == [
         ["CON-01"]
     ]
+
+
+def test_the_ladder_lifts_the_decision_rung_by_rung() -> None:
+    """Each rung names what holds the decision, ends at ADMITTED, and repairing its rules gives what it says."""
+    told = report({**WRONG_CLOCK, "rtsp.anonymous_describe": "answered"})
+
+    assert told["decision"] == "REJECTED"
+    assert told["ladder"][0]["repair"] == ["SEC-01"]
+    assert [one["decision"] for one in told["ladder"]] == ["PENDING", "CONDITIONAL", "ADMITTED"]
+    assert {"TIM-02", "TIM-03"} <= set(told["ladder"][2]["repair"])
+    for language in ("vi", "en"):
+        assert told["ladder"][0]["text"][language] in " ".join(render(told, "text", language).split())
+
+
+def test_where_the_setting_is_stands_under_the_task_in_every_form() -> None:
+    """For a failing clause a camera of a known maker gets its menu path, with the source; others get the general remedy."""
+    open_camera = {"rtsp.anonymous_describe": "answered", "snapshot.anonymous": "refused"}
+    known = report({**open_camera, "vendor.family": "hikvision"})
+    path = "Configuration \N{RIGHTWARDS ARROW} System \N{RIGHTWARDS ARROW} Security"
+
+    for form in ("text", "html", "csv", "junit", "sarif", "oscal", "json"):
+        assert path in " ".join(render(known, form, "en").split()), form
+        assert path not in render(report(open_camera), form, "en")
+    steps = next(one for one in known["findings"] if one["rule"] == "SEC-01")["how_to"]
+    assert steps[0]["source"].startswith("Hikvision")
