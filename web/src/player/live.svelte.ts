@@ -1,11 +1,13 @@
 /**
- * One viewing of one camera: a state machine over WHEP, the session's events and the frame clock.
+ * One viewing of one camera: a state machine over WHEP (or, where that cannot be, MSE), the session's events and the frame clock.
  *
  * Picture rule: moving = bare; stopped = veil and the time of the last frame; forbidden = no picture at all.
  */
 import type { Text } from '../lib/types';
 import { delayOf, motion, REPEATS_S, retryDelay, Sameness } from './clock';
-import { open, Refused, type Refusal, type WhepSession } from './whep';
+import { openMse, playable, type MseSession } from './mse';
+import { Refused, type Refusal } from './refusal';
+import { open, type WhepSession } from './whep';
 
 export type Phase =
   | { name: 'idle' }
@@ -24,6 +26,9 @@ export type Phase =
   | { name: 'cannot_play'; refusal: Refusal | null }
   | { name: 'blocked' }
   | { name: 'ended'; code: string; cause: Text | null; at: Date };
+
+/** How the picture comes, and why not by WebRTC. */
+export type Way = { name: 'webrtc' } | { name: 'mse'; why: 'missing' | 'network' | 'codec' };
 
 export interface LiveOptions {
   base: string;
@@ -56,12 +61,13 @@ export class Live {
   /** A kept picture behind the veil; only ever after a fault, never after a pause or a refusal. */
   kept = $state(false);
   testEndsAt = $state<number | null>(null);
+  way = $state.raw<Way>(typeof RTCPeerConnection === 'undefined' ? { name: 'mse', why: 'missing' } : { name: 'webrtc' });
   purpose = '';
 
   #options: LiveOptions;
   #video: HTMLVideoElement | null = null;
   #canvas: HTMLCanvasElement | null = null;
-  #session: WhepSession | null = null;
+  #session: WhepSession | MseSession | null = null;
   #events: EventSource | null = null;
   #abort: AbortController | null = null;
   #watch: ReturnType<typeof setInterval> | undefined;
@@ -137,23 +143,15 @@ export class Live {
     if (!resuming) this.phase = { name: 'asking' };
     const query = new URLSearchParams({ purpose: this.purpose, layer: 'main' });
     if (this.#incident) query.set('incident', this.#incident);
+    const camera = `${this.#options.base}/cameras/${encodeURIComponent(this.#options.cameraId)}`;
     try {
-      const session = await open({
-        url: `${this.#options.base}/cameras/${encodeURIComponent(this.#options.cameraId)}/whep?${query}`,
-        csrf: this.#options.csrf(),
-        language: this.#options.language(),
-        signal: abort.signal,
-        onStream: (stream) => this.#show(stream),
-        onConnection: (state) => {
-          if (this.#abort === abort) this.#connection(state);
-        },
-      });
+      const session = this.way.name === 'mse' ? await this.#openMse(`${camera}/mse?${query}`, abort) : await this.#openWhep(`${camera}/whep?${query}`, abort);
       if (abort.signal.aborted) {
         session.close();
         return;
       }
       this.#session = session;
-      this.#everConnected = session.connection.connectionState === 'connected';
+      this.#everConnected = session.connection === null || session.connection.connectionState === 'connected';
       this.#frameAt = performance.now();
       if (!resuming) this.phase = { name: 'opening', since: performance.now() };
       if (this.purpose === 'test') this.testEndsAt = Date.now() + TEST_S * 1000;
@@ -168,8 +166,53 @@ export class Live {
     }
   }
 
+  #openWhep(url: string, abort: AbortController): Promise<WhepSession> {
+    return open({
+      url,
+      csrf: this.#options.csrf(),
+      language: this.#options.language(),
+      signal: abort.signal,
+      onStream: (stream) => this.#show(stream),
+      onConnection: (state) => {
+        if (this.#abort === abort) this.#connection(state);
+      },
+    });
+  }
+
+  #openMse(url: string, abort: AbortController): Promise<MseSession> {
+    const video = this.#video;
+    if (!video) return Promise.reject(new Error('there is no video element'));
+    this.#countFrames(video);
+    return openMse({
+      url: `${url}&lang=${this.#options.language()}`,
+      signal: abort.signal,
+      video,
+      onClosed: () => {
+        if (this.#abort === abort) this.#retry();
+      },
+    });
+  }
+
+  /** WebRTC cannot be had: go on by MSE, where this browser has it and it was not that which failed. */
+  #fallBack(why: 'network' | 'codec'): boolean {
+    if (this.way.name === 'mse' || !(playable('H264') || playable('H265'))) return false;
+    this.way = { name: 'mse', why };
+    this.#attempt = 0;
+    void this.#connect();
+    return true;
+  }
+
+  /** No picture reaches this browser by either way. */
+  #blocked(): void {
+    this.#disconnect();
+    if (this.#fallBack('network')) return;
+    this.#blank();
+    this.phase = { name: 'blocked' };
+  }
+
   #refused(refusal: Refusal): void {
     this.#disconnect();
+    if (refusal.code === 'codec_not_playable' && this.#fallBack('codec')) return;
     if (refusal.status === 503 && this.#attempt < 5) {
       const wait = Math.min(refusal.retryAfter ?? 30, 120);
       this.#attempt += 1;
@@ -190,11 +233,8 @@ export class Live {
   #connection(state: RTCPeerConnectionState): void {
     if (state === 'connected') this.#everConnected = true;
     if (state === 'failed') {
-      if (!this.#everConnected) {
-        this.#disconnect();
-        this.#blank();
-        this.phase = { name: 'blocked' };
-      } else this.#retry();
+      if (!this.#everConnected) this.#blocked();
+      else this.#retry();
     }
   }
 
@@ -205,6 +245,10 @@ export class Live {
     void video.play().catch(() => {
       // muted inline video may always play; a refusal shows as a picture that does not start
     });
+    this.#countFrames(video);
+  }
+
+  #countFrames(video: HTMLVideoElement): void {
     const session = this.#abort;
     const frame: VideoFrameRequestCallback = (now, metadata) => {
       if (this.#abort !== session || !session || session.signal.aborted) return;
@@ -261,10 +305,7 @@ export class Live {
       if (!this.#hubHeard || (silent > STALE_S && !waiting)) this.#retry();
     } else if (name === 'reconnecting') {
       if (silent > CONNECT_S && this.#hubSays !== 'offline') this.#retry();
-    } else if (name === 'opening' && !this.#everConnected && silent > CONNECT_S) {
-      this.#disconnect();
-      this.phase = { name: 'blocked' };
-    }
+    } else if (name === 'opening' && !this.#everConnected && silent > CONNECT_S) this.#blocked();
     if (this.testEndsAt !== null && Date.now() > this.testEndsAt + 2000) this.#end('test_over', null);
   }
 
@@ -334,12 +375,10 @@ export class Live {
           this.#blank();
           this.phase = { name: 'paused' };
         } else if (event.code && AGAIN.test(event.code)) this.#retry();
-        else if (event.code === 'network_blocked') {
+        else if (event.code === 'network_blocked') this.#blocked();
+        else if (event.code === 'codec_not_playable') {
           this.#disconnect();
-          this.#blank();
-          this.phase = { name: 'blocked' };
-        } else if (event.code === 'codec_not_playable') {
-          this.#disconnect();
+          if (this.#fallBack('codec')) break;
           this.#blank();
           this.phase = { name: 'cannot_play', refusal: null };
         } else this.#end(event.code ?? 'ended', event.cause);
@@ -378,7 +417,13 @@ export class Live {
   }
 
   #blank(): void {
-    if (this.#video) this.#video.srcObject = null;
+    if (this.#video) {
+      this.#video.srcObject = null;
+      if (this.#video.getAttribute('src')) {
+        this.#video.removeAttribute('src');
+        this.#video.load();
+      }
+    }
     const canvas = this.#canvas;
     canvas?.getContext('2d')?.clearRect(0, 0, canvas.width, canvas.height);
     this.kept = false;

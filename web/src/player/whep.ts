@@ -3,6 +3,8 @@
  *
  * Knows nothing of the pages around it, so that it can become `<camhub-player>`.
  */
+import { refusal, Refused, type Refusal } from './refusal';
+
 export interface WhepOptions {
   url: string;
   csrf: string;
@@ -10,23 +12,6 @@ export interface WhepOptions {
   signal: AbortSignal;
   onStream: (stream: MediaStream) => void;
   onConnection: (state: RTCPeerConnectionState) => void;
-}
-
-export interface Refusal {
-  status: number;
-  code: string;
-  detail: string;
-  hint: string;
-  params: Record<string, unknown>;
-  retryAfter: number | null;
-}
-
-export class Refused extends Error {
-  readonly refusal: Refusal;
-  constructor(refusal: Refusal) {
-    super(refusal.detail || refusal.code);
-    this.refusal = refusal;
-  }
 }
 
 export interface WhepSession {
@@ -116,16 +101,8 @@ async function refusalOf(response: Response): Promise<Refusal> {
   } catch {
     // the status alone is what is known
   }
-  const text = (name: string): string => (typeof body[name] === 'string' ? (body[name] as string) : '');
   const seconds = Number(response.headers.get('retry-after'));
-  return {
-    status: response.status,
-    code: text('code') || `http_${response.status}`,
-    detail: text('detail'),
-    hint: text('hint'),
-    params: (body['params'] ?? {}) as Record<string, unknown>,
-    retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds : null,
-  };
+  return refusal(response.status, body, Number.isFinite(seconds) && seconds > 0 ? seconds : null);
 }
 
 function remove(location: string, csrf: string): void {
