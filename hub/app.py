@@ -69,6 +69,7 @@ from hub.live.source import Sources
 from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
+from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
@@ -362,6 +363,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         clock=clock,
         texts=texts,
     )
+    discoveries = Discoveries(catalog=catalog, dialer=dialer, limiter=coordination.limiter, clock=clock)
+    stack.push_async_callback(discoveries.aclose)
     presenter = Presenter(texts)
     streams = EventStreams(metrics, clock)
     tabs = TabEvents(catalog=catalog, bus=bus, presenter=presenter, watching=viewers.watching, clock=clock)
@@ -407,6 +410,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         ),
         movers=movers,
         camera_events=camera_events,
+        discoveries=discoveries,
         receipts=receipts,
         health=health,
         packs=packs,

@@ -14,6 +14,7 @@ from hub.api.assessments import AssessmentsController
 from hub.api.cameras import CamerasController, CustodiansController
 from hub.api.consents import ConsentsController
 from hub.api.declarations import DeclarationsController
+from hub.api.discoveries import DiscoveriesController
 from hub.api.events import CameraEventsController
 from hub.api.idempotency import Idempotency, IdempotencyBook
 from hub.api.live import LiveController
@@ -81,6 +82,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             LiveController,
             PtzController,
             CameraEventsController,
+            DiscoveriesController,
             ConsentsController,
             DeclarationsController,
             WaiversController,

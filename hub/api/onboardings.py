@@ -10,7 +10,7 @@ from hub.access.principal import Principal
 from hub.access.rights import CAMERAS_WRITE
 from hub.api.forms import check_place, consent_of, credential_of, custodian_of, position_of
 from hub.api.language import language_of
-from hub.api.schemas import OnboardingCreate, RetryBody
+from hub.api.schemas import ChannelsBody, OnboardingCreate, RetryBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.feeds import Event
@@ -135,6 +135,35 @@ class OnboardingsController(Controller):
         credential = credential_of(data.username, data.password) if data is not None else None
         entry = await services.onboarding.retry(onboarding_id, credential, caller.principal)
         return onboarding_json(entry, services, language_of(request))
+
+    @get("/{onboarding_id:str}/channels", summary="Other cameras of a recorder", operation_id="list_channels")
+    async def channels(
+        self, onboarding_id: FromPath[str], caller: Caller, services: Services
+    ) -> dict[str, Any]:
+        """Return the other video sources that the device told, each with its camera where it is enrolled."""
+        entry = await services.onboarding.get(onboarding_id)
+        _mine(entry, caller.principal)
+        items = []
+        for channel in entry.channels:
+            camera = await services.catalog.at_address(channel["address"])
+            items.append({"name": "", **channel, "camera_id": camera.id if camera is not None else None})
+        return {"items": items, "next": None, "total": len(items)}
+
+    @post("/{onboarding_id:str}/channels", summary="Take in more cameras", operation_id="enrol_channels")
+    async def enrol(
+        self,
+        request: AnyRequest,
+        onboarding_id: FromPath[str],
+        data: JSONBody[ChannelsBody],
+        caller: Caller,
+        services: Services,
+    ) -> dict[str, Any]:
+        """Take in chosen cameras of a recorder one after the other, with the account and the leave of the first."""
+        _mine(await services.onboarding.get(onboarding_id), caller.principal)
+        begun = await services.onboarding.enrol_channels(onboarding_id, data.sources, caller.principal)
+        language = language_of(request)
+        items = [onboarding_json(entry, services, language) for entry in begun]
+        return {"items": items, "next": None, "total": len(items)}
 
     @post("/{onboarding_id:str}/keep", status_code=200, summary="Keep", operation_id="keep_onboarding")
     async def keep(

@@ -245,6 +245,14 @@ class LayerBody(Body):
     layer: Literal["main", "sub", "auto"]
 
 
+class ChannelsBody(Body):
+    """Which other video sources of a recorder become cameras."""
+
+    sources: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=1, max_length=64)
+    ]
+
+
 class RetryBody(Body):
     """Another account for a retry; without one the same is tried again."""
 

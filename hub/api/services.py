@@ -31,6 +31,7 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
 from hub.observe import Metrics
+from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
@@ -72,6 +73,7 @@ class ServiceSet:
     stills: Stills
     movers: Movers
     camera_events: CameraEvents
+    discoveries: Discoveries
     receipts: Receipts
     health: HealthService
     packs: Packs

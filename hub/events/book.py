@@ -1,5 +1,6 @@
 """The last events of each camera: written behind in batches, read with what is not written yet."""
 
+import asyncio
 import base64
 import binascii
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class EventBook:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._unwritten: list[CameraEvent] = []
+        self._flushing = asyncio.Lock()
 
     def add(self, event: CameraEvent) -> None:
         """Keep an event; it is written by the next `flush`."""
@@ -86,15 +88,16 @@ class EventBook:
         Raises:
             StoreError: the store does not take it; it is kept for the next time.
         """
-        if not self._unwritten:
-            return
-        writing = self._unwritten
-        self._unwritten = []
-        try:
-            await self._write(writing)
-        except BaseException:
-            self._unwritten = [*writing, *self._unwritten][-MAX_UNWRITTEN:]
-            raise
+        async with self._flushing:  # who comes while another flush writes waits for it: then all of it can be read
+            if not self._unwritten:
+                return
+            writing = self._unwritten
+            self._unwritten = []
+            try:
+                await self._write(writing)
+            except BaseException:
+                self._unwritten = [*writing, *self._unwritten][-MAX_UNWRITTEN:]
+                raise
 
     async def _write(self, writing: list[CameraEvent]) -> None:
         touched = {event.camera_id for event in writing}

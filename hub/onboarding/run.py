@@ -381,9 +381,7 @@ def sources_json(outcome: CheckOutcome) -> dict[str, Any]:
     }
 
 
-def channels(
-    target: Target, offers: tuple[StreamOffer, ...], seen: Observations
-) -> list[dict[str, Any]]:
+def channels(target: Target, offers: tuple[StreamOffer, ...], seen: Observations) -> list[dict[str, Any]]:
     """Return the other video sources of a recorder, each with the address by which it is taken in as a camera."""
     own = offers[0].video_source_token if offers else ""
     names: dict[str, str] = {}

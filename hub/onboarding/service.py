@@ -203,7 +203,10 @@ class OnboardingService:
         entry = await self.get(entry_id)
         first = await self._catalog.find(entry.camera_id) if entry.camera_id else None
         if first is None or entry.state == "running":
-            what = {"vi": "Camera đầu tiên chưa được ghi vào danh sách", "en": "The first camera is not in the list"}
+            what = {
+                "vi": "Camera đầu tiên chưa được ghi vào danh sách",
+                "en": "The first camera is not in the list",
+            }
             raise Problem("conflict", {"what": what})
         known = {channel["source"]: channel for channel in entry.channels}
         for source in sources:
