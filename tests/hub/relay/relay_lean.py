@@ -70,6 +70,8 @@ class Lean:
         self.answers: asyncio.Queue[stun.Message] = asyncio.Queue()
         self._dtls: Any = None
         self._early: list[bytes] = []
+        self.lose = 0  # packets that the network is to lose
+        self.missed: list[int] = []
         self._write: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ends: list[Any] = []
@@ -179,6 +181,9 @@ class Lean:
         else:
             if 192 <= data[1] <= 223:
                 self.reports.append(self._dtls._rx_srtp.unprotect_rtcp(data))
+            elif self.lose:
+                self.lose -= 1
+                self.missed.append(struct.unpack_from("!H", data, 2)[0])
             else:
                 self.packets.append(parsed(self._dtls._rx_srtp.unprotect(data)))
 
