@@ -201,6 +201,8 @@ export interface Finding {
   unit: string | null;
   lowers?: boolean;
   remedy: Partial<Record<'owner' | 'installer' | 'hub', Text | null>> | null;
+  /** Where this maker's cameras keep the setting, as somebody wrote it down. */
+  how_to?: { who: 'owner' | 'installer' | 'hub'; steps: Text[]; source: string; certainty: string }[];
   references: Reference[];
   facts: Evidence[];
   overlays: unknown[];
@@ -226,6 +228,8 @@ export interface Assessment {
   vantage?: string | Text | null;
   program?: unknown;
   courtesy?: Courtesy | null;
+  /** What lifts the decision, in the order in which it does. */
+  ladder?: { decision: Decision; repair: string[]; see: string[]; text: Text }[];
   gate?: { rule: string; severity: Severity; verdict: Verdict; text: Text } | null;
 }
 /** How a rule's outcome moved between two assessments. */
