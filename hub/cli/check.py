@@ -92,6 +92,13 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     help="The maker, where only an address is known; `camhub adapters` lists them. Picks one port and one path.",
 )
 @click.option(
+    "--ports",
+    metavar="WHO",
+    default="",
+    help="WHO agreed to tests of ports: each named port of this one address gets one connection, where this machine "
+    "is on the camera's network. Without it none is tried.",
+)
+@click.option(
     "--declare",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -113,6 +120,7 @@ def check(
     video_source: str | None,
     transport: str,
     vendor: str | None,
+    ports: str,
     declare: Path | None,
 ) -> None:
     """Check one camera against a standard, no hub needed.
@@ -159,6 +167,7 @@ def check(
         sub_target=sub_address or found.sub,
         vendor=vendor or "",
         declared=_declared(declare, language),
+        ports=ports.strip()[:120],
     )
     if thorough:
         request = replace(

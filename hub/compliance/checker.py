@@ -33,7 +33,9 @@ from adapters.wire.gate import CredentialGate, device_key
 from adapters.wire.tap import Tap
 from hub.compliance.derived import worked_out
 from hub.compliance.known import joined
+from hub.compliance.lan import LanRequest, Neighbour
 from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts
+from hub.compliance.suppliers import absence_of
 from hub.decode.service import DecodeService
 from standards.advisories import Advisories, shipped
 from standards.assess import assess
@@ -95,6 +97,7 @@ class CheckRequest:
     enrolled_at: datetime | None = None
     camera: str = ""
     limit_s: float = 20.0
+    ports: str = ""  # who agreed to tests of ports (SEC-13, SEC-14, CON-08); "" for nobody, and none is tried
     over_time: OverTime | None = None  # what a hub works out from this run and those before it
 
 
@@ -149,6 +152,10 @@ class Checker:
             device=device_key(request.target),
         )
         seen = Observations(pictures).merged(result.observations)
+        if request.ports and failure is None:
+            near = Neighbour(self.dialer, self.clock)
+            known = frozenset({request.target.port, *(offer.target.port for offer in result.offers)})
+            seen = seen.merged(await near.look(LanRequest(request.target, request.ports, known)))
         follows = dict(worked_out(seen, self.advisories, self.clock.now()))
         if request.over_time is not None:
             follows.update(await request.over_time(seen))
@@ -298,6 +305,9 @@ class Checker:
     def _absent(self, fact: str, request: CheckRequest, failure: AdapterError | None) -> NotObserved:
         """Say why a fact is missing: not declared, not the camera's interface, or the probe ended before it."""
         provenance = self._provenance("check")
+        absence = absence_of(fact)
+        if absence is not None:
+            return NotObserved(absence.reason, absence.detail, provenance)
         if fact.startswith(_OF_PEOPLE):
             return NotObserved(Reason.NO_DECLARATION, "nothing was declared", provenance)
         if fact.startswith(_OF_THE_HUB):
