@@ -10,11 +10,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("hub.cli.demo", "demo", "Run a hub with simulated cameras and open it in the browser."),
     "serve": ("hub.cli.serve", "serve", "Run the hub."),
     "check": ("hub.cli.check", "check", "Check one camera against a standard, no hub needed."),
+    "assess": ("hub.cli.assess", "assess", "Judge kept observations again, without the camera."),
     "discover": ("hub.cli.discover", "discover", "Find the cameras on the networks of this machine."),
     "simulate": ("hub.cli.simulate", "simulate", "Run scripted cameras until interrupted."),
     "capture": ("hub.cli.capture", "capture", "Record one's own camera, redacted, for the tests."),
     "adapters": ("hub.cli.adapters", "adapters", "List adapters, and what is known about makers."),
     "standards": ("hub.cli.standards", "standards", "List and show the rule packs."),
+    "report": ("hub.cli.report", "report", "Reports of cameras and areas, and their signatures."),
     "users": ("hub.cli.users", "users", "Manage people and tokens."),
     "audit": ("hub.cli.audit", "audit", "Verify the audit log."),
 }

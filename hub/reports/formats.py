@@ -51,9 +51,9 @@ MEDIA_TYPES = {
 class FormatNotAvailable(ValueError):
     """A form that does not exist: `format` names it, `known` those that do."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, known: tuple[str, ...] = FORMS) -> None:
         self.format = name
-        self.known = FORMS
+        self.known = known
         super().__init__(self.said("en"))
 
     def said(self, language: str) -> str:

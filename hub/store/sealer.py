@@ -46,27 +46,8 @@ class Sealer:
         Raises:
             SealError: others may read the file, or it is not a key file.
         """
-        try:
-            _create(path)
-            mode = stat.S_IMODE(path.stat().st_mode)
-            told = path.read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SealError(f"the key file {path} cannot be read or made: {error}") from error
-        if mode & 0o077:
-            raise SealError(
-                f"the key file {path} may be read by others (mode {mode:o}). Run: chmod 600 {path}"
-            )
-        keys: dict[bytes, AESGCM] = {}
-        current = b""
-        for number, line in enumerate(told.splitlines(), 1):
-            if not line.strip():
-                continue
-            key_id, key = _parse(line, f"line {number} of the key file {path}")
-            current = current or key_id
-            keys[key_id] = AESGCM(key)
-        if not current:
-            raise SealError(f"the key file {path} holds no key. Restore it from your backup")
-        return cls(keys, current)
+        found = read_key_file(path)
+        return cls({key_id: AESGCM(key) for key_id, key in found}, found[0][0])
 
     def seal(self, secret: Secret, record: str, field: str) -> bytes:
         """Return the sealed form of a secret that belongs to one field of one record.
@@ -103,6 +84,52 @@ class Sealer:
             raise SealError(
                 f"the sealed {field} of {record} was altered or belongs to another record; enter it again"
             ) from error
+
+
+def read_key_file(path: Path) -> list[tuple[bytes, bytes]]:
+    """Return the keys of a file ``(key id, 32 bytes)`` in its order; make it where there is none.
+
+    Raises:
+        SealError: others may read the file, or it is not a key file.
+    """
+    try:
+        _create(path)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        told = path.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SealError(f"the key file {path} cannot be read or made: {error}") from error
+    if mode & 0o077:
+        raise SealError(f"the key file {path} may be read by others (mode {mode:o}). Run: chmod 600 {path}")
+    keys = [
+        _parse(line, f"line {number} of the key file {path}")
+        for number, line in enumerate(told.splitlines(), 1)
+        if line.strip()
+    ]
+    if not keys:
+        raise SealError(f"the key file {path} holds no key. Restore it from your backup")
+    return keys
+
+
+def put_key_first(path: Path) -> None:
+    """Put a fresh key before the others of a file, whole or not at all: it is used from now on, the others stay known.
+
+    Raises:
+        SealError: as `read_key_file`.
+    """
+    read_key_file(path)
+    key_id, key = secrets.token_bytes(KEY_ID_BYTES), secrets.token_bytes(KEY_BYTES)
+    draft = path.with_name(f".{path.name}.{key_id.hex()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(f"{key_id.hex()} {base64.b64encode(key).decode()}\n".encode() + path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise SealError(f"the key file {path} cannot be written: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _bound_to(record: str, field: str) -> bytes:
