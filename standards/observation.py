@@ -161,12 +161,12 @@ class Observations(Mapping[str, Observation]):
 
 def freeze(value: Any) -> Value:
     """Turn JSON values into immutable ones (lists to tuples, dicts to read-only mappings)."""
-    if isinstance(value, Mapping):
-        return MappingProxyType({str(k): freeze(v) for k, v in value.items()})
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+    if isinstance(value, Mapping):
+        return MappingProxyType({str(k): freeze(v) for k, v in value.items()})
     raise TypeError(f"a fact's value cannot be a {type(value).__name__}")
 
 

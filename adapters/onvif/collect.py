@@ -1,6 +1,7 @@
 """Collects the facts of one probe: each is observed, or not observed with a reason and the step named."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from adapters.clock import Clock
 from adapters.errors import AdapterError, AuthenticationFailed, TimedOut
@@ -19,6 +20,7 @@ from standards.observation import (
 from standards.reason import Reason
 
 SOURCE = "onvif/1"
+_TEST = Method.TEST
 
 
 def why(error: AdapterError) -> tuple[Reason, str]:
@@ -38,9 +40,12 @@ class Facts:
         self._clock = clock
         self._redactor = redactor
         self._by_name: dict[str, Observation] = {}
+        self._provenances: dict[
+            tuple[str, int], tuple[HttpReply, Provenance]
+        ] = {}  # by operation and the reply's identity; the reply stays alive
         self._excerpts: dict[
-            int, tuple[HttpReply, tuple[str, str]]
-        ] = {}  # by identity; the reply stays alive
+            int, tuple[str, str]
+        ] = {}  # likewise, for one reply that tells of several operations
 
     def saw(self, fact: str, value: Value, operation: object, http: HttpReply | None = None) -> None:
         """Record what was seen, with the reply as evidence where there is one."""
@@ -48,9 +53,11 @@ class Facts:
 
     def missed(self, facts: Iterable[str], reason: Reason, detail: str, operation: object) -> None:
         """Record why facts were not seen. What was seen already stays."""
+        missing: NotObserved | None = None  # one for all of them
         for fact in facts:
             if not isinstance(self._by_name.get(_known(fact)), Observed):
-                self._by_name[fact] = NotObserved(reason, detail, self._provenance(str(operation), None))
+                missing = missing or NotObserved(reason, detail, self._provenance(str(operation), None))
+                self._by_name[fact] = missing
 
     def failed(self, facts: Iterable[str], error: AdapterError, operation: object) -> None:
         """Record facts that an error kept from being seen."""
@@ -80,13 +87,9 @@ class Facts:
         operation: object,
     ) -> None:
         """Record every fact of these prefixes, except those set apart, that nothing was said about yet."""
-        starts = tuple(prefixes)
+        begun = _named(tuple(prefixes))
         self.missed(
-            [
-                name
-                for name in FACTS
-                if name.startswith(starts) and name not in apart and name not in self._by_name
-            ],
+            [name for name in begun if name not in self._by_name and name not in apart],
             reason,
             detail,
             operation,
@@ -98,11 +101,16 @@ class Facts:
 
     def _provenance(self, operation: str, http: HttpReply | None) -> Provenance:
         if http is None:
-            return Provenance(Method.TEST, SOURCE, operation, self._peer, self._clock.now(), 0.0, "", "")
-        excerpt, digest = self._excerpt(http) if http.body else ("", "")
-        return Provenance(
-            Method.TEST, SOURCE, operation, self._peer, http.started_at, http.took_s, excerpt, digest
-        )
+            return Provenance(_TEST, SOURCE, operation, self._peer, self._clock.now())
+        key = (operation, id(http))
+        known = self._provenances.get(key)
+        if known is None:
+            excerpt, digest = self._excerpt(http) if http.body else ("", "")
+            told = Provenance(
+                _TEST, SOURCE, operation, self._peer, http.started_at, http.took_s, excerpt, digest
+            )
+            known = self._provenances[key] = (http, told)
+        return known[1]
 
     def _excerpt(self, http: HttpReply) -> tuple[str, str]:
         """Return the evidence piece of a reply: its Body, without the namespaces before it."""
@@ -110,8 +118,14 @@ class Facts:
         if kept is None:
             start = http.body.find(b"Body>")
             piece = http.body[start + 5 :] if start >= 0 else http.body
-            kept = self._excerpts[id(http)] = (http, self._redactor.excerpt(piece))
-        return kept[1]
+            kept = self._excerpts[id(http)] = self._redactor.excerpt(piece)
+        return kept
+
+
+@cache
+def _named(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the named facts of these prefixes."""
+    return tuple(name for name in FACTS if name.startswith(prefixes))
 
 
 def _known(fact: str) -> str:

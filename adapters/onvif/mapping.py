@@ -141,9 +141,9 @@ def system_time(reply: Reply) -> SystemTime:
 def _date_time(element: etree._Element | None) -> datetime | None:
     if element is None:
         return None
-    date, time = xml.child(element, "Date"), xml.child(element, "Time")
-    parts = [_int(xml.text(date, name)) for name in ("Year", "Month", "Day")]
-    clock = [_int(xml.text(time, name)) for name in ("Hour", "Minute", "Second")]
+    date, time = xml.values(xml.child(element, "Date")), xml.values(xml.child(element, "Time"))
+    parts = [_int(date.get(name, "")) for name in ("Year", "Month", "Day")]
+    clock = [_int(time.get(name, "")) for name in ("Hour", "Minute", "Second")]
     try:
         day = datetime(parts[0], parts[1], parts[2])  # noqa: DTZ001  the zone is the element's
         # minute 61 and second 60 exist (quirk 54): carried over, within reason
@@ -201,10 +201,10 @@ def capabilities(reply: Reply) -> dict[str, str]:
 
 def device_information(reply: Reply) -> DeviceInformation:
     """Read GetDeviceInformation."""
-    told = reply.body
+    told = xml.values(reply.body, limit=_SHORT)
     return DeviceInformation(
         *(
-            xml.text(told, name, limit=_SHORT)
+            told.get(name, "")
             for name in ("Manufacturer", "Model", "FirmwareVersion", "SerialNumber", "HardwareId")
         )
     )
@@ -335,18 +335,18 @@ def _profile(
     source: etree._Element | None,
     gov_length: int,
 ) -> MediaProfile:
-    size = xml.child(encoder, "Resolution")
-    rate = xml.child(encoder, "RateControl")
+    size = xml.values(xml.child(encoder, "Resolution"), limit=16)
+    rate = xml.values(xml.child(encoder, "RateControl"), limit=16)
     encoding = re.sub(r"[^A-Z0-9]", "", xml.text(encoder, "Encoding", limit=32).upper())
     return MediaProfile(
         token=xml.attribute(item, "token"),
         name=xml.text(item, "Name", limit=_SHORT),
         source=xml.text(source, "SourceToken", limit=_SHORT),
         encoding={"HEVC": "H265", "MJPEG": "JPEG", "MPV4ES": "MPEG4"}.get(encoding, encoding),
-        width=_int(xml.text(size, "Width", limit=16)),
-        height=_int(xml.text(size, "Height", limit=16)),
-        fps=_float(xml.text(rate, "FrameRateLimit", limit=16)),
-        bitrate_kbps=_int(xml.text(rate, "BitrateLimit", limit=16)),
+        width=_int(size.get("Width", "")),
+        height=_int(size.get("Height", "")),
+        fps=_float(rate.get("FrameRateLimit", "")),
+        bitrate_kbps=_int(rate.get("BitrateLimit", "")),
         gov_length=gov_length,
         service=service,
     )

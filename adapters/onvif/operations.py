@@ -33,9 +33,9 @@ class Access(StrEnum):
     ACTUATE = "ACTUATE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One operation of one service."""
+    """One operation of one service. Each stands once in this file and is compared by identity."""
 
     service: str  # a key of NAMESPACES
     name: str

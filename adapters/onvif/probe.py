@@ -59,8 +59,10 @@ class Probe:
     async def run(self) -> ProbeResult:
         """Ask everything there is to ask and return what was learned. Never raises for a camera's fault."""
 
+        courtesy = self._context.courtesy
+
         def count() -> None:
-            self._context.courtesy.reads += 1
+            courtesy.reads += 1
 
         failure: AdapterError | None = None
         async with HttpClient(

@@ -67,6 +67,21 @@ class Challenged(AdapterError):
             return tuple(dict.fromkeys(challenge.label for challenge in self.challenges))
         return ("wsse",) if self.fault or self.status == 401 else ()
 
+    @property
+    def refusal(self) -> "Refusal":
+        """Return what to remember of it."""
+        return Refusal(self.peer, self.status, self.challenges, self.schemes)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a refusal told, without the exception that said so: an exception keeps the frames that it went through."""
+
+    peer: str
+    status: int
+    challenges: tuple[Challenge, ...]
+    schemes: tuple[str, ...]  # as `Challenged.schemes`
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -100,7 +115,7 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
         CameraFault: another fault, or an error status without SOAP.
         RemoteProtocolError: `empty_reply`, `malformed_xml`, `malformed_http`, or `not_the_protocol`.
     """
-    challenges = parse_challenges(http.all("www-authenticate"))
+    challenges = parse_challenges(http.all("www-authenticate")) if http.status == 401 else ()
     document, why = _document(operation, http, peer)
     envelope = document.root if document is not None and xml.local(document.root) == "Envelope" else None
     fault = _fault(envelope) if b"Fault" in http.body or b"\0" in http.body else None  # NUL: UTF-16
@@ -113,7 +128,7 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             operation,
             peer=peer,
             status=http.status,
-            challenges=challenges if http.status == 401 else (),
+            challenges=challenges,
             fault=told[:200],
             locked=_LOCKED_TEXT.search(told or http.body[:2000].decode("utf-8", "replace")) is not None,
             http=http,
@@ -141,7 +156,7 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             peer=peer,
             operation=str(operation),
         )
-    if not complete(http.body[-256:]) and "xml_not_well_formed" in quirks:
+    if "xml_not_well_formed" in quirks and not complete(http.body[-256:]):
         raise RemoteProtocolError(
             f"{operation}: the reply of {peer} breaks off after {len(http.body)} bytes",
             reason=Reason.MALFORMED_HTTP,
@@ -149,7 +164,8 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             operation=str(operation),
             hint="Restart the camera or update its firmware",
         )
-    if not any(xml.local(element) == f"{operation.name}Response" for element in content):
+    wanted = f"{operation.name}Response"
+    if xml.local(content[0]) != wanted and not any(xml.local(element) == wanted for element in content):
         raise RemoteProtocolError(
             f"{operation}: {peer} answers with <{xml.local(content[0])[:40]}> instead of <{operation.name}Response>",
             reason=Reason.MALFORMED_XML,
@@ -160,7 +176,7 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
         quirks.append("repeated_response_elements")
     if http.status != 200:
         quirks.append(f"answer_with_status_{http.status}")
-    return Reply(operation, http, envelope, content, tuple(dict.fromkeys(quirks)))
+    return Reply(operation, http, envelope, content, tuple(dict.fromkeys(quirks)) if quirks else ())
 
 
 def _document(

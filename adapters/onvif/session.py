@@ -27,7 +27,7 @@ from adapters.onvif.operations import (
     READ_OPERATIONS,
     Operation,
 )
-from adapters.onvif.reply import Challenged, Reply, complete, read
+from adapters.onvif.reply import Challenged, Refusal, Reply, complete, read
 from adapters.port import Actuation, ProbeContext
 from adapters.secret import Credential
 from adapters.wire.digest import DigestAuth, choose
@@ -46,7 +46,7 @@ class Login:
     accepted: bool = False
     failure: AdapterError | None = None  # why nothing with a credential is sent any more
     digest: DigestAuth | None = None
-    challenges: dict[str, Challenged] = field(default_factory=dict)  # latest refusal by service
+    challenges: dict[str, Refusal] = field(default_factory=dict)  # latest refusal by service
 
 
 class OnvifSession:
@@ -124,11 +124,11 @@ class OnvifSession:
             try:
                 return await self._exchange(operation, body, None, limit_s, fragile)
             except Challenged as error:
-                challenged = error
+                challenged = error.refusal
         return await self._log_in(operation, body, challenged, limit_s, fragile)
 
     async def _log_in(
-        self, operation: Operation, body: bytes, challenged: Challenged, limit_s: float, fragile: bool
+        self, operation: Operation, body: bytes, challenged: Refusal, limit_s: float, fragile: bool
     ) -> Reply:
         """Make the action's one credential-bearing attempt, with this operation."""
         login, peer = self.login, challenged.peer
@@ -175,7 +175,7 @@ class OnvifSession:
         login.accepted = True
         return reply
 
-    async def _choose(self, challenged: Challenged, operation: Operation) -> None:
+    async def _choose(self, challenged: Refusal, operation: Operation) -> None:
         """Choose the scheme from the challenge and ask the gate; nothing is sent here."""
         login, peer = self.login, challenged.peer
         if login.credential is None:
@@ -283,7 +283,7 @@ class OnvifSession:
             self.spoke = self.spoke or bool(error.fault)
             self.schemes.update(dict.fromkeys(error.schemes))
             if login is None and operation is not GET_ENDPOINT_REFERENCE:
-                self.login.challenges[operation.service] = error
+                self.login.challenges[operation.service] = error.refusal
             raise
         except Unsupported:
             self.spoke = True
@@ -293,7 +293,8 @@ class OnvifSession:
             raise
         self.spoke = True
         self.answered.add(operation)
-        self.quirks.update(dict.fromkeys(reply.quirks))
+        if reply.quirks:
+            self.quirks.update(dict.fromkeys(reply.quirks))
         return reply
 
     def _peer(self, url: str) -> str:

@@ -32,6 +32,9 @@ _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"
 )  # zeep refuses them, or writes them as references
 _NUMBER_LIKE = re.compile(r"[\s0-9+\-_.:TZPHMSDYEe]+|true|false|INF|NaN", re.IGNORECASE)
+# What zeep raises beside its own errors where elements or values are not what the schema says: missing parts, values
+# of another type, numbers and times that are none.
+_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _SOAP_12 = "{http://www.w3.org/2003/05/soap-envelope}"
 
 
@@ -42,6 +45,7 @@ class Wsdl:
         self._bindings: Mapping[str, Any] = {}
         self._templates: dict[Hashable, tuple[bytes, ...]] = {}
         self._judged: dict[bytes, bool] = {}
+        self._unreadable: tuple[type[Exception], ...] = _UNREADABLE
         self._loading = threading.Lock()
 
     async def ready(self) -> None:
@@ -55,6 +59,7 @@ class Wsdl:
                 return
             with _contained():
                 from onvif import client
+                from zeep.exceptions import Error
 
                 folder = Path(client._WSDL_PATH)
 
@@ -65,6 +70,7 @@ class Wsdl:
                     }
 
                 loaded = asyncio.run(documents())
+            self._unreadable = (*_UNREADABLE, Error)
             self._bindings = {
                 service: loaded[service].bindings[f"{{{NAMESPACES[service]}}}{binding}"]
                 for service, (_name, binding) in _SERVICES.items()
@@ -114,10 +120,10 @@ class Wsdl:
     def conforms(self, operation: Operation, root: etree._Element) -> bool:
         """Tell whether a reply can be read by its schema without losing a value.
 
-        zeep raises nearly anything on what cameras send (AttributeError, IndexError, TypeError, Fault: quirks 38
-        and 41), and where it does not raise it may drop what it does not expect; both mean no. The outcome depends
-        on elements, attributes and kinds of values alone, and cameras of one firmware answer alike, so it is kept
-        by that form: building zeep's objects costs up to a millisecond.
+        zeep raises much on what cameras send (`_UNREADABLE`, Fault: quirks 38 and 41), and where it does not raise
+        it may drop what it does not expect; both mean no. The outcome depends on elements, attributes and kinds of
+        values alone, and cameras of one firmware answer alike, so it is kept by that form: building zeep's objects
+        costs up to a millisecond.
         """
         body = xml.child(root, "Body")
         if body is None:
@@ -125,9 +131,9 @@ class Wsdl:
         form = [str(operation)]
         told = 0
         for element in body.iter():
-            text = (element.text or "").strip()
+            tag, text = str(element.tag), (element.text or "").strip()
             told += bool(text and xml.local(element))
-            form += (str(element.tag), _kind(text), f"{len(element)} {' '.join(map(str, element.attrib))}")
+            form += (tag, _kind(text) if text else "", f"{len(element)} {' '.join(map(str, element.keys()))}")
         key = hashlib.blake2b("\n".join(form).encode("utf-8", "replace"), digest_size=16).digest()
         known = self._judged.get(key)
         if known is None:
@@ -142,8 +148,8 @@ class Wsdl:
         bound = self._bindings[operation.service].get(operation.name)
         try:
             value = bound.process_reply(root)
-        except Exception:  # noqa: BLE001  see `conforms`; the answer is the whole outcome
-            return False
+        except self._unreadable:
+            return False  # see `conforms`: the answer is the whole outcome
         return _values(value) >= told
 
 

@@ -11,6 +11,7 @@ from standards.observation import Method, NotObserved, Observation, Observations
 from standards.reason import Reason
 
 SOURCE = "rtsp/1"
+_TEST = Method.TEST
 
 
 def reason_of(error: AdapterError) -> Reason:
@@ -29,9 +30,13 @@ class FactBook:
         self._redactor = redactor
         self._facts: dict[str, Observation] = {}
         self._details: dict[str, str] = {}  # redacted: one error is the reason of many facts
-        self._excerpts: dict[
-            int, tuple[Exchange, tuple[str, str]]
-        ] = {}  # by identity; the exchange stays alive
+        self._absences: dict[
+            tuple[Reason, str, str], NotObserved
+        ] = {}  # those without an exchange of their own
+        self._provenances: dict[
+            tuple[str, int], tuple[Exchange, Provenance]
+        ] = {}  # by operation and the exchange's identity; the exchange stays alive
+        self._excerpts: dict[int, tuple[str, str]] = {}  # likewise
 
     def __contains__(self, name: str) -> bool:
         return name in self._facts
@@ -59,11 +64,19 @@ class FactBook:
         excerpt: str = "",
     ) -> None:
         """Note an absence, unless the fact is known already."""
-        if name not in self._facts:
+        if name in self._facts:
+            return
+        bare = exchange is None and not excerpt
+        key = (reason, detail, operation)
+        known = self._absences.get(key) if bare else None
+        if known is None:
             told = self._details.get(detail)
             if told is None:
                 told = self._details[detail] = self._redactor.text(detail)[:400]
-            self._facts[name] = NotObserved(reason, told, self._provenance(operation, exchange, 0.0, excerpt))
+            known = NotObserved(reason, told, self._provenance(operation, exchange, 0.0, excerpt))
+            if bare:
+                self._absences[key] = known
+        self._facts[name] = known
 
     def measured(
         self, prefix: str, facts: dict[str, Measured], operation: str, *, duration_s: float = 0.0
@@ -78,8 +91,9 @@ class FactBook:
     def failed(self, names: Iterable[str], error: AdapterError) -> None:
         """Give every fact that is still open the error as its reason."""
         excerpt = str(getattr(error, "excerpt", ""))
+        reason, detail, operation = reason_of(error), str(error), error.operation or "RTSP"
         for name in names:
-            self.missed(name, reason_of(error), str(error), error.operation or "RTSP", excerpt=excerpt)
+            self.missed(name, reason, detail, operation, excerpt=excerpt)
 
     def observations(self) -> Observations:
         """Return everything."""
@@ -88,23 +102,19 @@ class FactBook:
     def _provenance(
         self, operation: str, exchange: Exchange | None, duration_s: float, excerpt: str = ""
     ) -> Provenance:
-        kept, digest = "", ""
-        if exchange is not None:
-            known = self._excerpts.get(id(exchange))
-            if known is None:
-                known = (exchange, self._redactor.excerpt(exchange.response.encode()))
-                self._excerpts[id(exchange)] = known
-            kept, digest = known[1]
-            duration_s = exchange.duration_s
-        elif excerpt:
-            kept, digest = self._redactor.excerpt(excerpt.encode())
-        return Provenance(
-            Method.TEST,
-            SOURCE,
-            operation,
-            self._peer,
-            self._clock.now(),
-            duration_s,
-            kept,
-            digest,
-        )
+        if exchange is None:
+            kept, digest = self._redactor.excerpt(excerpt.encode()) if excerpt else ("", "")
+            return Provenance(
+                _TEST, SOURCE, operation, self._peer, self._clock.now(), duration_s, kept, digest
+            )
+        key = (operation, id(exchange))
+        known = self._provenances.get(key)
+        if known is None:
+            shown = self._excerpts.get(id(exchange))
+            if shown is None:
+                shown = self._redactor.excerpt(exchange.response.encode())
+                self._excerpts[id(exchange)] = shown
+            now = self._clock.now()
+            told = Provenance(_TEST, SOURCE, operation, self._peer, now, exchange.duration_s, *shown)
+            known = self._provenances[key] = (exchange, told)
+        return known[1]

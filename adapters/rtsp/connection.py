@@ -47,6 +47,14 @@ def our_fault(peer: str, operation: str, cause: Exception) -> LocalProtocolError
     )
 
 
+def _ignore_frame(_channel: int, _data: bytes) -> None:
+    """Drop a frame that came after the end."""
+
+
+def _ignore_loss(_error: AdapterError) -> None:
+    """Take no notice of the end of what was closed."""
+
+
 class Connection(asyncio.Protocol):
     """Reads by callback: no task and no wake-up per packet. Inside a tunnel it reads one connection and writes another."""
 
@@ -197,33 +205,44 @@ class Connection(asyncio.Protocol):
         if self.failure is not None:
             self._session.give_up(sequence)
             raise self.failure
-        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Response] = loop.create_future()
         self._waiting[sequence] = future
         self._operation = operation
         self.send(request.encode())
+        allowed_s = min(limit_s, deadline.remaining_s())
+        alarm = loop.call_later(allowed_s, self._late, future, operation, allowed_s)
         try:
-            async with deadline.phase(operation, limit_s, peer=self._peer):
-                return await future
-        except TimedOut as error:
+            return await future
+        finally:
+            alarm.cancel()
+            self._waiting.pop(sequence, None)
             self._session.give_up(sequence)
-            if self._parser.pending:
-                raise RemoteProtocolError(
+
+    def _late(self, future: asyncio.Future[Response], operation: str, waited_s: float) -> None:
+        """End the waiting for an answer."""
+        if future.done():
+            return
+        if self._parser.pending:
+            future.set_exception(
+                RemoteProtocolError(
                     f"{operation} of {self._peer}: the reply is cut short, {self._parser.pending} bytes came and "
-                    f"then nothing for {error.waited_s:.1f} s",
+                    f"then nothing for {waited_s:.1f} s",
                     reason=Reason.MALFORMED_RTSP,
                     peer=self._peer,
                     operation=operation,
                     hint="Restart the camera; update its firmware if it happens again",
-                ) from error
-            raise TimedOut(
+                )
+            )
+            return
+        future.set_exception(
+            TimedOut(
                 operation,
-                waited_s=error.waited_s,
+                waited_s=waited_s,
                 peer=self._peer,
                 hint="Check that the camera is not overloaded and that the port is its RTSP port",
-            ) from error
-        finally:
-            self._waiting.pop(sequence, None)
-            self._session.give_up(sequence)
+            )
+        )
 
     def _answer(self, response: Response) -> None:
         sequence = self._session.match(response)
@@ -262,7 +281,8 @@ class Connection(asyncio.Protocol):
                 transport.abort()
 
     def close(self) -> None:
-        """Close after what is written has gone out. Silent: `on_lost` is not called any more."""
+        """Close after what is written has gone out. Silent: neither callback is called any more."""
+        self._on_frame, self._on_lost = _ignore_frame, _ignore_loss  # those who listened can be freed at once
         if self.failure is None:
             self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
         for transport in (self._out, self._transport):

@@ -34,12 +34,15 @@ class Headers:
     def get(self, name: str) -> str | None:
         """Return the first value of a field."""
         wanted = name.lower()
-        return next((value for key, value in self.fields if key.lower() == wanted), None)
+        for key, value in self.fields:
+            if key == name or key.lower() == wanted:
+                return value
+        return None
 
     def get_all(self, name: str) -> list[str]:
         """Return all values of a field, in order."""
         wanted = name.lower()
-        return [value for key, value in self.fields if key.lower() == wanted]
+        return [value for key, value in self.fields if key == name or key.lower() == wanted]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.fields)

@@ -27,6 +27,7 @@ _KINDS = frozenset({"video", "audio", "application", "text", "message", "image"}
 _CONNECTION = re.compile(r"IN\s+IP[46]\s+\S+$")
 _ORIGIN = re.compile(r"\S+ \d+ \d+ IN IP[46] \S+$")
 _TIME = re.compile(r"\d+ \d+$")
+_PLAIN_ADDRESS = re.compile(r"rtsps?://[a-z0-9.\-]{1,253}:\d{1,5}/[!-~]{0,3000}")
 _FMTP = re.compile(r"\s*(\d{1,3})\s*(.*)$", re.DOTALL)
 
 
@@ -292,6 +293,9 @@ def resolve_control(base: str, control: str | None, enrolled: Target, tolerances
 
 def enrolled_url(text: str, enrolled: Target, tolerances: Tolerances) -> str:
     """Return an address with the scheme, host and port of the enrolled target and no credential."""
+    usual = f"{enrolled.scheme}://{enrolled.authority}/"
+    if text.startswith(usual) and _PLAIN_ADDRESS.fullmatch(text) is not None:
+        return text
     address = "".join(char for char in text.strip() if "\x20" < char != "\x7f")[:4096]
     while re.match(r"rtsps?://rtsps?://", address, re.IGNORECASE):
         tolerances.note(Tolerance.BASE_DOUBLED_SCHEME)

@@ -134,9 +134,11 @@ class Session:
         Raises:
             Violation: the policy refuses a deviation of the CSeq header.
         """
-        name, text = next(
-            ((name, value) for name, value in response.headers if name.lower() == "cseq"), ("CSeq", "")
-        )
+        name, text = "CSeq", ""
+        for key, value in response.headers.fields:
+            if key == "CSeq" or key.lower() == "cseq":
+                name, text = key, value
+                break
         if name != "CSeq":
             self.tolerances.note(Tolerance.CSEQ_SPELLING)
         digits = text.strip()
@@ -163,14 +165,11 @@ class Session:
         self._pending.pop(sequence, None)
 
     def _common(self, response: Response) -> None:
-        server = response.headers.get("Server")
-        if server and not self.server:
+        headers = response.headers
+        if not self.server and (server := headers.get("Server")):
             self.server = server[:200]
-        methods = header_values.parse_public(
-            response.headers.get_all("Public") or response.headers.get_all("Allow")
-        )
-        if methods and not self.methods:
-            self.methods = methods
+        if not self.methods and (listed := headers.get_all("Public") or headers.get_all("Allow")):
+            self.methods = header_values.parse_public(listed)
         if self.auth is not None:
             for value in response.headers.get_all("Authentication-Info"):
                 self.auth.accept_info(value)

@@ -30,6 +30,10 @@ class OpenTrack:
     sockets: tuple[DatagramReceiver, ...] = ()
 
 
+def _ignore_failure(_error: AdapterError) -> None:
+    """Take no notice of what a datagram does after the end."""
+
+
 class Tracks:
     """Tracks by channel and by socket."""
 
@@ -167,10 +171,12 @@ class Tracks:
                 connection.send_frame(track.channels[1], data)
 
     def close(self) -> None:
-        """Close the sockets. Idempotent."""
+        """Close the sockets, and let go of those who listened. Idempotent."""
         for used in self._sockets:
             used.close()
         self._sockets = []
+        self._by_channel = {}
+        self._on_failed = _ignore_failure
 
     def _datagrams(self, take: Callable[[bytes, float], None]) -> Callable[[bytes], None]:
         """Return a datagram handler that turns our own faults into the end of this one session."""

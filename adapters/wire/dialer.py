@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from adapters.deadline import Deadline
@@ -384,6 +385,7 @@ def _not_connected(error: OSError, peer: str, port: int, tls: bool) -> Unreachab
     )
 
 
+@lru_cache(maxsize=1024)
 def _ip(text: str) -> IPAddress:
     return ipaddress.ip_address(text.split("%", 1)[0])
 

@@ -183,6 +183,7 @@ class DigestAuth:
         if challenge.scheme == "basic":
             return
         self._hasher = _HASHERS[_HASHES[challenge.algorithm]]
+        self._per_session = challenge.per_session
         realm = challenge.realm
         self._secret = self._hash(
             f"{self._credential.user}:{realm}:{self._credential.password.reveal()}".encode()
@@ -220,7 +221,7 @@ class DigestAuth:
             return "Basic " + base64.b64encode(pair.encode()).decode()
         self._count += 1
         nonce, cnonce, secret, qop = self._nonce, self._cnonce, self._secret, self._qop
-        per_session = self._challenge.per_session
+        per_session = self._per_session
         if per_session:  # RFC 7616 section 3.4.2
             secret = self._hash(f"{secret}:{nonce}:{cnonce}".encode())
         request = f"{method}:{uri}"

@@ -55,7 +55,10 @@ class HttpReply:
 
     def header(self, name: str) -> str:
         """Return the first header of this (lower-case) name, "" where there is none."""
-        return next((value for key, value in self.headers if key == name), "")
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return ""
 
     def all(self, name: str) -> list[str]:
         """Return every header of this (lower-case) name."""
@@ -120,9 +123,9 @@ def request_uri(url: str) -> str:
     return _Place.of(url).target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ask:
-    """What one request wants, as `HttpClient.request` says."""
+    """What one request wants, as `HttpClient.request` says. Not frozen, because one is made for each request."""
 
     method: str
     url: str
@@ -178,8 +181,7 @@ class _Ask:
         Raises:
             LocalProtocolError: a header would break the request.
         """
-        lines: list[str] = []
-        given: set[str] = set()
+        own, lines = _OWN, ""
         for name, value in self.headers:
             if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
                 raise LocalProtocolError(
@@ -187,25 +189,20 @@ class _Ask:
                     peer=self.peer,
                     operation=self.operation,
                 )
-            given.add(name.lower())
-            lines.append(f"{name}: {value}\r\n")
-        if self.body or self.method not in {"GET", "HEAD"}:
-            lines.append(f"Content-Length: {len(self.body)}\r\n")
-        own = _OWN
-        if not given.isdisjoint(_OWN_NAMES):
+            lines += f"{name}: {value}\r\n"
+            if name.lower() in _OWN_NAMES:
+                own = ""
+        if not own:
+            given = {name.lower() for name, _value in self.headers}
             own = "".join(
                 line
                 for name, line in zip(_OWN_NAMES, _OWN.splitlines(True), strict=True)
                 if name not in given
             )
-        return b"".join(
-            (
-                f"{self.method} {self.place.target}".encode(),
-                self.place.head,
-                f"{own}{''.join(lines)}\r\n".encode(),
-                self.body,
-            )
-        )
+        if self.body or self.method not in {"GET", "HEAD"}:
+            lines += f"Content-Length: {len(self.body)}\r\n"
+        start = f"{self.method} {self.place.target}".encode()
+        return b"%b%b%b\r\n%b" % (start, self.place.head, f"{own}{lines}".encode(), self.body)
 
 
 class HttpClient:
@@ -280,7 +277,8 @@ class HttpClient:
     ) -> HttpReply:
         """Send one request and read its reply, all within `limit_s` and `deadline`.
 
-        `read_body` False drops the connection after the head: the body is never seen. `complete` tells from the
+        `read_body` False drops the connection after the head: the body is never seen (the short text of a refusal
+        is read and thrown away, so that the connection can be kept). `complete` tells from the
         content that a body has ended, for cameras whose Content-Length is too long. `follow` follows redirects
         on the enrolled host; only requests without a credential may ask for it. `again` repeats a read once where
         a kept connection turns out to be closed; False for requests that are known to crash some cameras.
@@ -294,8 +292,9 @@ class HttpClient:
         """
         place = self._place(url, operation)
         peer = place.peer
-        allowed_s = min(limit_s, deadline.remaining_s())
-        until = Deadline.after(self._clock, allowed_s)
+        now_s = self._clock.monotonic()
+        allowed_s = max(0.0, min(limit_s, deadline.at_s - now_s))
+        until = Deadline(self._clock, now_s + allowed_s)
         for hop in range(_REDIRECTS + 1):
             ask = _Ask(
                 method,
@@ -461,14 +460,16 @@ class HttpClient:
                 raise ask.late() from late
             except BadReply as bad:
                 raise ask.broken(bad) from bad
-            took_s = self._clock.monotonic() - started_s
+            ended_s = self._clock.monotonic()
             if retried:
                 reader.quirks.insert(0, "closes_without_saying")
-            self._keep(connection, reader.keeps)
-            return _reply(ask, connection.seen, reader, started_at, took_s)
+            self._keep(connection, reader.keeps, ended_s)
+            return _reply(ask, connection.seen, reader, started_at, ended_s - started_s)
 
     def _kept(self, place: _Place) -> HttpConnection | None:
         """Return an idle connection to this port that may be used again."""
+        if not self._idle:
+            return None
         oldest_s = self._clock.monotonic() - _KEPT_S
         for connection in self._idle[:]:
             if not connection.open or connection.used_s < oldest_s:
@@ -504,10 +505,10 @@ class HttpClient:
         connection.serves = (place.scheme, place.port)
         return connection
 
-    def _keep(self, connection: HttpConnection, keeps: bool) -> None:
+    def _keep(self, connection: HttpConnection, keeps: bool, now_s: float) -> None:
         """Keep a connection for the next request, or close it."""
         if keeps and connection.open and self._entered:
-            connection.used_s = self._clock.monotonic()
+            connection.used_s = now_s
             self._idle.append(connection)
         else:
             connection.close()
@@ -520,11 +521,12 @@ def _reply(
     quirks = reader.quirks
     if seen is not None and seen.legacy:
         quirks.append(LEGACY)
-    body = bytes(reader.body)
+    body = bytes(reader.body) if ask.read_body else b""
     if body:
-        coding = next((value for name, value in reader.headers if name == "content-encoding"), "")
-        if coding:
-            body = _decoded(body, coding, ask, quirks)
+        for name, value in reader.headers:
+            if name == "content-encoding":
+                body = _decoded(body, value, ask, quirks)
+                break
     return HttpReply(
         status=reader.status,
         headers=tuple(reader.headers),

@@ -16,6 +16,7 @@ _MAX_CHUNK_LINE = 1024
 _MAX_TRAILERS = 8192
 _MAX_GARBAGE = 4096  # before the status line
 _FIRST_LINE = 64  # bytes of it, which are enough to see that it is text
+_MAX_REFUSAL = 4096  # bytes of an error's text that are read so that its connection can be kept
 _MAX_INTERIM = 8  # 1xx replies before the final one
 
 _STATUS = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?!\d)")
@@ -53,6 +54,10 @@ class _Part(Enum):
     TRAILERS = auto()
     REST = auto()  # a body that ends with the connection
     DONE = auto()
+
+
+# A member found by its class costs four times a name of the module, and each reply asks a dozen times.
+_HEAD, _LENGTH, _CHUNKS, _TRAILERS, _REST, _DONE = _Part
 
 
 class ReplyReader:
@@ -98,7 +103,7 @@ class ReplyReader:
         self._no_body = no_body
         self._complete = complete
         self._buffer = bytearray()
-        self._part = _Part.HEAD
+        self._part = _HEAD
         self._searched = 0
         self._interim = 0
         self._announced = -1
@@ -121,33 +126,35 @@ class ReplyReader:
         """
         self.started = True
         self._buffer += data
-        if self._part is _Part.HEAD and not self._read_head():
+        if self._part is _HEAD and not self._read_head():
             return False
-        if self._part is _Part.CHUNKS or self._part is _Part.TRAILERS:
-            self._read_chunks()
-        elif self._part is _Part.LENGTH:
+        if self._part is _LENGTH:
             self._read_length()
-        elif self._part is _Part.REST:
+        elif self._part is _CHUNKS or self._part is _TRAILERS:
+            self._read_chunks()
+        elif self._part is _REST:
             self._take_rest()
-        if self._part is _Part.DONE:
+        if self._part is _DONE:
             if self._buffer:
                 self.keeps = False  # bytes that belong to nothing
             return True
-        self.waits = self._overtime or (
-            self._complete is not None and bool(self.body) and self._complete(bytes(self.body[-256:]))
+        self.waits = (
+            self._overtime
+            or not self._read_body
+            or (self._complete is not None and bool(self.body) and self._complete(bytes(self.body[-256:])))
         )
         if self._overtime and self._complete is not None and self._complete(bytes(self.body[-256:])):
-            self._part = _Part.DONE
+            self._part = _DONE
             return True
         return False
 
     def settle(self) -> None:
         """Take the reply as it is: nothing more came in the moment that was waited."""
-        if not self._overtime:
+        if not self._overtime and self._read_body:
             name = "content_length_too_long" if self._announced >= 0 else "body_without_end"
             self.quirks.append(name)
         self.keeps = False
-        self._part = _Part.DONE
+        self._part = _DONE
 
     def ended(self) -> None:
         """The peer closed: what is there is all there will be.
@@ -156,17 +163,17 @@ class ReplyReader:
             BadReply: that is no reply.
         """
         self.keeps = False
-        if self._part is _Part.HEAD:
+        if self._part is _HEAD:
             if self._buffer and _STATUS.match(self._buffer) is None:
                 raise BadReply(Fault.NOT_HTTP, "it closed after bytes that are not HTTP")
             raise BadReply(Fault.MALFORMED, "the head is cut short")
-        if self._part in {_Part.LENGTH, _Part.CHUNKS} and not self._overtime:
+        if self._part in {_LENGTH, _CHUNKS} and not self._overtime and self._read_body:
             if not self.body:
                 raise BadReply(Fault.MALFORMED, "the body was announced and did not come")
             self.quirks.append("content_length_too_long" if self.waits else "body_cut_short")
         if not self.body and "garbage_in_head" in self.quirks:
             raise BadReply(Fault.MALFORMED, "the head holds garbage and no body follows")
-        self._part = _Part.DONE
+        self._part = _DONE
 
     # head
 
@@ -270,25 +277,29 @@ class ReplyReader:
                 close, alive = close or "close" in told, alive or "keep-alive" in told
         self.keeps = not close and (version >= (1, 1) or alive)
         if self._no_body or self.status in {101, 204, 304}:
-            self._part = _Part.DONE
+            self._part = _DONE
         elif chunked:
-            self._part = _Part.CHUNKS
+            self._part = _CHUNKS
         elif len(lengths) == 1 and (length := lengths.pop()).isascii() and length.isdigit():
             self._announced = int(length[:20])
-            self._part = _Part.LENGTH if self._announced else _Part.DONE
+            self._part = _LENGTH if self._announced else _DONE
             if self._read_body and self._announced > self._max_bytes:
                 raise BadReply(Fault.TOO_LONG, "the announced length is above the bound")
         else:
             if lengths:
                 self._note("content_length_unreadable")
-            self._part = _Part.REST
+            self._part = _REST
             self.keeps = False
-        if self._part is _Part.DONE and "garbage_in_head" in self.quirks:
+        if self._part is _DONE and "garbage_in_head" in self.quirks:
             raise BadReply(Fault.MALFORMED, "the head holds garbage and no body follows")
-        if not self._read_body:
-            self.keeps = self.keeps and self._part is _Part.DONE
-            self._part = _Part.DONE
+        if not self._read_body and not self._short_refusal():
+            self.keeps = self.keeps and self._part is _DONE
+            self._part = _DONE
             self._buffer.clear()
+
+    def _short_refusal(self) -> bool:
+        """Tell whether a body that nobody wants is read all the same: it is no picture, and costs no new connection."""
+        return self._part is _LENGTH and self.status >= 400 and self._announced <= _MAX_REFUSAL
 
     # body
 
@@ -314,10 +325,10 @@ class ReplyReader:
             return
         self._take(left)
         if self._complete is None or self._complete(bytes(self.body[-256:])) or not self._unfinished_xml():
-            self._part = _Part.DONE
+            self._part = _DONE
             return
         self._overtime = True
-        self._part = _Part.REST
+        self._part = _REST
         self.keeps = False
         self._take_rest()
 
@@ -335,7 +346,7 @@ class ReplyReader:
     def _read_chunks(self) -> None:
         buffer = self._buffer
         while buffer:
-            if self._part is _Part.TRAILERS:
+            if self._part is _TRAILERS:
                 self._read_trailers()
                 return
             if self._chunk_left > 0:
@@ -370,12 +381,12 @@ class ReplyReader:
             if len(self.body) + self._chunk_left > self._max_bytes:
                 raise BadReply(Fault.TOO_LONG, "a chunk reaches above the bound")
             if self._chunk_left == 0:
-                self._part = _Part.TRAILERS
+                self._part = _TRAILERS
 
     def _plain(self) -> None:
         """Go on with a body that was announced as chunked and is not."""
         self._note("not_chunked_as_announced")
-        self._part = _Part.REST
+        self._part = _REST
         self.keeps = False
         self._take(len(self._buffer))
 
@@ -384,12 +395,12 @@ class ReplyReader:
         buffer = self._buffer
         if buffer.startswith((b"\r\n", b"\n")):
             del buffer[: 2 if buffer[:1] == b"\r" else 1]
-            self._part = _Part.DONE
+            self._part = _DONE
             return
         found = _END.search(buffer, 0, _MAX_TRAILERS + 4)
         if found is not None:
             del buffer[: found.end()]
-            self._part = _Part.DONE
+            self._part = _DONE
         elif len(buffer) >= _MAX_TRAILERS + 4:
             raise BadReply(Fault.MALFORMED, "trailers without end")
 

@@ -28,6 +28,10 @@ class HttpConnection(asyncio.Protocol):
         self._reader: ReplyReader | None = None
         self._done: asyncio.Future[None] | None = None
         self._tail: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = (
+            None  # one for many requests: it looks when the present one ends
+        )
+        self._until_s = 0.0  # of the loop's clock, for the request under way
 
     # asyncio.Protocol
 
@@ -60,6 +64,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
+        self._disarm()
         reader = self._reader
         if reader is None:
             return
@@ -76,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
     # requests
 
     async def exchange(self, request: bytes, reader: ReplyReader, limit_s: float) -> None:
-        """Send one request and read its reply into `reader`. A timer of its own is cheaper than a timed task.
+        """Send one request and read its reply into `reader`. A timer is cheaper than a timed task.
 
         Raises:
             Gone: no byte came.
@@ -89,7 +94,11 @@ class HttpConnection(asyncio.Protocol):
         self._reader = reader
         loop = asyncio.get_running_loop()
         self._done = loop.create_future()
-        alarm = loop.call_later(limit_s, self._settle, Late())
+        self._until_s = loop.time() + limit_s
+        alarm = self._alarm
+        if alarm is None or alarm.when() > self._until_s:
+            self._disarm()
+            self._alarm = loop.call_at(self._until_s, self._rings)
         try:
             transport.write(request)
             await self._done
@@ -97,7 +106,6 @@ class HttpConnection(asyncio.Protocol):
             self.close()
             raise
         finally:
-            alarm.cancel()
             self._reader = self._done = None
             if self._tail is not None:
                 self._tail.cancel()
@@ -106,8 +114,25 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close at once."""
         self.open = False
+        self._disarm()
         if self._transport is not None:
             self._transport.abort()
+
+    def _rings(self) -> None:
+        """End the request under way, if its time is up: the alarm may have been set for an earlier one."""
+        self._alarm = None
+        if self._done is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._until_s:
+            self._alarm = loop.call_at(self._until_s, self._rings)
+        else:
+            self._settle(Late())
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _enough(self) -> None:
         self._tail = None

@@ -101,50 +101,61 @@ def element_rule(keys: str) -> re.Pattern[str]:
     )
 
 
-# Names that stand inside common words of SOAP replies (Response, NotAuthorized, KerberosToken): they count only with
-# a character behind them that may follow a name.
-_COMMON = frozenset({"response", "auth", "stok"})
-_BLANKS = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
+def _words(names: str) -> frozenset[str]:
+    """Return the words of letters and digits that names begin with: one stands, whole, in every match of a name."""
+    return frozenset(name.partition("_")[0] for name in names.split("|"))
 
 
-def _hints(words: str, follows: str) -> tuple[str, ...]:
-    """Return words of an alternation of which one stands in every match; those that hold another one are left out."""
-    listed = words.split("|")
-    rare = [word for word in listed if word not in _COMMON]
-    kept = [word for word in rare if not any(other in word for other in rare if other != word)]
-    return (*kept, *(f"{word}{char}" for word in listed if word in _COMMON for char in follows))
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A pattern, what stands for its match, and what a text must hold (in lower case) for it to match at all.
+
+    A look for a few parts and words costs a hundredth of a search by these patterns, and an excerpt of a camera's
+    reply nearly always holds none of them.
+    """
+
+    pattern: re.Pattern[str]
+    replacement: str
+    parts: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+
+    def may_match(self, lowered: str, words: set[str]) -> bool:
+        """Tell whether the pattern can match in a text of these words."""
+        return not self.words.isdisjoint(words) or any(map(lowered.__contains__, self.parts))
 
 
-# Pattern, replacement, and words of which one stands in every match (lower case): a search for words costs a
-# hundredth of a search by these patterns, and an excerpt of a camera's reply nearly always holds none of them.
-_PATTERNS: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
+_PATTERNS: tuple[_Rule, ...] = (
     # user information of an address, up to the last @ of the word: passwords hold @ : / unescaped
-    (USERINFO, rf"\g<1>{DOTS}@", ("@",)),
+    _Rule(USERINFO, rf"\g<1>{DOTS}@", parts=("@",)),
     # header lines and header-like pairs
-    (
+    _Rule(
         re.compile(
             r"(?im)((?:proxy-)?authorization|cookie|set-cookie|www-authenticate|authentication-info)"
             r"([\"']?\s*[:=]\s*)[^\r\n]+"
         ),
         rf"\g<1>\g<2>{DOTS}",
-        ("authorization", "cookie", "authenticat"),
+        parts=("authorization", "cookie", "authenticat"),
     ),
-    (
+    _Rule(
         re.compile(r"(?i)\b(digest|basic|bearer)\s+(?=[a-z0-9+/=_\-\"., ]{8})[^\r\n<]+"),
         rf"\g<1> {DOTS}",
-        ("digest", "basic", "bearer"),
+        parts=("digest", "basic", "bearer"),
     ),
-    (element_rule(_ELEMENTS), rf"\g<head>{DOTS}", _hints(_ELEMENTS, _BLANKS + ">")),
+    _Rule(element_rule(_ELEMENTS), rf"\g<head>{DOTS}", words=_words(_ELEMENTS)),
     # pairs in addresses, forms, header parameters and JSON; a bare token only as a parameter of an address,
     # because media profiles are named by token attributes
-    (
+    _Rule(
         re.compile(
             rf"(?i)((?<![a-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*[\"']?|[?&](?:token|key)=|;stok=)[^&\s\"'<>;,]+"
         ),
         rf"\g<1>{DOTS}",
-        (*_hints(_NAMES, _BLANKS + "=:\"'"), "?token=", "&token=", "?key=", "&key=", ";stok="),
+        parts=("?token=", "&token=", "?key=", "&key="),
+        words=_words(_NAMES),
     ),
 )
+_WORD = re.compile("[0-9a-z]+")
+# The same for ASCII: every other character becomes a blank
+_BLANKED = "".join(char if char.isalnum() else " " for char in map(chr, range(128)))
 # Letters that match i, s and k without case, unlike their lower case, and blanks beyond ASCII: no words are looked for
 _FOLDED = re.compile("[\u0130\u0131\u017f\u212a\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _IDENTITY: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -183,10 +194,12 @@ class Redactor:
                 if "%" in text:
                     text = text.replace(quote(plain, safe=""), DOTS)
         lowered = text.lower()
-        every = not text.isascii() and _FOLDED.search(text) is not None
-        for pattern, replacement, hints in _PATTERNS:
-            if every or any(map(lowered.__contains__, hints)):
-                text = pattern.sub(replacement, text)
+        plain_ascii = text.isascii()
+        every = not plain_ascii and _FOLDED.search(text) is not None
+        words = set(lowered.translate(_BLANKED).split() if plain_ascii else _WORD.findall(lowered))
+        for rule in _PATTERNS:
+            if every or rule.may_match(lowered, words):
+                text = rule.pattern.sub(rule.replacement, text)
         if self.identity:
             for pattern, replacement in _IDENTITY:
                 text = pattern.sub(replacement, text)

@@ -21,6 +21,11 @@ MAX_TEXT = 4096  # characters kept of one element's text
 
 _DOCTYPE = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
 _DECLARED_ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9._\-]{1,40})[\"']")
+_PLAIN_DECLARATION = re.compile(
+    rb"<\?xml[ \t\r\n]+version=[\"'][0-9.]{1,5}[\"']"
+    rb"(?:[ \t\r\n]+encoding=[\"'](?:[Uu][Tt][Ff]-8|[Uu][Ss]-[Aa][Ss][Cc][Ii][Ii])[\"'])?"
+    rb"(?:[ \t\r\n]+standalone=[\"'][a-z]{2,3}[\"'])?[ \t\r\n]*\?>"
+)
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")
 _CONTROL_BYTES = bytes({*range(32)} - {9, 10, 13})
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -57,13 +62,14 @@ def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
     if len(body) > MAX_BYTES:
         raise refuse(f"the XML is longer than {MAX_BYTES} bytes")
     plain = body.replace(b"\0", b"") if b"\0" in body else body  # also sees through UTF-16
-    if _DOCTYPE.search(plain):
+    if b"<!" in plain and _DOCTYPE.search(plain):
         raise refuse("the XML declares a document type or entities, which is refused")
     if plain.count(b"<") > MAX_ELEMENTS:
         raise refuse(f"the XML has more than {MAX_ELEMENTS} tags")
 
     quirks: list[str] = []
-    source = _cleaned(body, plain, quirks)
+    simple = _simple(body)
+    source = _cleaned(body, plain, quirks) if simple is None else simple
     parser = _parser()
     try:
         root = etree.fromstring(source, parser)
@@ -71,11 +77,13 @@ def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
         raise refuse("the XML cannot be read") from error
     if root is None:
         raise refuse("the XML cannot be read")
-    info: Any = root.getroottree().docinfo
-    if info.doctype:
-        raise refuse("the XML declares a document type or entities, which is refused")
-    if len(parser.error_log):
-        for entry in parser.error_log:
+    if simple is None:
+        info: Any = root.getroottree().docinfo
+        if info.doctype:
+            raise refuse("the XML declares a document type or entities, which is refused")
+    log = parser.error_log
+    if len(log):
+        for entry in log:
             name = "undeclared_prefix" if entry.type_name.startswith("NS_ERR") else "xml_not_well_formed"
             if name not in quirks:
                 quirks.append(name)
@@ -95,7 +103,21 @@ def _parser() -> etree.XMLParser:
         recover=True,
         remove_comments=True,
         remove_pis=True,
+        collect_ids=False,  # nothing is looked up by them
     )
+
+
+def _simple(body: bytes) -> bytes | None:
+    """Return what to parse of a document in plain ASCII that says so (as most do), None for any other.
+
+    Without its declaration the parser takes it for UTF-8: what was looked for in these bytes cannot hide in them.
+    """
+    if not body.isascii() or len(body.translate(None, _CONTROL_BYTES)) != len(body):
+        return None
+    if body.startswith(b"<?xml"):
+        declared = _PLAIN_DECLARATION.match(body)
+        return body[declared.end() :] if declared is not None else None
+    return body if body.startswith(b"<") else None
 
 
 def _cleaned(body: bytes, plain: bytes, quirks: list[str]) -> bytes:
@@ -129,15 +151,17 @@ def _cleaned(body: bytes, plain: bytes, quirks: list[str]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _local_of(tag: str) -> str:
-    """Return a tag's local name; the names of ONVIF are few, and a hostile document only turns the cache over."""
-    return tag.rpartition("}")[2].rpartition(":")[2]
+def _local_of(tag: Any) -> str:
+    """Return a tag's local name, "" for what is no text: that of entities and the like.
+
+    The names of ONVIF are few, and a hostile document only turns the cache over.
+    """
+    return tag.rpartition("}")[2].rpartition(":")[2] if isinstance(tag, str) else ""
 
 
 def local(element: etree._Element) -> str:
     """Return the element's name without namespace or (undeclared) prefix; "" for what is no element."""
-    tag: Any = element.tag  # not a string for entities and the like
-    return _local_of(tag) if isinstance(tag, str) else ""
+    return _local_of(element.tag)
 
 
 def namespace(element: etree._Element) -> str:
@@ -151,8 +175,8 @@ def children(element: etree._Element | None, *names: str) -> Iterator[etree._Ele
     if element is None:
         return
     for inner in element:
-        tag: Any = inner.tag
-        if isinstance(tag, str) and (not names or _local_of(tag) in names):
+        name = _local_of(inner.tag)
+        if name in names if names else name:
             yield inner
 
 
@@ -163,8 +187,7 @@ def child(element: etree._Element | None, *path: str) -> etree._Element | None:
         if found is None:
             return None
         for inner in found:
-            tag: Any = inner.tag
-            if isinstance(tag, str) and _local_of(tag) == name:
+            if _local_of(inner.tag) == name:
                 found = inner
                 break
         else:
@@ -177,8 +200,7 @@ def descendants(element: etree._Element | None, *names: str) -> Iterator[etree._
     if element is None:
         return
     for inner in element.iterdescendants():
-        tag: Any = inner.tag
-        if isinstance(tag, str) and _local_of(tag) in names:
+        if _local_of(inner.tag) in names:
             yield inner
 
 
@@ -188,6 +210,20 @@ def text(element: etree._Element | None, *path: str, limit: int = MAX_TEXT) -> s
     if found is None or found.text is None:
         return ""
     return found.text.strip()[:limit]
+
+
+def values(element: etree._Element | None, limit: int = MAX_TEXT) -> dict[str, str]:
+    """Return the trimmed texts of the children by local name, of equals the first, never longer than `limit`.
+
+    One walk for all of them: several `text` of the same element walk it each.
+    """
+    found: dict[str, str] = {}
+    if element is not None:
+        for inner in element:
+            name = _local_of(inner.tag)
+            if name and name not in found:
+                found[name] = (inner.text or "").strip()[:limit]
+    return found
 
 
 def attribute(element: etree._Element | None, name: str, limit: int = 256) -> str:
@@ -211,4 +247,5 @@ __all__ = [
     "namespace",
     "parse",
     "text",
+    "values",
 ]

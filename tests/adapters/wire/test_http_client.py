@@ -180,6 +180,72 @@ class TestReading:
 
         assert (got.status, got.media_type, got.body) == (200, "image/jpeg", b"")
 
+    def test_keeps_the_connection_behind_a_short_refusal(self) -> None:
+        """The text of a refusal that nobody wants is read and thrown away: the login needs no new connection."""
+        connections = 0
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            while True:
+                await read_request(reader)
+                writer.write(reply(b"not you\n", "401 Unauthorized"))
+
+        got = ask(handler, times=3, read_body=False)
+
+        assert [(item.status, item.body, item.quirks) for item in got] == [(401, b"", ())] * 3
+        assert connections == 1
+
+    @pytest.mark.parametrize("sent", [b"", b"not"])
+    @pytest.mark.parametrize("closes", [True, False])
+    def test_a_refusal_counts_without_its_text(self, sent: bytes, closes: bool) -> None:
+        """A refusal whose announced text does not come is read all the same, and its connection is given up."""
+        connections = 0
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            await read_request(reader)
+            writer.write(reply(sent, "401 Unauthorized", length=500))
+            if not closes:
+                await reader.read()
+
+        got = ask(handler, times=2, read_body=False, limit_s=20.0)
+
+        assert [(item.status, item.body, item.quirks) for item in got] == [(401, b"", ())] * 2
+        assert connections == 2
+
+    def test_every_request_on_a_kept_connection_has_its_own_limit(self) -> None:
+        """The one alarm of a connection rings for the request under way, whatever an earlier one was allowed."""
+
+        async def run() -> list[object]:
+            async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                for wait_s in (0.0, 0.5, 30.0):
+                    await read_request(reader)
+                    await asyncio.sleep(wait_s)
+                    writer.write(reply(b"<a/>"))
+
+            seen: list[object] = []
+            async with (
+                serving(handler) as port,
+                HttpClient(Dialer(LAN_AND_LOOPBACK), CLOCK, "127.0.0.1") as http,
+            ):
+                for limit_s in (0.25, 20.0, 0.25):
+                    try:
+                        got = await http.request(
+                            "GET",
+                            f"http://127.0.0.1:{port}/",
+                            operation="test",
+                            deadline=Deadline.after(CLOCK, 60.0),
+                            limit_s=limit_s,
+                        )
+                        seen.append(got.body)
+                    except TimedOut as late:
+                        seen.append(late.phase)
+            return seen
+
+        assert asyncio.run(run()) == [b"<a/>", b"<a/>", "test"]
+
 
 class TestHostileReplies:
     def test_a_gzip_bomb_is_refused(self) -> None:
