@@ -1,6 +1,7 @@
 """Everything of the relay that lives in one process: the port, the cameras that are pulled, their viewers."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
 from hub.relay.processing import MakeProcessor
 from hub.relay.reachability import Finding, examine
+from hub.relay.readers import Make, Readers
 from hub.relay.sdp import Fragment, LocalTransport, Offer, Offered, negotiate, restart_fragment, write_answer
 from hub.relay.source import OpenSource
 from hub.relay.transport import Certificate, PacketSender, Turns
@@ -38,6 +40,7 @@ log = structlog.get_logger(__name__)
 LEASE_S: Final = 2.0
 LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
+_ROUNDS = 5  # a viewer is looked after in every fifth round; its lease is read at every picture besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class RelayEngine:
         self._certificate: Certificate | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
+        self._readers = Readers(self._layer_for_reader, on_event)
         self._layers = Layers(
             open_source,
             clock,
@@ -86,6 +90,7 @@ class RelayEngine:
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
             on_ended=self._end,
+            on_readers_ended=self._readers.layer_ended,
             on_joined=self._joined,
             on_not_joined=self._not_joined,
             spawn=self._spawn,
@@ -119,6 +124,28 @@ class RelayEngine:
         """Stop every frame at once, without waiting for anything: nobody vouches for the viewers any more."""
         for viewer in list(self._viewers.values()):
             self._end(viewer, "relay_stopped")
+        self._readers.cut("relay_stopped")
+
+    async def read(
+        self, viewer_id: str, spec: SourceSpec, make: Make, *, wanted: str = "main"
+    ) -> tuple[str, Offered]:
+        """Feed a recipient that is no WebRTC viewer, from the newest key frame on, for as long as `renew` names it.
+
+        `make` makes the reader once it is known what the camera sends. Returns the layer and what it sends.
+
+        Raises:
+            RelayRefused: says why, with the HTTP status.
+        """
+        if self._full:
+            raise self._no_room()
+        self._answering += 1
+        try:
+            layer, offered = await self._readers.add(viewer_id, spec, wanted, make, self._now() + LEASE_S)
+        finally:
+            self._answering -= 1
+        if wanted != "main" or layer.name != "main":
+            self._on_event(LayerChanged(viewer_id, layer.name, wanted))
+        return layer.name, offered
 
     async def view(
         self,
@@ -145,13 +172,8 @@ class RelayEngine:
             raise RelayRefused(
                 409, "viewer_exists", "this viewer session has been answered already; open another"
             )
-        if len(self._viewers) + self._answering >= self._limits.max_viewers:
-            raise RelayRefused(
-                503,
-                "relay_full",
-                f"the relay serves {self._limits.max_viewers} viewers already; try again later",
-                retry_after_s=30.0,
-            )
+        if self._full:
+            raise self._no_room()
         self._answering += 1
         try:
             await self._turns.turn()
@@ -260,12 +282,15 @@ class RelayEngine:
             viewer = self._viewers.get(viewer_id)
             if viewer is not None:
                 viewer.lease_until_s = until
+        self._readers.renew(viewer_ids, until)
 
     def stop(self, viewer_id: str, code: str) -> None:
         """End a viewer; no packet of picture leaves after this returns. Unknown ones are passed over."""
         viewer = self._viewers.get(viewer_id)
         if viewer is not None:
             self._end(viewer, code)
+        else:
+            self._readers.stop(viewer_id, code)
 
     def states(self) -> list[SourceState]:
         """Return the state of each stream that is pulled."""
@@ -291,6 +316,7 @@ class RelayEngine:
         viewers = self._viewers.values()
         return {
             "viewers": len(self._viewers),
+            "readers": len(self._readers),
             "connected": sum(viewer.connected for viewer in viewers),
             "cameras": self._layers.cameras,
             "pulls_opened": self._layers.pulls_opened,
@@ -301,6 +327,22 @@ class RelayEngine:
             "send_failed": self._sender.failed,
             "refused_datagrams": self._port.refused if self._port is not None else 0,
         }
+
+    @property
+    def _full(self) -> bool:
+        return len(self._viewers) + len(self._readers) + self._answering >= self._limits.max_viewers
+
+    def _no_room(self) -> RelayRefused:
+        return RelayRefused(
+            503,
+            "relay_full",
+            f"the relay serves {self._limits.max_viewers} viewers already; try again later",
+            retry_after_s=30.0,
+        )
+
+    async def _layer_for_reader(self, spec: SourceSpec, wanted: str) -> tuple[Layer, Offered]:
+        layer, offered, _code = await self._offered(spec, wanted, audio=False)
+        return layer, offered
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -423,10 +465,10 @@ class RelayEngine:
         return task
 
     async def _keep_house(self) -> None:
-        while True:
+        for round_ in itertools.count():
             await asyncio.sleep(_HOUSEKEEPING_S)
             now = self._now()
-            for viewer in list(self._viewers.values()):
+            for viewer in list(self._viewers.values())[round_ % _ROUNDS :: _ROUNDS]:
                 if viewer.lease_until_s < now:
                     self._end(viewer, "lease_expired")
                 elif not viewer.connected:
@@ -439,6 +481,7 @@ class RelayEngine:
                         self._adapt(viewer, now)
                     if viewer.next_report_s <= now:
                         self._report(viewer, now)
+            self._readers.keep_house(now)
             self._layers.keep_house(now)
 
     def _adapt(self, viewer: Viewer, now_s: float) -> None:

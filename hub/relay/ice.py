@@ -11,13 +11,12 @@ import asyncio
 import ipaddress
 import secrets
 import socket
-import struct
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aioice import stun
 from aioice.ice import get_host_addresses
 
+from hub.relay.checks import proves, read_check, role_conflict, success
 from hub.relay.icetcp import Address, TcpPath, TcpPort
 from hub.relay.transport import Path
 
@@ -27,9 +26,7 @@ _MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
 _SEND_BUFFER = 8 << 20
 _RECEIVE_BUFFER = 4 << 20
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
-_USERNAME = 0x0006
-_BINDING_REQUEST = 0x0001
-_COOKIE = struct.pack("!I", stun.COOKIE)
+_ADDRESSES_FOR_S = 5.0  # interfaces come and go, but to ask for them costs as much as the rest of an answer
 
 
 class Heard(Protocol):
@@ -80,6 +77,7 @@ class UdpPort:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tcp: TcpPort | None = TcpPort(self._frame, self._hung_up) if tcp else None
         self.tcp_failed: dict[str, str] = {}  # hosts on which the number was free for UDP only, and why
+        self._addresses: dict[bool, tuple[float, list[str]]] = {}
         self.refused = 0  # datagrams from nobody, or with a wrong password
 
     def open(self, hosts: tuple[str, ...], port: int) -> int:
@@ -158,13 +156,21 @@ class UdpPort:
             if self._public:
                 found += [(a, port) for a in self._public if (":" in a) == v6]
             elif ipaddress.ip_address(host).is_unspecified:
-                found += [(a.partition("%")[0], port) for a in _interface_addresses(v6=v6)]
+                found += [(a.partition("%")[0], port) for a in self._interfaces(v6=v6)]
             else:
                 found.append((host, port))
         if not found and bound:
             (_host, port), family = bound[0]
             found.append(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
         return found
+
+    def _interfaces(self, *, v6: bool) -> list[str]:
+        now = self._loop.time() if self._loop is not None else 0.0
+        asked_s, held = self._addresses.get(v6, (-_ADDRESSES_FOR_S, []))
+        if now - asked_s >= _ADDRESSES_FOR_S:
+            held = _interface_addresses(v6=v6)
+            self._addresses[v6] = (now, held)
+        return held
 
     def register(self, peer: IcePeer) -> None:
         """Let a viewer's checks be answered."""
@@ -229,77 +235,49 @@ class UdpPort:
 
     def _stun(self, sock: Path, data: bytes, address: Address) -> None:
         # Cheap tests first: a flood of requests with unknown names costs one walk over the attributes each.
-        ours, theirs = _username(data)
-        peer = self._by_ufrag.get(ours)
-        if peer is None:
+        check = read_check(data)
+        peer = self._by_ufrag.get(check.ours) if check is not None else None
+        if check is None or peer is None:
             self.refused += 1
             return
-        pwd, expected = peer.secrets_of(ours)
-        if theirs != expected:
+        pwd, expected = peer.secrets_of(check.ours)
+        password = pwd.encode()
+        if check.theirs != expected or not proves(data, check, password):
             self.refused += 1
             return
-        try:
-            message = stun.parse_message(data)
-            valid = message.check_message_integrity(pwd.encode())
-        except (ValueError, struct.error, KeyError):
-            valid = False
-        if not valid:
-            self.refused += 1
+        if check.controlled:
+            self._reply(sock, address, role_conflict(check, password))
             return
-        if "ICE-CONTROLLED" in message.attributes:
-            self._reply(
-                sock,
-                address,
-                message,
-                pwd,
-                attributes={"ERROR-CODE": (487, "Role Conflict")},
-                kind=stun.Class.ERROR,
-            )
-            return
-        if peer.before is not None and ours == peer.ufrag:
+        if peer.before is not None and check.ours == peer.ufrag:
             self._by_ufrag.pop(peer.before[0], None)  # the restart is completed
             peer.before = None
         if isinstance(sock, TcpPath):
             sock.proven = True
         key = (sock.fileno(), address)
         if self._by_address.get(key) is not peer:
-            if len(peer.addresses) >= _MAX_ADDRESSES:
-                in_use = (-1 if peer.sock is None else peer.sock.fileno(), peer.address)
-                oldest = next(place for place, known in enumerate(peer.addresses) if known != in_use)
-                self._by_address.pop(peer.addresses.pop(oldest), None)
-            peer.addresses.append(key)
-            self._by_address[key] = peer
-        nominated = "USE-CANDIDATE" in message.attributes
-        if peer.sock is None or nominated:
+            self._learn(peer, key)
+        if peer.sock is None or check.nominated:
             peer.sock, peer.address = sock, address
-            peer.nominated = peer.nominated or nominated
+            peer.nominated = peer.nominated or check.nominated
         if self._loop is not None:
             peer.last_check_s = self._loop.time()
-        host, port = str(address[0]).partition("%")[0], address[1]
-        self._reply(
-            sock,
-            address,
-            message,
-            pwd,
-            attributes={"XOR-MAPPED-ADDRESS": (host, port)},
-            kind=stun.Class.RESPONSE,
-        )
+        host, port = str(address[0]).partition("%")[0], int(address[1])
+        self._reply(sock, address, success(check, (host, port), password))
         peer.heard.checked()
 
+    def _learn(self, peer: IcePeer, key: tuple[int, Address]) -> None:
+        """Hear a viewer from one more address; of too many the oldest is forgotten."""
+        if len(peer.addresses) >= _MAX_ADDRESSES:
+            in_use = (-1 if peer.sock is None else peer.sock.fileno(), peer.address)
+            oldest = next(place for place, known in enumerate(peer.addresses) if known != in_use)
+            self._by_address.pop(peer.addresses.pop(oldest), None)
+        peer.addresses.append(key)
+        self._by_address[key] = peer
+
     @staticmethod
-    def _reply(
-        sock: Path,
-        address: Address,
-        request: stun.Message,
-        pwd: str,
-        *,
-        attributes: dict[str, object],
-        kind: stun.Class,
-    ) -> None:
-        response = stun.Message(stun.Method.BINDING, kind, request.transaction_id, attributes)
-        response.add_message_integrity(pwd.encode())
+    def _reply(sock: Path, address: Address, response: bytes) -> None:
         try:
-            sock.sendto(bytes(response), address)
+            sock.sendto(response, address)
         except OSError:
             return  # the browser repeats its check
 
@@ -310,21 +288,6 @@ def _room(sock: socket.socket, option: int, forced: int, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, forced, size)
     except OSError:
         sock.setsockopt(socket.SOL_SOCKET, option, size)
-
-
-def _username(data: bytes) -> tuple[str, str]:
-    """Return (our fragment, the peer's fragment) of a binding request; empty strings where it is none."""
-    if len(data) < 20 or data[4:8] != _COOKIE or int.from_bytes(data[0:2], "big") != _BINDING_REQUEST:
-        return "", ""
-    position, end = 20, len(data)
-    while position + 4 <= end:
-        kind, size = struct.unpack_from("!HH", data, position)
-        position += 4
-        if kind == _USERNAME:
-            ours, _, theirs = data[position : position + size].decode("ascii", "replace").partition(":")
-            return ours, theirs
-        position += size + (-size % 4)
-    return "", ""
 
 
 def _interface_addresses(*, v6: bool) -> list[str]:

@@ -21,6 +21,7 @@ _MAX_MEDIA = 16
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
 # Not needed by an ICE-lite answerer, or not understood by the parser; a browser may send hundreds of them.
 _SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid")
+_CODECS = frozenset({"H264", "H265", "RTX", "PCMU", "PCMA", "OPUS"})  # whose parameters matter
 _G711 = {"PCMU": 0, "PCMA": 8}
 
 # SPS profile -> offered profiles, nearest first. Every decoder of a later profile reads the earlier ones (A.3.2).
@@ -69,7 +70,7 @@ class Offer:
             raise _unreadable(f"the offer is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
         if not text.lstrip().startswith("v=0"):
             raise _unreadable("the body does not begin with v=0: it is not a session description")
-        kept = "\r\n".join(line for line in text.strip().splitlines() if not line.startswith(_SKIPPED))
+        kept = "\r\n".join(_needed(text.strip().splitlines()))
         try:
             described = SessionDescription.parse(kept + "\r\n")
         # The parser answers malformed lines with whatever its own code trips over.
@@ -89,6 +90,25 @@ class Offer:
             raise _unreadable(f"the offer has more than {_MAX_MEDIA} m-lines")
         bundle = next((tuple(map(str, g.items)) for g in described.group if g.semantic == "BUNDLE"), ())
         return cls(tuple(_media_line(media) for media in described.media), bundle)
+
+
+def _needed(lines: list[str]) -> list[str]:
+    """Leave out what an answer does not depend on: a browser tells the parameters of some thirty codecs that no camera has."""
+    wanted = {
+        line[9:].partition(" ")[0]
+        for line in lines
+        if line.startswith("a=rtpmap:") and line.partition(" ")[2].partition("/")[0].upper() in _CODECS
+    }
+    return [
+        line
+        for line in lines
+        if not line.startswith(_SKIPPED)
+        and not (
+            line.startswith(("a=fmtp:", "a=rtcp-fb:"))
+            and line.partition(":")[2].partition(" ")[0] not in wanted
+            and not line.startswith("a=rtcp-fb:*")
+        )
+    ]
 
 
 def _media_line(media: Any) -> MediaLine:

@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from aiortc.rtcdtlstransport import (
@@ -70,7 +71,7 @@ class Certificate(RTCCertificate):
             self._context = super()._create_ssl_context(srtp_profiles)
         return self._context
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Return the fingerprint as it stands in ``a=fingerprint:sha-256``."""
         return next(str(print_.value) for print_ in self.getFingerprints() if print_.algorithm == "sha-256")
