@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from standards.observation import Value, canonical_json, thaw
+from standards.observation import Value, canonical_json, freeze, thaw
 from standards.rule import Rule
 from standards.verdict import Severity
 from standards.wording import Text
@@ -167,6 +167,38 @@ def resolve(
         rules=tuple(sorted(chosen.values(), key=lambda rule: rule.place)),
         loosened=tuple(one for key, one in sorted(loosened.items()) if key[0] in chosen),
     )
+
+
+WHAT_IF = "what-if"
+
+
+def adjusted(
+    profile: StandardProfile, params: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Rule]
+) -> StandardProfile:
+    """Return a profile with some limits set otherwise; its version says so, and a limit beyond its floor is told as loosened.
+
+    Raises:
+        ProfileError: no such rule or parameter, or a value of another kind.
+    """
+    if not params:
+        return profile
+    try:
+        changed = {
+            rule: {name: freeze(value) for name, value in values.items()} for rule, values in params.items()
+        }
+    except TypeError as error:
+        raise ProfileError(f"profile {profile.id}: {error}") from error
+    source = ProfileSource(
+        id=profile.id,
+        version=f"{profile.version}+{WHAT_IF}",
+        title=profile.title,
+        summary=profile.summary,
+        in_force_from=profile.in_force_from,
+        extends=profile.id,
+        set_values=changed,
+        authorities=dict.fromkeys(params, WHAT_IF),
+    )
+    return resolve(source, profile, rules)
 
 
 def _check_value(source: ProfileSource, rule: Rule, name: str, value: Value) -> None:

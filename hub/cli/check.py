@@ -1,8 +1,6 @@
 """`camhub check`: one camera against a standard, no hub needed."""
 
 import asyncio
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,16 +21,16 @@ from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
 from hub.cli.declare import DeclarationsUnreadable, read_declarations
 from hub.cli.terminal import credential_of, stop
 from hub.cli.terminal import language as language_of_locale
+from hub.cli.writing import forms_of, packs_of, write_file, write_report
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
+from hub.compliance.observation_file import Kept, written
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics, configure_logging
-from hub.packs import PackUnreadable, read_packs
 from hub.reports.document import Document, of_check
-from hub.reports.formats import BINARY, FORMS, SUFFIXES, FormatNotAvailable, render, render_bytes
-from hub.reports.terminal import as_text
+from hub.reports.formats import render
 from standards.observation import Observations
-from standards.pack import PackError, Packs, UnknownStandard, packaged, packaged_with
+from standards.pack import Packs, UnknownStandard
 from standards.verdict import Decision
 
 # What stopped the check before the camera could be judged at all; nothing was learnt about it.
@@ -68,6 +66,16 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to this file; several formats add their suffix.",
+)
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the observations in this file; `camhub assess` judges them again without the camera.",
+)
+@click.option(
+    "--still",
+    is_flag=True,
+    help="Put one picture of this check into the report. You state that you may look at this camera.",
 )
 @click.option(
     "--pack",
@@ -116,6 +124,8 @@ def check(
     as_json: bool,
     lang: str | None,
     output: Path | None,
+    save: Path | None,
+    still: bool,
     sub: str | None,
     video_source: str | None,
     transport: str,
@@ -133,18 +143,9 @@ def check(
     """
     configure_logging("warning", "text")
     language = lang or language_of_locale()
-    wanted = ["json"] if as_json else [name.strip().lower() for name in formats.split(",") if name.strip()]
-    if not wanted:
-        stop("--format names no format", f"Use one of {', '.join(FORMS)}")
-    for name in wanted:
-        if name not in FORMS:
-            stop(FormatNotAvailable(name).said(language), f"--format {','.join(FORMS)}")
-    if wanted[0] in BINARY and output is None and sys.stdout.isatty():
-        stop(f"{wanted[0]} is not for a terminal", "Add --output FILE")
-    if len(wanted) > 1 and output is None:
-        stop("several formats need files to go to", "Add --output FILE; each format gets its own suffix")
+    wanted = forms_of(formats, as_json=as_json, output=output, language=language)
     try:
-        packs = _packs(pack)
+        packs = packs_of(pack)
         packs.profile(standard)
     except UnknownStandard as error:
         stop(str(error), "camhub standards list")
@@ -166,6 +167,7 @@ def check(
         video_source=video_source or "",
         sub_target=sub_address or found.sub,
         vendor=vendor or "",
+        still=still,
         declared=_declared(declare, language),
         ports=ports.strip()[:120],
     )
@@ -177,20 +179,15 @@ def check(
     report = of_check(request, outcome)
     if isinstance(outcome.failure, _NOT_CHECKED):
         _refused(outcome.failure, report, wanted, language)
-    _write(report, wanted, language, output)
+    write_report(report, wanted, language, output)
+    if save is not None:
+        write_file(
+            save, written(Kept(request.target.url, outcome.assessment.as_of, outcome.observations)), "--save"
+        )
     if outcome.failure is not None and found.family is not None:
         known = found.family.why or found.family.advice
         click.echo(f"hint: {found.family.label}: {known.in_language(language)}", err=True)
     sys.exit(0 if outcome.assessment.decision is Decision.ADMITTED else 1)
-
-
-def _packs(paths: tuple[Path, ...]) -> Packs:
-    if not paths:
-        return packaged()
-    try:
-        return packaged_with(read_packs(paths))
-    except (PackUnreadable, PackError) as error:
-        stop(str(error), f"camhub standards lint {' '.join(str(path) for path in paths)}")
 
 
 def _declared(path: Path | None, language: str) -> Observations:
@@ -259,27 +256,3 @@ def _refused(failure: AdapterError, report: Document, wanted: list[str], languag
     if wanted == ["json"]:
         click.echo(render(report, "json", language), nl=False)
     stop(str(failure), failure.hint)
-
-
-def _write(report: Document, wanted: list[str], language: str, output: Path | None) -> None:
-    if output is None and wanted[0] in BINARY:
-        sys.stdout.buffer.write(render_bytes(report, wanted[0], language))
-        return
-    if output is None:
-        click.echo(_for_terminal(report, wanted[0], language), nl=False)
-        return
-    for name in wanted:
-        path = output if len(wanted) == 1 else output.with_suffix(SUFFIXES[name])
-        try:
-            path.write_bytes(render_bytes(report, name, language))
-        except OSError as error:
-            stop(f"{path} cannot be written: {error.strerror}", "Choose another file with --output")
-        click.echo(f"wrote {path}", err=True)
-
-
-def _for_terminal(report: Document, form: str, language: str) -> str:
-    if form != "text" or not sys.stdout.isatty():
-        return render(report, form, language)
-    columns = shutil.get_terminal_size((80, 24)).columns
-    colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return as_text(report, language, colour=colour, width=max(60, min(columns, 100)))

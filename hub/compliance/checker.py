@@ -34,9 +34,9 @@ from adapters.wire.tap import Tap
 from hub.compliance.derived import worked_out
 from hub.compliance.known import joined
 from hub.compliance.lan import LanRequest, Neighbour
-from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts
+from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts, still_of
 from hub.compliance.suppliers import absence_of
-from hub.decode.service import DecodeService
+from hub.decode.service import DecodeService, Still
 from standards.advisories import Advisories, shipped
 from standards.assess import assess
 from standards.assessment import Assessment
@@ -97,6 +97,7 @@ class CheckRequest:
     enrolled_at: datetime | None = None
     camera: str = ""
     limit_s: float = 20.0
+    still: bool = False  # keep one picture of the check: a view, and decided by whoever asks for the check
     ports: str = ""  # who agreed to tests of ports (SEC-13, SEC-14, CON-08); "" for nobody, and none is tried
     over_time: OverTime | None = None  # what a hub works out from this run and those before it
 
@@ -113,6 +114,7 @@ class CheckOutcome:
     failure: AdapterError | None
     started_at: datetime
     seconds: float
+    still: Still | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,9 @@ class Checker:
             peer=request.target.authority,
             device=device_key(request.target),
         )
+        still = None
+        if request.still:
+            still = await still_of(result, self.decode, ends, device=device_key(request.target))
         seen = Observations(pictures).merged(result.observations)
         if request.ports and failure is None:
             near = Neighbour(self.dialer, self.clock)
@@ -180,6 +185,7 @@ class Checker:
             failure=failure,
             started_at=started_at,
             seconds=self.clock.monotonic() - started_s,
+            still=still,
         )
 
     def reassess(

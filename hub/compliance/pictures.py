@@ -12,13 +12,14 @@ from adapters.deadline import Deadline
 from adapters.port import CodedSample, ProbeResult
 from hub.decode.errors import DecodeError, NotDecodable
 from hub.decode.limits import CODECS
-from hub.decode.service import SOURCE, DecodeService, PictureFacts
+from hub.decode.service import SOURCE, DecodeService, PictureFacts, Still
 from standards.observation import Method, NotObserved, Observation, Observed, Provenance, Value
 from standards.reason import Reason
 
 log = structlog.get_logger(__name__)
 
 WANTED = 10  # pictures of a media window: VQ-06 looks at ten
+STILL_PX = 640  # width of a still in a report: enough to recognise a view
 RESERVED_S = 1.5  # kept back from the adapters; ten key frames of 4K take 0.4 to 0.7 s of processor time
 NAMES = (
     "decoded",
@@ -53,6 +54,23 @@ async def picture_facts(
         if why is not None:
             facts |= _unseen("main", *why, Provenance(Method.TEST, SOURCE, "decode", peer, clock.now()))
     return facts
+
+
+async def still_of(
+    result: ProbeResult, decode: DecodeService | None, deadline: Deadline, *, device: str
+) -> Still | None:
+    """Return the last picture of the main stream that was sampled, coded anew; None where there is none to show."""
+    for sample in result.samples:
+        if sample.layer != "main" or decode is None or sample.codec not in CODECS:
+            continue
+        for picture in reversed(sample.pictures):
+            try:
+                return await decode.still(
+                    picture, sample.codec, camera=device, max_width=STILL_PX, deadline=deadline
+                )
+            except DecodeError as error:
+                log.info("check.still_not_made", code=error.code)
+    return None
 
 
 async def _of_sample(

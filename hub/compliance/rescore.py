@@ -20,13 +20,12 @@ from hub.compliance.known import Knowledge, renewed
 from hub.store.errors import Invalid, ServiceError
 from standards.assess import assess
 from standards.assessment import Assessment
-from standards.observation import Observations, freeze
+from standards.observation import Observations
 from standards.pack import Packs, UnknownStandard
-from standards.profile import ProfileError, ProfileSource, StandardProfile, resolve
+from standards.profile import ProfileError, StandardProfile, adjusted
 
 # By rule id, then by parameter name: what `[set.RULE]` of a profile holds.
 Params = Mapping[str, Mapping[str, Any]]
-WHAT_IF = "what-if"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +94,7 @@ class Rescorer:
         except UnknownStandard as error:
             said = {"standard": standard, "available": ", ".join(error.known)}
             raise Invalid("standard", str(error), code="standard_unknown", params=said) from error
-        if not params:
-            return profile
-        changed = {
-            rule: {name: freeze(value) for name, value in values.items()} for rule, values in params.items()
-        }
-        source = ProfileSource(
-            id=profile.id,
-            version=f"{profile.version}+{WHAT_IF}",
-            title=profile.title,
-            summary=profile.summary,
-            in_force_from=profile.in_force_from,
-            extends=profile.id,
-            set_values=changed,
-            authorities=dict.fromkeys(params, WHAT_IF),
-        )
         try:
-            return resolve(source, profile, self.packs.rules)
+            return adjusted(profile, params, self.packs.rules)
         except ProfileError as error:
             raise Invalid("params", str(error)) from error

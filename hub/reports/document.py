@@ -5,6 +5,7 @@ Both languages are inside. Nothing in it is secret: no credential, no address wi
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 from adapters.errors import AdapterError
 from adapters.port import Courtesy, Permission
 from hub.compliance.checker import CheckOutcome, CheckRequest
+from hub.decode.service import Still
 from hub.texts import Texts
 from standards.assessment import Assessment
 from standards.finding import Finding
@@ -67,6 +69,7 @@ class Method:
     seconds: float | None = None
     failure: AdapterError | None = None
     seen_from: str = ""
+    still: Still | None = None
 
 
 @lru_cache(maxsize=1)
@@ -83,6 +86,7 @@ def of_check(request: CheckRequest, outcome: CheckOutcome) -> Document:
         started_at=outcome.started_at,
         seconds=outcome.seconds,
         failure=outcome.failure,
+        still=outcome.still,
     )
     return document(outcome.assessment, outcome.observations, target=request.target.url, method=method)
 
@@ -114,6 +118,7 @@ def document(
         "repairs": repairs(observations),
         "method": {**_method(how), "pictures": observations.value("picture.main.decoded")},
         "failure": _failure(how.failure),
+        "still": _still(how, assessment.as_of),
         "limits": texts().both("report.limits"),
         "tool": {"name": "camhub", "version": version("camhub")},
         "adapters": sorted({one.provenance.source for one in observations.values()}),
@@ -374,6 +379,19 @@ def _method(how: Method) -> dict[str, Any]:
         "seconds": round(how.seconds, 1) if how.seconds is not None else None,
         "seen_from": how.seen_from or None,
         "writes": 0,
+    }
+
+
+def _still(how: Method, as_of: datetime) -> dict[str, Any] | None:
+    if how.still is None:
+        return None
+    return {
+        "media_type": "image/jpeg",
+        "width": how.still.width,
+        "height": how.still.height,
+        "taken_after": rfc3339(how.started_at or as_of),
+        "taken_before": rfc3339(as_of),
+        "data": b64encode(how.still.jpeg).decode(),
     }
 
 

@@ -1,6 +1,7 @@
 """The report as PDF: A4 pages set by typst, fonts embedded, no date of making inside, so that it is the same bytes each time."""
 
 import json
+from base64 import b64decode
 from importlib import resources
 from typing import Any
 
@@ -49,6 +50,8 @@ def _pages(view: View) -> dict[str, Any]:
             for task in report["to_do"]
         ],
         "ladder": view.ladder,
+        "still": list(b64decode(report["still"]["data"])) if view.still else [],
+        "still_age": view.still_age if view.still else "",
         "symbol": SYMBOL[report["decision"]],
         "tally": [
             {

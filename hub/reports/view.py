@@ -167,6 +167,20 @@ class View:
         earns = self.report["earns"]
         return rungs or ([self.both(earns["text"])] if earns else [])
 
+    @property
+    def still(self) -> str:
+        """Return the still as a data URL, "" where the report has none."""
+        still = self.report.get("still")
+        return f"data:{still['media_type']};base64,{still['data']}" if still else ""
+
+    @property
+    def still_age(self) -> str:
+        """Return in a sentence when the still was taken."""
+        still = self.report["still"]
+        return self.word(
+            "label.still", first=moment(still["taken_after"]), last=moment(still["taken_before"])
+        )
+
     def references(self, finding: Mapping[str, Any]) -> list[str]:
         """Return the clauses that may be cited, with edition and what there is to know about their standing."""
         as_of = self.report["as_of"][:10]

@@ -30,6 +30,7 @@ from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
 from hub.observe import Metrics
 from hub.reports.document import of_check
+from hub.reports.formats import render, render_bytes
 from standards.observation import Method, NotObserved, Observation, Observations, Observed, Provenance
 from standards.pack import packaged
 from standards.reason import Reason
@@ -62,7 +63,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def check(
-    adapter: Keeper, *, decode: bool = True, window_s: float = 8.0
+    adapter: Keeper, *, decode: bool = True, window_s: float = 8.0, still: bool = False
 ) -> tuple[CheckRequest, CheckOutcome]:
     registry = Registry()
     registry.add(AdapterManifest("kept", "1", ("rtsp",), {"rtsp": 554}, ("stream.",), lambda: adapter))  # type: ignore[arg-type,return-value]
@@ -76,7 +77,7 @@ async def check(
             registry, Dialer(LAN_AND_LOOPBACK), gate, CLOCK, packaged(), decode=service if decode else None
         )
         leave = Permission("Nguyễn Văn A", "owner", datetime(2026, 11, 20, tzinfo=UTC))
-        request = CheckRequest(TARGET, None, leave, window_s=window_s, limit_s=90.0)
+        request = CheckRequest(TARGET, None, leave, window_s=window_s, limit_s=90.0, still=still)
         return request, await one.run(request)
     finally:
         await service.aclose()
@@ -152,3 +153,25 @@ def test_a_probe_that_failed_before_is_not_blamed_on_the_pictures() -> None:
 
     told = pictures(outcome).get("luma_mean")
     assert told is None or "not decoded here" not in getattr(told, "detail", "")
+
+
+def test_a_still_stands_in_the_report_only_where_it_was_asked_for() -> None:
+    """Asked for, the last good picture goes into JSON, page and PDF with the time it is from; by default none does."""
+    adapter = Keeper(
+        sample("H264", coded(at_s=0.5), coded(at_s=2.5, seed=2), CodedPicture(4.0, (b"\x65broken",)))
+    )
+
+    request, outcome = run(check(adapter, still=True))
+    told = of_check(request, outcome)
+    plain_request, plain_outcome = run(check(adapter))
+    plain = of_check(plain_request, plain_outcome)
+
+    assert (told["still"]["width"], told["still"]["height"]) == (320, 192)
+    assert told["still"]["taken_after"] <= told["still"]["taken_before"] == told["as_of"]
+    page = render(told, "html", "en")
+    assert f"data:image/jpeg;base64,{told['still']['data']}" in page
+    assert "img-src data:" in page
+    assert b"/DCTDecode" in render_bytes(told, "pdf", "vi")
+    assert plain["still"] is None
+    assert "<img" not in render(plain, "html", "en").partition("</style>")[2]
+    assert b"/DCTDecode" not in render_bytes(plain, "pdf", "vi")
