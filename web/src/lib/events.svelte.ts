@@ -4,12 +4,13 @@
  * `EventSource` reconnects by itself after a cut, but gives up after an HTTP error: this opens it again.
  */
 import { session } from './session.svelte';
-import type { Camera, Counts, View } from './types';
+import type { Camera, CameraEvent, Counts, View } from './types';
 
 interface Topics {
   camera: Camera & { removed?: boolean };
   counts: Counts;
   view: View;
+  camera_event: CameraEvent;
   /** The stream is back after a cut: whatever was shown may be old. */
   resumed: null;
 }
@@ -44,7 +45,7 @@ class Events {
       }
       if (source.readyState === EventSource.CLOSED) this.#again();
     };
-    for (const topic of ['camera', 'counts', 'view'] as const) {
+    for (const topic of ['camera', 'counts', 'view', 'camera_event'] as const) {
       source.addEventListener(topic, (event) => {
         try {
           this.#emit(topic, JSON.parse((event as MessageEvent<string>).data));

@@ -149,6 +149,8 @@ export interface Stream {
   bitrate_kbps: number | null;
 }
 export interface CameraDetail extends Camera {
+  /** For who may change the camera; with the approval to move it, where there is one. */
+  permission?: { granted_by: string; basis: string; granted_at: string; ptz_granted_by?: string; ptz_granted_at?: string } | null;
   address: string | null;
   has_credential: boolean;
   device: Record<string, unknown>;
@@ -307,6 +309,50 @@ export interface Step {
 export interface Courtesy {
   reads: number;
   logins: number;
+}
+/** A CloudEvents object, as `GET /cameras/{id}/events` and the tab's stream tell it. */
+export interface CameraEvent {
+  id: string;
+  type: string;
+  time: string;
+  data: {
+    camera_id: string;
+    kind: string;
+    active: boolean | null;
+    topic: string;
+    told_at: string | null;
+    arrived_at: string;
+    difference_s: number | null;
+  };
+}
+export interface EventsPage extends Page<CameraEvent> {
+  pulling: { state: 'off' | 'connecting' | 'listening' | 'waiting'; code: string | null; text: Text; since: string; until: string | null; switched_on: boolean; may_switch: boolean };
+}
+export interface PtzState {
+  present: boolean | null;
+  presets: { token: string; name: string }[];
+  approved: boolean;
+  may: boolean;
+  code: string | null;
+  why: string | null;
+}
+/** One of the other video sources of a recorder. */
+export interface Channel {
+  source: string;
+  name: string;
+  address: string;
+  codec: string | null;
+  width: number | null;
+  height: number | null;
+  camera_id?: string | null;
+}
+/** A device that answered a search of the hub's network. */
+export interface Found {
+  name: string;
+  maker: string;
+  model: string;
+  address: string;
+  camera_id: string | null;
 }
 export interface Onboarding {
   id: string;

@@ -23,5 +23,6 @@ export const SECTIONS: Section[] = [
   { id: 'history', load: () => import('./History.svelte') },
   { id: 'whatif', load: () => import('./WhatIf.svelte'), shown: (camera) => staff() && camera.last_assessment !== null },
   { id: 'declarations', load: () => import('./Declarations.svelte'), shown: (camera) => mayReadStatements(camera) },
+  { id: 'events', load: () => import('./Events.svelte'), shown: (camera) => staff() && camera.custodian.kind === 'authority' },
   { id: 'sharing', load: () => import('./Sharing.svelte') },
 ];
