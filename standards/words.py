@@ -94,6 +94,7 @@ _FORMS = (
         "địa chỉ đã cho là giao diện riêng của hãng; muốn kiểm tra ONVIF thì nhập onvif://máy:cổng",
     ),
     (re.compile(r"^no credential was supplied\.?$"), "chưa nhập tài khoản"),
+    (re.compile(r"^no time was left for the media window\.?$"), "không còn thời gian để đo luồng hình"),
     (
         re.compile(r"^no address of a sub-stream is known\.?$"),
         "chưa biết địa chỉ luồng phụ; nhập địa chỉ đó nếu camera có",
