@@ -1,9 +1,9 @@
 """The relay's bench: what one viewer costs, and how many fit on one core without a lost frame.
 
-    .venv/bin/python bench/relay.py [--viewers 100] [--seconds 10] [--write]
+    .venv/bin/python bench/relay.py [--viewers 100 200 500] [--cameras 200] [--seconds 10] [--write]
 
-Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub and worker)
-from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped runs in the same
+Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub, workers and
+whatever they start) from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped runs in the same
 run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
 """
 
@@ -12,11 +12,12 @@ import json
 import os
 import pickle
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +88,14 @@ class Result:
     asked: int
     connected: int = 0
     setup_ms: float = 0.0  # server CPU per viewer, offer to connected, media running meanwhile
+    setup_packets: int = 0  # that went to viewers meanwhile
+    late_ms: tuple[float, ...] = ()  # picture in to its last packet at a viewer, sampled
+    viewer_kb: float = 0.0  # resident memory that each further viewer took
+    burst: tuple[float, float, int] = (
+        0.0,
+        0.0,
+        0,
+    )  # so many at once: seconds until connected, longest gap of the others
     packets: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -105,6 +114,17 @@ class Result:
         return self.cpu_s / self.packets * 1e6 if self.packets else 0.0
 
     @property
+    def setup_net_ms(self) -> float:
+        """Return set-up CPU without that of the packets which were sent meanwhile, as the steady state costs them."""
+        return max(0.0, self.setup_ms - self.setup_packets * self.us_per_packet / 1000 / max(1, self.asked))
+
+    @property
+    def late_p99_ms(self) -> float:
+        """Return the 99th percentile of the way through the server and to a viewer's process."""
+        ranked = sorted(self.late_ms)
+        return ranked[int(len(ranked) * 0.99)] if ranked else 0.0
+
+    @property
     def frames_missing(self) -> int:
         """Return pictures that did not arrive, beyond the one that may straddle the window at either end."""
         return max(0, self.pictures_due - self.pictures - 2 * self.connected)
@@ -120,6 +140,25 @@ def cpu_s(pids: list[int]) -> float:
     return total
 
 
+def family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
+def resident_kb(pids: list[int]) -> int:
+    """Return the memory of processes, shared pages counted once per process, kB."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                total += int(line.split()[1])
+    return total
+
+
 def core_s(core: int) -> float:
     """Return the seconds that a core was busy since boot, interrupts included."""
     for line in Path("/proc/stat").read_text().splitlines():
@@ -130,8 +169,56 @@ def core_s(core: int) -> float:
     raise Missing(f"core {core} is not there")
 
 
+def connect(serving: Talker, watching: Talker, names: list[str], cameras: int) -> dict:
+    """Let viewers come one after the other, as fast as they are answered; return the state once all play, or time is up."""
+    for number, name in enumerate(names):
+        offer = watching.ask(do="offer", viewer=name)["offer"]
+        serving.say(offer=offer, viewer=name, camera=number % cameras)
+        watching.say(do="answer", viewer=name, sdp=serving.hear()["answer"])
+    return wait_for(watching, len(names))
+
+
+def wait_for(watching: Talker, count: int) -> dict:
+    """Return the viewers' state once so many play, or after 60 s, or 5 s after the last one connected or failed."""
+    ends, settled = time.monotonic() + 60, 0.0
+    while True:
+        state = watching.ask(do="connected")
+        now = time.monotonic()
+        if state["connected"] + state["failed"] >= count:
+            settled = settled or now
+        if state["playing"] >= count or now > ends or (settled and now > settled + 5):
+            return state
+        time.sleep(0.05)
+
+
+def burst(serving: Talker, watching: Talker, count: int, playing: int) -> tuple[float, float, int]:
+    """Let so many come in one moment; return seconds until all are connected, and the others' longest gap meanwhile."""
+    names = [f"new{number}" for number in range(count)]
+    offers = [(name, watching.ask(do="offer", viewer=name)["offer"]) for name in names]
+    watching.ask(do="begin")
+    began = time.monotonic()
+    for name, offer in offers:
+        serving.say(offer=offer, viewer=name)
+    for _ in names:
+        told = serving.hear()
+        watching.say(do="answer", viewer=told["viewer"], sdp=told["answer"])
+    state, ends = watching.ask(do="connected"), began + 30
+    while state["connected"] < playing + count and time.monotonic() < ends:
+        time.sleep(0.02)
+        state = watching.ask(do="connected")
+    return time.monotonic() - began, watching.ask(do="gap")["gap_s"], state["connected"] - playing
+
+
 def measure(
-    server: str, count: int, seconds: float, host: str, stream: Path, cores: tuple[int, int]
+    server: str,
+    count: int,
+    seconds: float,
+    host: str,
+    stream: Path,
+    cores: tuple[int, int],
+    *,
+    cameras: int = 1,
+    at_once: int = 0,
 ) -> Result:
     """Run one server with so many viewers."""
     try:
@@ -140,27 +227,18 @@ def measure(
         return Result(server, count, missing=str(error))
     watching = Talker(cores[1], str(HERE / "relay_viewers.py"), host)
     try:
-        pids = [pid for pid in (serving.process.pid, serving.hello["worker"]) if pid]
+        pids = family(serving.process.pid)
+        first = connect(serving, watching, ["first"], 1)
+        light = resident_kb(pids)
         before = cpu_s(pids)
-        for number in range(count):
-            viewer = f"v{number}"
-            offer = watching.ask(do="offer", viewer=viewer)["offer"]
-            serving.say(offer=offer, viewer=viewer)
-            watching.say(do="answer", viewer=viewer, sdp=serving.hear()["answer"])
-        ends = time.monotonic() + 25
-        while True:
-            state = watching.ask(do="connected")
-            if state["playing"] == count or (
-                state["connected"] + state["failed"] == count and time.monotonic() > ends - 20
-            ):
-                break
-            if time.monotonic() > ends:
-                break
-            time.sleep(0.05)
-        setup = (cpu_s(pids) - before) / count
+        state = connect(serving, watching, [f"v{number}" for number in range(1, count)], cameras)
+        state = wait_for(watching, count)
+        setup = (cpu_s(pids) - before) / max(1, count - 1)
+        sent = state["packets"] - first["packets"]
         if not state["playing"]:
             return Result(server, count, missing=f"no viewer received a packet ({state})")
         time.sleep(2.0)  # the run-ups from the key frame are over
+        heavy = resident_kb(pids)
         began = watching.ask(do="begin")["at"]
         used, busy = cpu_s(pids), core_s(cores[0])
         time.sleep(seconds)
@@ -168,11 +246,13 @@ def measure(
         report = watching.ask(do="report")
         seen = report["viewers"]
         took = report["at"] - began
+        came = burst(serving, watching, at_once, count) if at_once else (0.0, 0.0, 0)
         return Result(
             server,
             count,
             connected=sum(v["packets"] > 0 for v in seen),
             setup_ms=setup * 1000,
+            setup_packets=sent,
             packets=sum(v["packets"] for v in seen),
             seconds=took,
             cpu_s=used * took / seconds,
@@ -183,6 +263,9 @@ def measure(
             decrypted=sum(v["decrypted"] for v in seen),
             forged=sum(v["forged"] for v in seen),
             core_busy=(busy_end - busy) / seconds,
+            late_ms=tuple(one for v in seen for one in v["late_ms"]),
+            viewer_kb=(heavy - light) / max(1, count - 1),
+            burst=came,
         )
     except (Missing, ProcessLookupError, FileNotFoundError) as error:
         return Result(server, count, missing=str(error))
@@ -194,19 +277,25 @@ def measure(
 def table(results: list[Result]) -> str:
     """Return the results as a Markdown table."""
     out = [
-        "| server | viewers (asked) | µs CPU per packet per viewer | server CPU, % of a core | core busy, % | packets/s | lost packets | frames missing | longest gap, ms | set-up, ms CPU per viewer |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| server | viewers (asked) | µs CPU per packet per viewer | server CPU, % of a core | core busy, % | packets/s | lost packets | frames missing | longest gap, ms | in to out p99, ms | set-up, ms CPU per viewer: with media running / without its packets | kB per viewer | at once: connected in s / others' longest gap, ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         if r.missing:
-            out.append(f"| {r.server} | - ({r.asked}) | missing: {r.missing} | | | | | | | |")
+            out.append(f"| {r.server} | - ({r.asked}) | missing: {r.missing} | | | | | | | | | | |")
             continue
         share = 100 * r.cpu_s / r.seconds
         out.append(
             f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {share:.0f} | {100 * r.core_busy:.0f} "
-            f"| {r.packets / r.seconds:.0f} | {r.lost} | {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.setup_ms:.1f} |"
+            f"| {r.packets / r.seconds:.0f} | {r.lost} | {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.late_p99_ms:.1f} "
+            f"| {r.setup_ms:.1f} / {r.setup_net_ms:.1f} | {r.viewer_kb:.0f} | {_at_once(r)} |"
         )
     return "\n".join(out)
+
+
+def _at_once(r: Result) -> str:
+    took, gap_s, came = r.burst
+    return f"{came}: {took:.1f} / {gap_s * 1000:.0f}" if took else ""
 
 
 def machine() -> str:
@@ -238,7 +327,13 @@ def main() -> int:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--viewers", type=int, nargs="+", default=[100, 200])
+    arguments.add_argument("--viewers", type=int, nargs="+", default=[100, 200, 500])
+    arguments.add_argument(
+        "--cameras", type=int, default=200, help="as many cameras of 1 Mbit/s with one viewer each; 0: none"
+    )
+    arguments.add_argument(
+        "--at-once", type=int, default=100, help="viewers that come in one moment to the first line"
+    )
     arguments.add_argument("--aiortc-viewers", type=int, nargs="*", default=[25, 100])
     arguments.add_argument("--seconds", type=float, default=8.0)
     arguments.add_argument("--kbps", type=int, default=2000)
@@ -255,7 +350,18 @@ def main() -> int:
         results = []
         for count in given.viewers:
             print(f"camhub, {count} viewers ...", file=sys.stderr, flush=True)
-            results.append(measure("camhub", count, given.seconds, "127.0.0.1", stream, cores))
+            at_once = given.at_once if count == given.viewers[0] else 0
+            results.append(
+                measure("camhub", count, given.seconds, "127.0.0.1", stream, cores, at_once=at_once)
+            )
+        if given.cameras:
+            print(f"camhub, {given.cameras} cameras ...", file=sys.stderr, flush=True)
+            stream.write_bytes(pickle.dumps(encoded(1000)))
+            one = measure(
+                "camhub", given.cameras, given.seconds, "127.0.0.1", stream, cores, cameras=given.cameras
+            )
+            results.append(replace(one, server=f"camhub, {given.cameras} cameras of 1 Mbit/s, a viewer each"))
+            stream.write_bytes(pickle.dumps(units))
         for count in given.aiortc_viewers:
             print(f"aiortc as shipped, {count} viewers ...", file=sys.stderr, flush=True)
             try:
@@ -264,6 +370,10 @@ def main() -> int:
                 results.append(Result("aiortc", count, missing=str(error)))
                 continue
             results.append(measure("aiortc", count, given.seconds, host, stream, cores))
+        for program in ("janus", "go2rtc"):
+            found = shutil.which(program)
+            why = "installed, but this bench does not drive it yet" if found else "not installed"
+            results.append(Result(program, 0, missing=why))
     text = "\n".join(
         [
             HEADING,
@@ -273,7 +383,8 @@ def main() -> int:
             (
                 f"Stream: H.264 1280x720, {FPS} fps, key frame every {GROUP} pictures, {bitrate_kbps(units)} kbit/s measured, given from "
                 "memory inside the server process (the camera's side is not part of the figure). Each viewer: own socket, key and SSRC, "
-                f"real ICE and DTLS-SRTP, a receiver report a second, every hundredth packet decrypted. {given.seconds:.0f} s per line."
+                f"real ICE and DTLS-SRTP, RTX and transport-wide feedback (20 a second) where the server agrees, a receiver report a second, "
+                f"the end of one picture a second decrypted: it tells when the server got it (in to out, the viewers' own waiting included). {given.seconds:.0f} s per line."
             ),
             "",
             table(results),
@@ -285,7 +396,9 @@ def main() -> int:
     print(text)
     if given.write:
         _write(text)
-    return 1 if any(r.server == "camhub" and (r.missing or r.lost or r.forged) for r in results) else 0
+    return (
+        1 if any(r.server.startswith("camhub") and (r.missing or r.lost or r.forged) for r in results) else 0
+    )
 
 
 def _write(text: str) -> None:

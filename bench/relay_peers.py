@@ -15,9 +15,10 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 sys.path.insert(0, str(HERE.parent))
 
-from relay_stream import FPS, LoopedAdapter  # noqa: E402
+from relay_stream import FPS, LoopedAdapter, stamped  # noqa: E402
 
 STREAM = Path(sys.argv[2])
+WANTED = "auto"  # the dearest: feedback is read
 
 
 def units() -> list[list[bytes]]:
@@ -68,11 +69,17 @@ async def camhub() -> None:
 
     renewing = asyncio.create_task(renew())
     say(ready=True, worker=relay.worker_pid)
-    source = SourceSpec("camera", "rtsp://127.0.0.1:554/", None)
+
+    def source(camera: int) -> SourceSpec:
+        # With a second layer transport-wide feedback is agreed, as in a real hub; nobody asks for that layer here.
+        path = f"rtsp://127.0.0.1:554/{camera}"
+        return SourceSpec(f"camera {camera}", path, None, sub_url=f"{path}/sub", both=True)
 
     async def view(request: dict) -> None:
         viewers.append(request["viewer"])
-        answer = await relay.view(request["viewer"], source, request["offer"])
+        answer = await relay.view(
+            request["viewer"], source(request.get("camera", 0)), request["offer"], wanted=WANTED
+        )
         say(answer=answer, viewer=request["viewer"])
 
     tasks = set()
@@ -97,14 +104,15 @@ async def shipped() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self._packets = [b"".join(b"\x00\x00\x00\x01" + nal for nal in unit) for unit in units()]
+            self._units = units()
             self._number, self._began = 0, 0.0
 
         async def recv(self) -> av.Packet:
             loop = asyncio.get_running_loop()
             self._began = self._began or loop.time()
             await asyncio.sleep(max(0.0, self._began + self._number / FPS - loop.time()))
-            packet = av.Packet(self._packets[self._number % len(self._packets)])
+            unit = stamped(self._units[self._number % len(self._units)])
+            packet = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit))
             packet.pts, packet.time_base = self._number, Fraction(1, FPS)
             self._number += 1
             return packet

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -62,6 +63,11 @@ def _split(data: bytes) -> list[bytes]:
     ]
 
 
+def stamped(nals: list[bytes]) -> list[bytes]:
+    """Return a picture's units with the time (CLOCK_MONOTONIC, ns, hexadecimal) behind the last: no viewer decodes it."""
+    return [*nals[:-1], nals[-1] + b"%016x" % time.monotonic_ns()]
+
+
 class LoopedSource:
     """A media source that gives the group out again and again in real time."""
 
@@ -76,7 +82,7 @@ class LoopedSource:
         began, number = loop.time(), 0
         while True:
             await asyncio.sleep(max(0.0, began + number / FPS - loop.time()))
-            nals = self._units[number % len(self._units)]
+            nals = stamped(self._units[number % len(self._units)])
             key = number % len(self._units) == 0
             sink(AccessUnit(0, number * CLOCK_RATE_HZ // FPS, loop.time(), nals, key))
             number += 1

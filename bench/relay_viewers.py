@@ -1,8 +1,8 @@
 """The viewers of the relay bench: many lean WebRTC receivers in one process.
 
 Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers connectivity checks, sends a
-protected receiver report a second, counts every packet by its sequence number and decrypts every hundredth. Nothing
-is decoded: the other core would not last. Speaks JSON lines on standard input and output.
+protected receiver report a second and, where it was agreed, transport-wide feedback every 50 ms as Chromium does, counts every
+packet by its sequence number and decrypts the end of one picture a second, which tells when the server got it. Nothing is decoded: the other core would not last. Speaks JSON lines on standard input and output.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import secrets
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -27,6 +28,9 @@ from aiortc.rtcdtlstransport import (
 from pylibsrtp import Error as SrtpError
 
 HOST = sys.argv[1]
+TRANSPORT_WIDE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+FEEDBACK_EVERY_S = 0.05
 _BATCH = 64
 _DATAGRAM = 2048
 _SO_RCVBUFFORCE = 33
@@ -105,6 +109,7 @@ class Viewer:
         self.remote: tuple[str, int] | None = None
         self.connected = self.failed = False
         self.ssrc = 0
+        self.wide, self.wide_highest = False, -1
         self.reset()
 
     def reset(self) -> None:
@@ -113,6 +118,7 @@ class Viewer:
         self.first = self.highest = -1
         self.decrypted = self.forged = 0
         self.last_s = self.gap_s = 0.0
+        self.late_ms: list[float] = []
 
     def offer(self) -> str:
         """Return an offer like a browser's."""
@@ -125,7 +131,7 @@ class Viewer:
                 "s=-",
                 "t=0 0",
                 "a=group:BUNDLE 0",
-                "m=video 9 UDP/TLS/RTP/SAVPF 106",
+                "m=video 9 UDP/TLS/RTP/SAVPF 106 107",
                 "c=IN IP4 0.0.0.0",
                 "a=rtcp:9 IN IP4 0.0.0.0",
                 f"a=candidate:1 1 udp 2130706431 {HOST} {port} typ host",
@@ -140,6 +146,11 @@ class Viewer:
                 "a=rtpmap:106 H264/90000",
                 "a=rtcp-fb:106 nack",
                 "a=rtcp-fb:106 nack pli",
+                "a=rtcp-fb:106 transport-cc",
+                "a=rtpmap:107 rtx/90000",
+                "a=fmtp:107 apt=106",
+                f"a=extmap:3 {TRANSPORT_WIDE}",
+                f"a=extmap:6 {PLAYOUT_DELAY}",
                 "a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
                 "",
             ]
@@ -153,6 +164,8 @@ class Viewer:
 
         self.remote_ufrag, self.remote_pwd = value("ice-ufrag"), value("ice-pwd")
         self.remote_setup = value("setup")
+        self.wide = "transport-cc" in text
+        self.ssrc = int(value("ssrc"))
         found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", text)
         self.remote = (found[0][0], int(found[0][1]))
         algorithm, print_ = re.search(r"a=fingerprint:(sha-256) (\S+)", text).groups()
@@ -180,6 +193,8 @@ class Viewer:
             self.failed = True
             return
         self.dtls, self.connected = dtls, True
+        if self.wide:
+            self.feeding = asyncio.create_task(self.feed())
         await asyncio.sleep(secrets.randbelow(1000) / 1000)
         count = 0
         while True:
@@ -191,6 +206,25 @@ class Viewer:
                 block = struct.pack("!IIIIII", self.ssrc, 0, self.highest & 0xFFFFFFFF, 0, 0, 0)
                 report = struct.pack("!BBHI", 0x81, 201, 7, 1) + block
                 self.send(dtls._tx_srtp.protect_rtcp(report))
+
+    async def feed(self) -> None:
+        """Send transport-wide feedback: a run of packets that all came, each a tick after the other."""
+        said, count = self.wide_highest, 0
+        await asyncio.sleep(secrets.randbelow(50) / 1000)
+        while True:
+            await asyncio.sleep(FEEDBACK_EVERY_S)
+            new = min((self.wide_highest - said) & 0xFFFF, 8191)
+            if said < 0 or not new or new > 4000:
+                said = self.wide_highest
+                continue
+            reference = int(time.monotonic() / 0.064) & 0xFFFFFF
+            body = struct.pack(
+                "!HHIH", (said + 1) & 0xFFFF, new, reference << 8 | count & 0xFF, 0x2000 | new
+            ) + bytes(new)
+            body += bytes(-len(body) % 4)
+            head = struct.pack("!BBHII", 0x8F, 205, 2 + len(body) // 4, 1, self.ssrc)
+            self.send(self.dtls._tx_srtp.protect_rtcp(head + body))
+            said, count = self.wide_highest, count + 1
 
     def check(self) -> None:
         """Send a binding request that nominates."""
@@ -224,9 +258,13 @@ class Viewer:
     def media(self, start: int, size: int, now: float) -> None:
         """Count an RTP packet."""
         sequence = _view[start + 2] << 8 | _view[start + 3]
+        if self.wide:
+            if int.from_bytes(_view[start + 8 : start + 12], "big") != self.ssrc:
+                return  # a retransmission
+            if _view[start] & 0x10:
+                self.wide_highest = _view[start + 17] << 8 | _view[start + 18]
         if self.highest < 0:
             self.first = self.highest = sequence
-            self.ssrc = int.from_bytes(_view[start + 8 : start + 12], "big")
         else:
             step = (sequence - self.highest) & 0xFFFF
             if step == 0 or step > 0x8000:
@@ -240,12 +278,13 @@ class Viewer:
             if self.last_s:
                 self.gap_s = max(self.gap_s, now - self.last_s)
             self.last_s = now
-        if self.packets % 100 == 0 and self.dtls is not None:
-            try:
-                self.dtls._rx_srtp.unprotect(bytes(_view[start : start + size]))
-                self.decrypted += 1
-            except SrtpError:
-                self.forged += 1
+            if self.pictures % 25 == 0 and self.dtls is not None:
+                try:
+                    plain = self.dtls._rx_srtp.unprotect(bytes(_view[start : start + size]))
+                    self.decrypted += 1
+                    self.late_ms.append((time.monotonic_ns() - int(plain[-16:], 16)) / 1e6)
+                except (SrtpError, ValueError):
+                    self.forged += 1
 
     def stun(self, data: bytes, number: int) -> None:
         """Answer a check, or note that ours was answered."""
@@ -271,6 +310,7 @@ class Viewer:
             "decrypted": self.decrypted,
             "forged": self.forged,
             "gap_s": round(self.gap_s, 4),
+            "late_ms": self.late_ms,
         }
 
 
@@ -305,11 +345,15 @@ async def main() -> None:
                     "connected": sum(v.connected for v in viewers.values()),
                     "playing": sum(v.packets > 0 for v in viewers.values()),
                     "failed": sum(v.failed for v in viewers.values()),
+                    "packets": sum(v.packets for v in viewers.values()),
                 }
             case "begin":
                 for viewer in viewers.values():
                     viewer.reset()
                 reply = {"at": loop.time()}
+            case "gap":
+                chosen = [v for name, v in viewers.items() if not name.startswith("new")]
+                reply = {"gap_s": max(v.gap_s for v in chosen)}
             case _:
                 reply = {"at": loop.time(), "viewers": [v.report() for v in viewers.values()]}
         print(json.dumps(reply), flush=True)
