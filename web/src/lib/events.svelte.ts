@@ -11,6 +11,7 @@ interface Topics {
   counts: Counts;
   view: View;
   camera_event: CameraEvent;
+  alert: { id: string; camera_id: string };
   /** The stream is back after a cut: whatever was shown may be old. */
   resumed: null;
 }
@@ -45,7 +46,7 @@ class Events {
       }
       if (source.readyState === EventSource.CLOSED) this.#again();
     };
-    for (const topic of ['camera', 'counts', 'view', 'camera_event'] as const) {
+    for (const topic of ['camera', 'counts', 'view', 'camera_event', 'alert'] as const) {
       source.addEventListener(topic, (event) => {
         try {
           this.#emit(topic, JSON.parse((event as MessageEvent<string>).data));

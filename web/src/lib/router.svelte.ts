@@ -16,6 +16,7 @@ const ROUTES: [string, string][] = [
   ['standards', '/standards'],
   ['standard', '/standards/:id'],
   ['statements', '/statements'],
+  ['alerts', '/alerts'],
   ['audit', '/audit'],
   ['users', '/users'],
   ['me', '/me'],

@@ -1,5 +1,6 @@
 /** Symbol and family of every status word; the same triple everywhere. */
 import type { Component } from 'svelte';
+import Bell from '@lucide/svelte/icons/bell';
 import BadgeCheck from '@lucide/svelte/icons/badge-check';
 import CalendarClock from '@lucide/svelte/icons/calendar-clock';
 import ArrowLeftRight from '@lucide/svelte/icons/arrow-left-right';
@@ -20,7 +21,7 @@ import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
 import Unplug from '@lucide/svelte/icons/unplug';
 import Video from '@lucide/svelte/icons/video';
 import X from '@lucide/svelte/icons/x';
-import type { Decision, HealthState, Move, Verdict } from './types';
+import type { AlertSeverity, Decision, HealthState, Move, Verdict } from './types';
 
 export type Family = 'ok' | 'warn' | 'bad' | 'wait' | 'hold' | 'none';
 export interface Mark {
@@ -44,6 +45,12 @@ export const DECISION: Record<Decision, Mark> = {
   CONDITIONAL: mark(TriangleAlert, 'warn'),
   PENDING: mark(Hourglass, 'wait'),
   REJECTED: mark(OctagonX, 'bad'),
+};
+/** A changed camera: quiet unless somebody has to do something. */
+export const ALERT: Record<AlertSeverity, Mark> = {
+  info: mark(Bell, 'none'),
+  warning: mark(TriangleAlert, 'warn'),
+  critical: mark(OctagonX, 'bad'),
 };
 export const VERDICT: Record<Verdict, Mark> = {
   PASS: mark(Check, 'ok'),

@@ -130,6 +130,37 @@ export interface Camera {
   position: { lat: number; lon: number } | null;
   enrolled_at: string;
   version: number;
+  /** The worst open alert, for those who work on the camera. */
+  alert?: AlertSeverity | null;
+}
+export type AlertSeverity = 'info' | 'warning' | 'critical';
+export interface Alert {
+  id: string;
+  camera: { id: string; name: string };
+  kind: string;
+  severity: AlertSeverity;
+  text: Text;
+  first_at: string;
+  last_at: string;
+  times: number;
+  assessment_id: string | null;
+  acknowledged: { at: string; by: string | null; note: string } | null;
+}
+interface UptimeShare {
+  up_s: number;
+  down_s: number;
+  unknown_s: number;
+  ratio: number | null;
+}
+export interface UptimeDay extends UptimeShare {
+  date: string;
+}
+export interface Uptime {
+  as_of: string;
+  measured_at: string | null;
+  spans: Record<'30' | '90', UptimeShare>;
+  days: UptimeDay[];
+  outages: { since: string; until: string | null; state: string }[];
 }
 export interface FactRow {
   name: string;

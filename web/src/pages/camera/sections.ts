@@ -20,9 +20,10 @@ const mayReadStatements = (camera: CameraDetail): boolean => session.user?.role 
 export const SECTIONS: Section[] = [
   { id: 'report', load: () => import('./Report.svelte') },
   { id: 'facts', load: () => import('./Facts.svelte') },
+  { id: 'condition', load: () => import('./Condition.svelte') },
   { id: 'history', load: () => import('./History.svelte') },
   { id: 'whatif', load: () => import('./WhatIf.svelte'), shown: (camera) => staff() && camera.last_assessment !== null },
-  { id: 'declarations', load: () => import('./Declarations.svelte'), shown: (camera) => mayReadStatements(camera) },
   { id: 'events', load: () => import('./Events.svelte'), shown: (camera) => staff() && camera.custodian.kind === 'authority' },
+  { id: 'declarations', load: () => import('./Declarations.svelte'), shown: (camera) => mayReadStatements(camera) },
   { id: 'sharing', load: () => import('./Sharing.svelte') },
 ];
