@@ -195,6 +195,9 @@ class RuleFile(_Strict):
     document: dict[str, _Document] = {}
     clause: list[_Clause] = []
     rule: list[_Rule] = []
+    deprecated_ids: dict[
+        str, str
+    ] = {}  # ids that were given up, and the rule that says it now; never used again
 
 
 RULE_PARTS = frozenset(RuleFile.model_fields)  # by these a file of rules is told from a profile
@@ -245,6 +248,12 @@ class Packs:
                 except ValueError as error:
                     raise PackError(f"{name}: clause {place + 1}: {error}") from error
         rules: dict[str, Rule] = {}
+        deprecated = {old: new for file in parsed.values() for old, new in file.deprecated_ids.items()}
+        for name, file in parsed.items():
+            for old, new in file.deprecated_ids.items():
+                if old in cited or new not in cited:
+                    problem = f"{old} is in use again" if old in cited else f"no rule {new} says it now"
+                    raise PackError(f"{name}: deprecated_ids: {problem}; an id is never reused")
         for name, file in parsed.items():
             for told in file.rule:
                 try:
@@ -259,6 +268,11 @@ class Packs:
             source = profile_source(name, _read(name, text, ProfileFile))
             if source.id in sources:
                 raise PackError(f"{name}: profile {source.id} is defined twice")
+            gone = next((rule for rule in (*source.select, *source.set_values) if rule in deprecated), "")
+            if gone:
+                raise PackError(
+                    f"{name}: profile {source.id}: {gone} was given up; {deprecated[gone]} says it now"
+                )
             sources[source.id] = source
         packs = cls(rules, sources)
         for standard in sources:

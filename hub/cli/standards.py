@@ -59,6 +59,9 @@ _CERTAINTY = {
 }
 
 
+_DATES = {"en": ("from", "ends"), "vi": ("từ", "hết hiệu lực")}
+
+
 @click.group()
 def standards() -> None:
     """List, show and check the rule packs."""
@@ -83,11 +86,19 @@ def list_(*, as_json: bool, lang: str) -> None:
 
 
 @standards.command("show")
-@click.argument("standard")
+@click.argument("standard", metavar="STANDARD|RULE")
 @click.option("--json", "as_json", is_flag=True, help="The whole standard as JSON, both languages.")
 @click.option("--lang", type=click.Choice(["vi", "en"]), default="en", help="Language of the texts.")
 def show(*, standard: str, as_json: bool, lang: str) -> None:
-    """Show one standard: each rule with severity, limits, how it is seen, clauses and remedies."""
+    """Show one standard, or one rule by its id: severity, limits, how it is seen, remedies, and every clause mapped onto it."""
+    rule = packaged().rules.get(standard.upper())
+    if rule is not None:
+        click.echo(
+            json.dumps(rule.as_json(), ensure_ascii=False, indent=2)
+            if as_json
+            else "\n".join(_lines(rule, lang))
+        )
+        return
     try:
         profile = packaged().profile(standard)
     except UnknownStandard as error:
@@ -155,8 +166,14 @@ def _clause(reference: Reference, lang: str) -> str:
     names = (document.title, document.edition, reference.clause)
     title, edition, clause = (name.in_language(lang) for name in names)
     where = f"{title} ({edition}), {clause}"
-    note = _CERTAINTY[lang].get(reference.certainty)
-    return f"{where} [{note}]" if note else where
+    since, until = _DATES[lang]
+    notes = [
+        _CERTAINTY[lang].get(reference.certainty, ""),
+        f"{since} {reference.valid_from}" if reference.valid_from else "",
+        f"{until} {reference.valid_to}" if reference.valid_to else "",
+    ]
+    told = "; ".join(note for note in notes if note)
+    return f"{where} [{told}]" if told else where
 
 
 def _limits(rule: Rule, lang: str) -> str:

@@ -163,7 +163,7 @@ def summary(assessment: Assessment) -> Both:
     if assessment.decision is Decision.CONDITIONAL and not failed:
         key = "summary.CONDITIONAL_unseen"
     parts = [_counted(key, len(failed or deciding)), _said(because[0])]
-    second = (failed or deciding)[1:2]
+    second = failed[1:2]  # what was not seen mostly follows from the first: saying it twice tells nothing
     if second and sum(_sentences(part["en"]) for part in (*parts, _said(second[0]))) <= _MOST_SENTENCES:
         parts.append(_said(second[0]))
     rest = len(deciding) - len(failed) if failed else 0
