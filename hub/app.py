@@ -75,6 +75,7 @@ from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
+from hub.relay.ice import hosts_to_bind
 from hub.relay.service import RelayService, RelaySetup
 from hub.relay.turn import TurnSetup
 from hub.settings import Settings, SettingsRefused
@@ -218,7 +219,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     gate = CredentialGate(book, clock)
     relay = RelayService(
         RelaySetup(
-            hosts=_hosts(await _address(relay_host)),
+            hosts=await hosts_to_bind(relay_host),
             port=settings.relay.udp_port,
             public_addresses=tuple(settings.relay.public_addresses),
             turn=turn,
@@ -472,23 +473,6 @@ async def _say_stopped(audit: AuditLog) -> None:
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _address(host: str) -> str:
-    """Return a host as an address to bind; a name is resolved once."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        return str(found[0][4][0])
-
-
-def _hosts(address: str) -> tuple[str, ...]:
-    """Return what the relay binds: every address of both families where the one given means every address."""
-    every = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; each proves itself
-    if address not in every:
-        return (address,)
-    return (address, *(other for other in every if other != address))
 
 
 async def _addresses(peers: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "adapters": ("hub.cli.adapters", "adapters", "List adapters, and what is known about makers."),
     "standards": ("hub.cli.standards", "standards", "List and show the rule packs."),
     "report": ("hub.cli.report", "report", "Reports of cameras and areas, and their signatures."),
+    "relay": ("hub.cli.relay", "relay", "Test by which ways browsers reach the relay."),
     "users": ("hub.cli.users", "users", "Manage people and tokens."),
     "audit": ("hub.cli.audit", "audit", "Verify the audit log."),
 }
