@@ -1,6 +1,8 @@
 """Moving cameras through a real hub: who may, what the camera gets, that it ends, and what the log keeps."""
 
 import importlib.util
+import json
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +15,12 @@ import httpx
 import pytest
 from running_hub import HubThread, running_hub
 
+from adapters.clock import SystemClock
 from hub.catalog.types import NewAssessment
+from hub.live.ptz import PER_CAMERA
+from hub.problems import Problem
+from hub.simulator.camera import ScriptedCamera
+from hub.simulator.presets import shipped
 from hub.store.chain import HUB
 
 pytestmark = pytest.mark.process
@@ -178,3 +185,142 @@ def test_what_else_refuses(hub: HubThread, admin: httpx.Client, device: Any) -> 
     hub.run(hub.hub.services.catalog.record_assessment(here, new, HUB))
     assert command(mover, here) == (403, "ptz_not_approved")
     assert device.log == []
+
+
+@pytest.fixture
+def dome(hub: HubThread) -> Iterator[ScriptedCamera]:
+    """A scripted camera with a head, on the first hub's loop."""
+    stack = AsyncExitStack()
+
+    async def start() -> ScriptedCamera:
+        made = ScriptedCamera(shipped()["dome-ptz"], SystemClock())
+        await made.start()
+        stack.push_async_callback(made.stop)
+        return made
+
+    yield hub.run(start())
+    hub.run(stack.aclose())
+
+
+def admitted(hub: HubThread, admin: httpx.Client, dome: ScriptedCamera, area: str | None = None) -> str:
+    """Register a scripted dome, admitted and approved."""
+    body = {
+        "name": "Quảng trường",
+        "address": dome.onvif_url,
+        "custodian": {"kind": "authority", "name": "Ai đó"},
+        "username": dome.user,
+        "password": dome.password,
+        **({"area": area} if area else {}),
+    }
+    answer = admin.post("/api/v1/cameras", json=body)
+    assert answer.status_code == 201, answer.text
+    here: str = answer.json()["id"]
+    report = {"sources": [{"layer": "main", "source": "video_source_1"}]}
+    new = NewAssessment("technical", "1", "ADMITTED", datetime.now(UTC), {}, (), report, {})
+    hub.run(hub.hub.services.catalog.record_assessment(here, new, HUB))
+    assert approve(admin, here).status_code == 204
+    return here
+
+
+def wait_until_still(dome: ScriptedCamera) -> None:
+    """Wait until the head was moved and stopped by a command, not by its own time-out alone."""
+    end_s = time.monotonic() + 60
+    while "Stop" not in dome.head.told and time.monotonic() < end_s:
+        time.sleep(0.02)
+    assert dome.head.told[:2] == ["ContinuousMove 0.5 0.0 0.0", "Stop"]
+    assert not dome.head.moving
+
+
+def test_a_paused_camera_and_one_elsewhere_are_not_moved(
+    hub: HubThread, admin: httpx.Client, dome: ScriptedCamera
+) -> None:
+    """An operator of another area and everybody during a pause are refused, and nothing is sent; afterwards it moves."""
+    areas = [area.code for area in hub.run(hub.hub.services.areas.find("", 50)) if area.parent is not None][
+        :2
+    ]
+    hub.add_user("here", "operator", areas=(areas[0],))
+    hub.add_user("elsewhere", "operator", areas=(areas[1],))
+    here = admitted(hub, admin, dome, areas[0])
+    mover = hub.login("here")
+    # the entry itself is not theirs to see, so that its being there is not told either
+    assert command(hub.login("elsewhere"), here) == (404, "not_found")
+    elsewhere = hub.run(hub.hub.services.accounts.by_name("elsewhere"))
+    principal = hub.run(hub.hub.services.accounts.principal(elsewhere.id))
+    found = hub.run(hub.hub.services.catalog.get(here))
+    with pytest.raises(Problem) as refused:
+        hub.run(hub.hub.services.movers.stop(principal, found))
+    assert refused.value.code == "wrong_area"
+    assert admin.post(f"/api/v1/cameras/{here}/pause", json={}).status_code == 200
+    assert command(mover, here) == (403, "paused")
+    assert command(admin, here, {"stop": True}) == (403, "paused")
+    assert admin.post(f"/api/v1/cameras/{here}/resume").status_code == 200
+    assert dome.head.told == []
+    assert command(mover, here) == (204, "")
+    wait_until_still(dome)
+
+
+def test_commands_are_limited_and_stop_is_not(
+    hub: HubThread, admin: httpx.Client, dome: ScriptedCamera
+) -> None:
+    """Beyond the limit a movement is refused with the time to wait; a stop goes through."""
+    here = admitted(hub, admin, dome)
+    limiter = hub.hub.services.coordination.limiter
+    for _ in range(PER_CAMERA):
+        hub.run(limiter.hit(f"ptz:{here}", PER_CAMERA, 600.0))
+    answer = admin.post(f"/api/v1/cameras/{here}/ptz", json=MOVE)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert command(admin, here, {"stop": True}) == (204, "")
+    assert dome.head.told == ["Stop"]
+
+
+def test_who_leaves_does_not_leave_the_camera_moving(
+    hub: HubThread, admin: httpx.Client, dome: ScriptedCamera
+) -> None:
+    """The connection is cut without reading the answer; the hub sends the camera its Stop all the same."""
+    here = admitted(hub, admin, dome)
+    body = json.dumps(MOVE).encode()
+    host, port = admin.base_url.host, admin.base_url.port
+    cookies = "; ".join(f"{name}={value}" for name, value in admin.cookies.items())
+    head = (
+        f"POST /api/v1/cameras/{here}/ptz HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookies}\r\n"
+        f"X-CSRFToken: {admin.headers['x-csrftoken']}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((host, port), timeout=30) as line:
+        line.sendall(head.encode() + body)
+        end_s = time.monotonic() + 60
+        while not dome.head.told and time.monotonic() < end_s:
+            time.sleep(0.01)
+    wait_until_still(dome)
+
+
+def test_a_hub_that_stops_stops_the_camera(
+    hub: HubThread, admin: httpx.Client, dome: ScriptedCamera, tmp_path: Path
+) -> None:
+    """A movement of five seconds ends with the hub, by a Stop."""
+    with running_hub(tmp_path / "other") as other:
+        boss = other.login("admin")
+        here = admitted(other, boss, dome)
+        assert command(boss, here, {"move": {"pan": 0.5}, "seconds": 5}) == (204, "")
+        assert dome.head.moving
+    wait_until_still(dome)
+
+
+def test_an_account_of_user_level_is_told_so(
+    hub: HubThread, admin: httpx.Client, dome: ScriptedCamera
+) -> None:
+    """The camera refuses the movement by its access classes; the answer says that the account's right is missing."""
+    preset = shipped()["dome-ptz"]
+    assert preset.onvif is not None
+    lower = preset.model_copy(update={"onvif": preset.onvif.model_copy(update={"level": "user"})})
+    camera = ScriptedCamera(lower, SystemClock())
+    hub.run(camera.start())
+    try:
+        here = admitted(hub, admin, camera)
+        status, code = command(admin, here)
+        assert status >= 400
+        assert code not in {"", "internal"}
+        assert not camera.head.moving
+    finally:
+        hub.run(camera.stop())
