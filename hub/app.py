@@ -45,10 +45,12 @@ from hub.api.ui import Ui, installed_ui
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
+from hub.catalog.types import Kind
 from hub.compliance.alerts import AlertBook
 from hub.compliance.checker import Checker
 from hub.compliance.declarations import Declarations
 from hub.compliance.known import Knowledge
+from hub.compliance.reassess import Reassessments
 from hub.compliance.rescore import Rescorer
 from hub.compliance.standing import Aftermath, Link, Rhythm, StandingFacts
 from hub.compliance.statements import Statements
@@ -69,6 +71,7 @@ from hub.live.source import Sources
 from hub.live.stills import Stills
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
+from hub.onboarding.declared import consent_gate
 from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
@@ -78,6 +81,9 @@ from hub.relay.events import RelayEvent
 from hub.relay.ice import hosts_to_bind
 from hub.relay.service import RelayService, RelaySetup
 from hub.relay.turn import TurnSetup
+from hub.reports.area.service import AreaReports
+from hub.reports.signing import SIGNING_KEYS, SigningKeys
+from hub.reports.unwritten import ReportWriter
 from hub.settings import Settings, SettingsRefused
 from hub.store.chain import HUB
 from hub.store.errors import StoreError
@@ -204,6 +210,14 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     # a measurement of liveness speaks until two more could have come
     holds_s = int(max(900.0, 3 * settings.health.interval_s))
     catalog = CatalogService(store, sealer, bus, clock, health_holds_s=holds_s)
+    closed = consent_gate(Kind.HOUSEHOLD, None, clock.now(), texts).reason or {}
+    catalog.write_out = ReportWriter(packs, closed)
+    reassessments = Reassessments(
+        store, bus, clock, packs, files=read_packs(settings.packs) if settings.packs else {}, gate=closed
+    )
+    stack.push_async_callback(reassessments.aclose)
+    signing = SigningKeys.open(settings.data_dir / SIGNING_KEYS)
+    area_reports = AreaReports(store, clock, signing, name=settings.name, holds_s=holds_s)
     incidents = Incidents(store, bus)
 
     # Behind a proxy the HTTP side listens on loopback, and media still comes straight from the browsers.
@@ -388,6 +402,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         alerts=alerts,
         rechecks=rechecks,
         rescorer=rescorer,
+        reassessments=reassessments,
+        area_reports=area_reports,
         declarations=declarations,
         statements=statements,
         restating=restating,

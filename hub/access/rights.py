@@ -15,6 +15,7 @@ USERS_WRITE = "users.write"
 AUDIT_READ = "audit.read"
 PEOPLE_READ = "people.read"  # the names behind "who watched"
 STANDARDS_PROPOSE = "standards.propose"  # waivers and attestations
+REPORTS_READ = "reports.read"  # reports of areas
 STANDARDS_APPROVE = "standards.approve"  # those that somebody else proposed
 
 RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -28,12 +29,20 @@ RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             USERS_WRITE,
             AUDIT_READ,
             PEOPLE_READ,
+            REPORTS_READ,
             STANDARDS_PROPOSE,
             STANDARDS_APPROVE,
         ),
-        "operator": (CAMERAS_READ, CAMERAS_WRITE, CAMERAS_VIEW, CONSENTS_WRITE, STANDARDS_PROPOSE),
+        "operator": (
+            CAMERAS_READ,
+            CAMERAS_WRITE,
+            CAMERAS_VIEW,
+            CONSENTS_WRITE,
+            REPORTS_READ,
+            STANDARDS_PROPOSE,
+        ),
         "viewer": (CAMERAS_READ, CAMERAS_VIEW),
-        "inspector": (CAMERAS_READ, AUDIT_READ, PEOPLE_READ, STANDARDS_APPROVE),
+        "inspector": (CAMERAS_READ, AUDIT_READ, PEOPLE_READ, REPORTS_READ, STANDARDS_APPROVE),
         "donor": (CAMERAS_READ, CAMERAS_VIEW, CONSENTS_WRITE),
     }
 )

@@ -19,6 +19,7 @@ from hub.api.events import CameraEventsController
 from hub.api.idempotency import Idempotency, IdempotencyBook
 from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
+from hub.api.mse import watch_by_mse
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
 from hub.api.ptz import PtzController
@@ -28,6 +29,7 @@ from hub.api.reference import (
     IncidentsController,
     MakersController,
 )
+from hub.api.reports import ReassessmentsController, ReportsController, well_known_hub
 from hub.api.security import SignedInCaller, authenticate, caller_name, services_of
 from hub.api.services import ServiceSet
 from hub.api.standards import StandardsController
@@ -43,6 +45,7 @@ TAGS = {
     "onboarding": "Cameras on their way in",
     "alerts": "What changed on cameras",
     "assessments": "Findings, decisions, reports",
+    "reports": "Reports of areas, signatures, judging again",
     "live": "WHEP, viewer sessions, stills, events",
     "consents": "What owners agreed to",
     "declarations": "What people state about a camera",
@@ -78,8 +81,11 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             AlertsController,
             UptimeController,
             AssessmentsController,
+            ReportsController,
+            ReassessmentsController,
             OnboardingsController,
             LiveController,
+            watch_by_mse,
             PtzController,
             CameraEventsController,
             DiscoveriesController,
@@ -99,7 +105,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
         security=[{"session": []}, {"token": []}],
     )
     return Litestar(
-        route_handlers=[api, healthz, readyz, metrics, problem_codes, ui_start, ui_handler],
+        route_handlers=[api, well_known_hub, healthz, readyz, metrics, problem_codes, ui_start, ui_handler],
         dependencies={"services": Provide(provide_services)},
         exception_handlers=services.errors.handlers(),
         request_max_body_size=MAX_BODY,

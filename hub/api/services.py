@@ -20,6 +20,7 @@ from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
 from hub.compliance.alerts import AlertBook
 from hub.compliance.declarations import Declarations
+from hub.compliance.reassess import Reassessments
 from hub.compliance.rescore import Rescorer
 from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
@@ -37,6 +38,7 @@ from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.relay.reachability import Finding
 from hub.relay.turn import TurnSetup
+from hub.reports.area.service import AreaReports
 from hub.settings import Settings
 from hub.store.store import Store
 from hub.texts import Texts
@@ -65,6 +67,8 @@ class ServiceSet:
     alerts: AlertBook
     rechecks: Rechecks
     rescorer: Rescorer
+    reassessments: Reassessments
+    area_reports: AreaReports
     declarations: Declarations
     statements: Statements
     restating: Restating

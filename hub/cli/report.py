@@ -22,6 +22,7 @@ from hub.reports.area.forms import file_name
 from hub.reports.area.service import AreaReports
 from hub.reports.formats import FORMS, SUFFIXES, render_bytes
 from hub.reports.signing import (
+    SIGNING_KEYS,
     SUFFIX,
     About,
     Checked,
@@ -40,7 +41,6 @@ from hub.texts import Texts
 from standards.observation import rfc3339
 from standards.pack import packaged, packaged_with
 
-SIGNING_KEYS = "signing-keys"
 MAX_FILE = 256 * 1024 * 1024
 _language = click.option("--lang", type=click.Choice(["vi", "en"]), help="Language; else that of the locale.")
 _output = click.option(

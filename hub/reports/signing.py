@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from hub.store.sealer import put_key_first, read_key_file
 from standards.observation import canonical_json
 
+SIGNING_KEYS = "signing-keys"  # the key file in the data directory
 TYPE = "camhub-report-signature"
 VERSION = 1
 SUFFIX = ".sig"
