@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
@@ -56,7 +57,17 @@ class Errors:
         self._metrics.problems.labels(problem.code).inc()
         return respond(problem, self._texts, language)
 
-    def _problem(self, request: Request[Any, Any, Any], error: Exception, language: str) -> Problem:
+    def document(
+        self, connection: ASGIConnection[Any, Any, Any, Any], error: Exception, language: str
+    ) -> tuple[Problem, dict[str, Any]]:
+        """Return the problem of an error and its document, for connections that are answered in messages."""
+        problem = self._problem(connection, error, language)
+        self._metrics.problems.labels(problem.code).inc()
+        return problem, problem.as_json(self._texts, language)
+
+    def _problem(
+        self, request: ASGIConnection[Any, Any, Any, Any], error: Exception, language: str
+    ) -> Problem:
         if isinstance(error, Problem):
             return error
         if isinstance(error, ValidationException):
@@ -70,7 +81,7 @@ class Errors:
         self._log.error(
             "http.error",
             error_id=error_id,
-            method=request.method,
+            method=_method(request),
             route=str(request.scope.get("path_template", "")),
             exc_info=error,
         )
@@ -112,7 +123,7 @@ class Errors:
         message = str(entry.get("msg", "")).removeprefix("Value error, ")
         return self._texts.say("live.field.other", language, {"msg": message[:200]})
 
-    def _http(self, request: Request[Any, Any, Any], error: HTTPException) -> Problem:
+    def _http(self, request: ASGIConnection[Any, Any, Any, Any], error: HTTPException) -> Problem:
         headers = dict(error.headers or {})
         match error.status_code:
             case 401:
@@ -120,7 +131,7 @@ class Errors:
             case 404:
                 return Problem("not_found", {"what": {"vi": "địa chỉ", "en": "address"}})
             case 405:
-                return Problem("method_not_allowed", {"method": request.method}, headers=headers)
+                return Problem("method_not_allowed", {"method": _method(request)}, headers=headers)
             case 406:
                 return Problem("not_acceptable")
             case 413:
@@ -133,6 +144,10 @@ class Errors:
                 )
             case _:
                 return Problem("malformed_request", {"what": error.detail[:200]})
+
+
+def _method(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    return str(connection.scope.get("method", "WEBSOCKET"))
 
 
 def respond(problem: Problem, texts: Texts, language: str) -> Response[bytes]:

@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.enums import ScopeType
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import SkipValidation
 from litestar.types import Guard, Receive, Scope, Send
@@ -83,7 +84,10 @@ async def authenticate(connection: Connection) -> Caller:
         login = await services.accounts.session(cookie) if 0 < len(cookie) <= 200 else None
         if login is None:
             raise Problem("not_signed_in", headers={"www-authenticate": 'Bearer realm="camhub"'})
-        if connection.scope.get("method") not in SAFE:
+        if connection.scope["type"] == ScopeType.WEBSOCKET:
+            # A browser sends cookies with a WebSocket of any page, and no header of ours: its Origin alone tells.
+            check_origin(connection, required=True)
+        elif connection.scope.get("method") not in SAFE:
             check_origin(connection)
             _check_csrf(connection, login)
         caller = SignedInCaller(login.principal, login)
@@ -100,13 +104,14 @@ def _check_csrf(connection: Connection, login: LoginSession) -> None:
         raise Problem("csrf_failed")
 
 
-def check_origin(connection: Connection) -> None:
-    """Refuse a write that a browser says comes from another site (Origin against Host, RFC 6454)."""
+def check_origin(connection: Connection, *, required: bool = False) -> None:
+    """Refuse what a browser says comes from another site (Origin against Host, RFC 6454), or does not say it at all."""
     if connection.headers.get("sec-fetch-site", "same-origin") in {"cross-site", "same-site"}:
         raise Problem("origin_refused", {"origin": _shown(connection.headers.get("origin", "?"))})
     origin = connection.headers.get("origin")
-    if origin is None:
+    if origin is None and not required:
         return
+    origin = origin or "?"
     hosts = {connection.headers.get("host", "").lower()}
     if services_of(connection).settings.behind_proxy:
         hosts.add(connection.headers.get("x-forwarded-host", "").lower())  # only the proxy reaches this port

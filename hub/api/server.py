@@ -14,6 +14,7 @@ from hub.settings import Settings, SettingsRefused
 
 GRACE_S = 3  # for replies under way at shutdown; event streams were ended before
 MAX_HEADER_BYTES = 32 * 1024
+MAX_SOCKET_MESSAGE = 4 * 1024  # of a client: it has nothing to say
 
 
 class _Server(uvicorn.Server):
@@ -94,7 +95,9 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MAX_SOCKET_MESSAGE,
+            ws_per_message_deflate=False,  # coded pictures do not become smaller
             proxy_headers=settings.behind_proxy,
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_S,

@@ -65,6 +65,19 @@ class Relay(Protocol):
     ) -> str:
         """Return the answer to an offer; raises `RelayRefused`."""
 
+    async def read(
+        self,
+        viewer_id: str,
+        source: SourceSpec,
+        on_segment: Callable[[bytes, str], None],
+        *,
+        wanted: str = "main",
+    ) -> str:
+        """Send pieces of fragmented MP4 to `on_segment`; return the codec; raises `RelayRefused`."""
+
+    def taken(self, viewer_id: str, size: int) -> None:
+        """Note that so many bytes of pieces left for their recipient."""
+
     async def trickle(self, viewer_id: str, fragment: str) -> str:
         """Take further ICE candidates, or restart ICE; return our fragment then, else ""."""
 
@@ -186,15 +199,58 @@ class ViewerSessions:
         login: str,
         wanted: str = "main",
     ) -> tuple[ViewerSession, str]:
-        """Start a view and return it with the SDP answer.
+        """Start a view over WebRTC and return it with the SDP answer.
 
         Raises:
             Problem: refused by `decide`, by the relay, or because the hub stops.
             ServiceError: ``not_found``.
         """
+
+        async def connect(view_id: str, source: SourceSpec, allowed: Allowed) -> str:
+            return await self._relay.view(view_id, source, offer, audio=allowed.audio, wanted=wanted)
+
+        ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
+        return await self._begin(ask, camera_id, login, wanted, connect)
+
+    async def read(
+        self,
+        principal: Principal,
+        camera_id: str,
+        on_segment: Callable[[bytes, str], None],
+        *,
+        purpose: str,
+        incident: str | None,
+        login: str,
+        wanted: str = "main",
+    ) -> ViewerSession:
+        """Start a view over fragmented MP4, which goes to `on_segment` piece by piece; tell `taken` what left.
+
+        Raises: as `open`.
+        """
+
+        async def connect(view_id: str, source: SourceSpec, _allowed: Allowed) -> str:
+            return await self._relay.read(view_id, source, on_segment, wanted=wanted)
+
+        ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
+        session, _codec = await self._begin(ask, camera_id, login, wanted, connect)
+        return session
+
+    def taken(self, session: ViewerSession, size: int) -> None:
+        """Note that so many bytes of pieces left for their recipient."""
+        if not session.ended:
+            self._relay.taken(session.id, size)
+
+    async def _begin(
+        self,
+        ask: Ask,
+        camera_id: str,
+        login: str,
+        wanted: str,
+        connect: Callable[[str, SourceSpec, Allowed], Awaitable[str]],
+    ) -> tuple[ViewerSession, str]:
+        """Decide, write down, connect, decide again."""
         if self._closing:
             raise Problem("stopping", headers={"retry-after": "5"})
-        ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
         camera, allowed = await self.admit(camera_id, ask)
         source = await self._source(camera)
         view_id = new_id()
@@ -217,7 +273,7 @@ class ViewerSessions:
         self._metrics.viewers.set(len(self._running))
         await self._tell("view.started", view)
         try:
-            answer = await self._relay.view(view_id, source, offer, audio=allowed.audio, wanted=wanted)
+            answer = await connect(view_id, source, allowed)
         except RelayRefused as error:
             self._check_running(session)  # stopped by us: the reason is ours, not the relay's
             await self._finish(session, error.code, tell_relay=False)

@@ -64,6 +64,7 @@ class Layers:
         idle_stop_s: float,
         on_state: Callable[[SourceState], None],
         on_ended: Callable[[Viewer, str], None],
+        on_readers_ended: Callable[["Layer", str], None],
         on_joined: Callable[[Viewer, Fanout], None],
         on_not_joined: Callable[[Viewer, str], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
@@ -76,6 +77,7 @@ class Layers:
         self._idle_stop_s = idle_stop_s
         self._on_state = on_state
         self._on_ended = on_ended
+        self._on_readers_ended = on_readers_ended
         self._on_joined = on_joined
         self._on_not_joined = on_not_joined
         self._spawn = spawn
@@ -252,6 +254,7 @@ class Layers:
             self._on_not_joined(viewer, code)
         for viewer in list(layer.fanout.viewers.values()):
             self._on_ended(viewer, code)
+        self._on_readers_ended(layer, code)
 
     @staticmethod
     async def _close(layer: Layer) -> None:

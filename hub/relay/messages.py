@@ -9,7 +9,8 @@ from datetime import datetime
 
 import msgspec
 
-from hub.relay.events import LayerChanged, SourceState, ViewerConnected, ViewerEnded
+from adapters.secret import Credential, Secret
+from hub.relay.events import LayerChanged, SourceSpec, SourceState, ViewerConnected, ViewerEnded
 from hub.relay.reachability import Finding
 
 MAX_MESSAGE = 4 << 20
@@ -37,11 +38,9 @@ class Network(msgspec.Struct, frozen=True, tag=True):
     listeners: tuple[tuple[str, int], ...]
 
 
-class View(msgspec.Struct, frozen=True, tag=True):
-    """Answer an offer. Carries one camera's credential, in memory, over a socket that no other process holds."""
+class Source(msgspec.Struct, frozen=True):
+    """A `SourceSpec` on its way. Carries one camera's credential, in memory, over a socket that no other process holds."""
 
-    request: int
-    viewer_id: str
     camera_id: str
     url: str
     user: str | None
@@ -49,13 +48,71 @@ class View(msgspec.Struct, frozen=True, tag=True):
     transport: str
     codec: str
     device: str
+    sub_url: str
+    sub_codec: str
+    both: bool
+    may_ask: bool
+
+    @classmethod
+    def of(cls, spec: SourceSpec) -> "Source":
+        """Return a description as it goes over the socket."""
+        user = None if spec.credential is None else spec.credential.user
+        password = "" if spec.credential is None else spec.credential.password.reveal()
+        return cls(
+            spec.camera_id,
+            spec.url,
+            user,
+            password,
+            spec.transport,
+            spec.codec,
+            spec.device,
+            spec.sub_url,
+            spec.sub_codec,
+            spec.both,
+            spec.may_ask,
+        )
+
+    def spec(self) -> SourceSpec:
+        """Return the description."""
+        return SourceSpec(
+            self.camera_id,
+            self.url,
+            None if self.user is None else Credential(self.user, Secret(self.password)),
+            self.transport,
+            self.codec,
+            self.device,
+            self.sub_url,
+            self.sub_codec,
+            self.both,
+            self.may_ask,
+        )
+
+
+class View(msgspec.Struct, frozen=True, tag=True):
+    """Answer an offer."""
+
+    request: int
+    viewer_id: str
+    source: Source
     audio: bool
     offer: str
     wanted: str = "main"  # layer: main | sub | auto
-    sub_url: str = ""
-    sub_codec: str = ""
-    both: bool = False
-    may_ask: bool = False
+
+
+class Read(msgspec.Struct, frozen=True, tag=True):
+    """Send the pictures of a camera as `Segment`s; answered by `Reading`."""
+
+    request: int
+    viewer_id: str
+    source: Source
+    wanted: str
+
+
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    """So many bytes of segments left the hub for their recipient: so many more may be sent."""
+
+    viewer_id: str
+    size: int
 
 
 class Trickle(msgspec.Struct, frozen=True, tag=True):
@@ -118,7 +175,19 @@ class CooldownIs(msgspec.Struct, frozen=True, tag=True):
 
 
 FromHub = (
-    Start | Network | View | Trickle | ChooseLayer | Examine | Renew | Stop | Count | KeyFrameOf | CooldownIs
+    Start
+    | Network
+    | View
+    | Read
+    | Taken
+    | Trickle
+    | ChooseLayer
+    | Examine
+    | Renew
+    | Stop
+    | Count
+    | KeyFrameOf
+    | CooldownIs
 )
 
 
@@ -140,6 +209,23 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
     request: int
     sdp: str
+
+
+class Reading(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Read`: what is sent."""
+
+    request: int
+    layer: str
+    codec: str
+
+
+class Segment(msgspec.Struct, frozen=True, tag=True):
+    """A piece of fragmented MP4 for one recipient; `mime` is set where an initialisation segment begins anew."""
+
+    viewer_id: str
+    data: bytes
+    mime: str
+    key: bool
 
 
 class Trickled(msgspec.Struct, frozen=True, tag=True):
@@ -205,6 +291,8 @@ FromWorker = (
     Ready
     | Failed
     | Answer
+    | Reading
+    | Segment
     | Trickled
     | Examined
     | Done

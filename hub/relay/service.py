@@ -69,6 +69,9 @@ _ENVIRONMENT: Final = (
 )
 
 
+OnSegment = Callable[[bytes, str], None]
+
+
 class RelayUnavailable(Exception):
     """The worker cannot start: says why (the UDP port is taken, the program is damaged)."""
 
@@ -126,6 +129,7 @@ class RelayService:
         self._requests: dict[int, asyncio.Future[Any]] = {}
         self._numbers = itertools.count(1)
         self._viewers: dict[str, str] = {}  # answered and not ended -> their camera
+        self._segments: dict[str, OnSegment] = {}  # where the pieces of readers go
         self._supervisor: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -187,37 +191,49 @@ class RelayService:
         """
         if len(offer_sdp) > MAX_OFFER_BYTES:
             raise RelayRefused(422, "offer_unreadable", f"the offer is larger than {MAX_OFFER_BYTES} bytes")
-        self._tell_network()
-        credential = source.credential
+        reply = await self._open(
+            viewer_id,
+            source,
+            lambda number: m.View(number, viewer_id, m.Source.of(source), audio, offer_sdp, wanted),
+        )
+        return str(reply.sdp)
+
+    async def read(
+        self, viewer_id: str, source: SourceSpec, on_segment: OnSegment, *, wanted: str = "main"
+    ) -> str:
+        """Have a camera's pictures sent as fragmented MP4, for as long as `renew` names the viewer; return the codec.
+
+        `on_segment` gets each piece and the type of the format that begins with it, else "". What it handed on it tells by
+        `taken`: a recipient that is slow gets newer pictures instead of a longer queue.
+
+        Raises:
+            RelayRefused: with the HTTP status, a stable code and one sentence.
+        """
+        self._segments[viewer_id] = on_segment
         try:
-            reply = await self._ask(
-                lambda number: m.View(
-                    number,
-                    viewer_id,
-                    source.camera_id,
-                    source.url,
-                    None if credential is None else credential.user,
-                    "" if credential is None else credential.password.reveal(),
-                    source.transport,
-                    source.codec,
-                    source.device,
-                    audio,
-                    offer_sdp,
-                    wanted,
-                    source.sub_url,
-                    source.sub_codec,
-                    source.both,
-                    source.may_ask,
-                ),
-                _ANSWER_WITHIN_S,
+            reply = await self._open(
+                viewer_id, source, lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted)
             )
+        except BaseException:
+            del self._segments[viewer_id]
+            raise
+        return str(reply.codec)
+
+    def taken(self, viewer_id: str, size: int) -> None:
+        """Note that so many bytes of segments left for their recipient."""
+        self._send(m.Taken(viewer_id, size))
+
+    async def _open(self, viewer_id: str, source: SourceSpec, message: Callable[[int], m.FromHub]) -> Any:
+        self._tell_network()
+        try:
+            reply = await self._ask(message, _ANSWER_WITHIN_S)
         except BaseException as error:
             # Whoever waited has gone, or time is up: an answer that comes later must not leave a viewer behind.
             if not isinstance(error, RelayRefused) or error.code == "relay_slow":
                 self._send(m.Stop(next(self._numbers), viewer_id, "nobody_waits"))
             raise
         self._viewers[viewer_id] = source.camera_id
-        return str(reply.sdp)
+        return reply
 
     async def trickle(self, viewer_id: str, fragment: str) -> str:
         """Hand on a browser's trickled candidates; return the fragment to answer with where ICE was restarted, else "".
@@ -382,6 +398,7 @@ class RelayService:
                     )
                 )
         viewers, self._viewers = self._viewers, {}
+        self._segments.clear()
         for viewer_id in viewers:
             self.on_event(ViewerEnded(viewer_id, code))
         for camera_id in sorted(set(viewers.values())):
@@ -391,7 +408,19 @@ class RelayService:
 
     def _take(self, message: m.FromWorker) -> None:
         match message:
-            case m.Answer() | m.Done() | m.Counted() | m.KeyFrameIs() | m.Trickled() | m.Examined():
+            case m.Segment():
+                on_segment = self._segments.get(message.viewer_id)
+                if on_segment is not None:
+                    on_segment(message.data, message.mime)
+            case (
+                m.Answer()
+                | m.Reading()
+                | m.Done()
+                | m.Counted()
+                | m.KeyFrameIs()
+                | m.Trickled()
+                | m.Examined()
+            ):
                 self._resolve(message.request, message)
             case m.Refused():
                 future = self._requests.get(message.request)
@@ -407,6 +436,7 @@ class RelayService:
                 self._spawn(self._book.start_cooldown(message.device, message.until))
             case ViewerEnded():
                 self._viewers.pop(message.viewer_id, None)
+                self._segments.pop(message.viewer_id, None)
                 self.on_event(message)
             case SourceState() | ViewerConnected() | LayerChanged():
                 self.on_event(message)

@@ -13,8 +13,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -23,7 +24,7 @@ from adapters.deadline import Deadline
 from adapters.errors import AdapterError, TimedOut
 from adapters.port import MediaSource, ProbeContext, StreamOffer
 from adapters.registry import Registry
-from adapters.secret import Credential, Secret
+from adapters.secret import Secret
 from adapters.target import parse_target
 from adapters.wire.dialer import Dialer, NetworkPolicy
 from adapters.wire.gate import CredentialGate, device_key
@@ -31,7 +32,9 @@ from hub.observe import configure_logging
 from hub.relay import messages as m
 from hub.relay.engine import EngineLimits, RelayEngine
 from hub.relay.errors import RelayRefused
-from hub.relay.events import RelayEvent, SourceSpec
+from hub.relay.events import RelayEvent, SourceSpec, ViewerEnded
+from hub.relay.mse import MseReader, Segment
+from hub.relay.sdp import Offered
 from hub.relay.turn import TurnSetup
 
 log = structlog.get_logger(__name__)
@@ -74,6 +77,34 @@ class HubBook:
         """Do nothing: no slot was ever taken."""
 
 
+class Recipient:
+    """Where segments go: to the hub, which says how many bytes it got rid of."""
+
+    def __init__(self, viewer_id: str, send: Callable[[m.FromWorker], None]) -> None:
+        self.waiting = 0  # bytes that the hub has not told to be taken
+        self._viewer_id = viewer_id
+        self._send = send
+
+    def put(self, segment: Segment) -> None:
+        """Send a segment."""
+        self.waiting += len(segment.data)
+        self._send(m.Segment(self._viewer_id, segment.data, segment.mime, segment.key))
+
+    def taken(self, size: int) -> None:
+        """Note that so many bytes left the hub."""
+        self.waiting = max(0, self.waiting - size)
+
+
+class MseRecipient(MseReader):
+    """The reader of one recipient of segments; its end is told by `ViewerEnded`."""
+
+    def __init__(self, codec: str, recipient: Recipient) -> None:
+        super().__init__(codec, recipient.put, lambda: recipient.waiting)
+
+    def end(self, code: str) -> None:
+        """Do nothing: nothing is held."""
+
+
 class Worker:
     """The worker's side of the socket."""
 
@@ -88,6 +119,7 @@ class Worker:
         self._asked: dict[int, asyncio.Future[datetime | None]] = {}
         self._numbers = itertools.count(1)
         self._answering: dict[str, asyncio.Task[None]] = {}  # views that wait for their camera, by viewer
+        self._recipients: dict[str, Recipient] = {}  # of segments
         self._examining: set[asyncio.Task[None]] = set()
 
     async def serve(self, sock: socket.socket) -> int:
@@ -155,7 +187,11 @@ class Worker:
                     answering.cancel()
                 engine.stop(message.viewer_id, message.code)
                 self.send(m.Done(message.request))
-            case m.View():
+            case m.Taken():
+                recipient = self._recipients.get(message.viewer_id)
+                if recipient is not None:
+                    recipient.taken(message.size)
+            case m.View() | m.Read():
                 if message.viewer_id not in self._answering:
                     task = asyncio.create_task(self._view(engine, message))
                     self._answering[message.viewer_id] = task
@@ -199,24 +235,42 @@ class Worker:
             case m.Start():
                 raise m.Broken("the hub sent a second Start")
 
-    async def _view(self, engine: RelayEngine, message: m.View) -> None:
-        credential = None if message.user is None else Credential(message.user, Secret(message.password))
-        spec = SourceSpec(
-            message.camera_id,
-            message.url,
-            credential,
-            message.transport,
-            message.codec,
-            message.device,
-            message.sub_url,
-            message.sub_codec,
-            message.both,
-            message.may_ask,
+    async def _view(self, engine: RelayEngine, message: m.View | m.Read) -> None:
+        if isinstance(message, m.View):
+            await self._answer(message, self._answer_offer(engine, message))
+        else:
+            await self._answer(message, self._read(engine, message))
+
+    @staticmethod
+    async def _answer_offer(engine: RelayEngine, message: m.View) -> m.FromWorker:
+        sdp = await engine.view(
+            message.viewer_id,
+            message.source.spec(),
+            message.offer,
+            audio=message.audio,
+            wanted=message.wanted,
         )
+        return m.Answer(message.request, sdp)
+
+    async def _read(self, engine: RelayEngine, message: m.Read) -> m.FromWorker:
+        recipient = Recipient(message.viewer_id, self.send)
+
+        def make(offered: Offered) -> MseRecipient:
+            return MseRecipient(offered.codec, recipient)
+
+        self._recipients[message.viewer_id] = recipient
         try:
-            answer = await engine.view(
-                message.viewer_id, spec, message.offer, audio=message.audio, wanted=message.wanted
+            layer, offered = await engine.read(
+                message.viewer_id, message.source.spec(), make, wanted=message.wanted
             )
+        except BaseException:
+            del self._recipients[message.viewer_id]
+            raise
+        return m.Reading(message.request, layer, offered.codec)
+
+    async def _answer(self, message: m.View | m.Read, work: Coroutine[Any, Any, m.FromWorker]) -> None:
+        try:
+            reply = await work
         except asyncio.CancelledError:
             gone = RelayRefused(409, "view_stopped", "the view was stopped before it was answered")
             self._refuse(message.request, gone)
@@ -227,7 +281,7 @@ class Worker:
             detail = f"the relay failed while it answered ({type(error).__name__}); see its log"
             self._refuse(message.request, RelayRefused(500, "internal", detail))
         else:
-            self.send(m.Answer(message.request, answer))
+            self.send(reply)
 
     async def _examine(self, engine: RelayEngine, message: m.Examine) -> None:
         turn = TurnSetup(message.turn_urls, Secret(message.turn_secret))
@@ -237,6 +291,8 @@ class Worker:
         self.send(m.Refused(request, error.status, error.code, error.detail, error.retry_after_s))
 
     def _event(self, event: RelayEvent) -> None:
+        if isinstance(event, ViewerEnded):
+            self._recipients.pop(event.viewer_id, None)
         self.send(event)
 
     async def _open(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:

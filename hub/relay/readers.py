@@ -1,0 +1,108 @@
+"""Recipients that are no WebRTC viewers (MSE, RTSP out): leased, counted and ended like them, fed by a layer's ring."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from hub.relay.errors import RelayRefused
+from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
+from hub.relay.fanout import Reader
+from hub.relay.layers import Layer
+from hub.relay.sdp import Offered
+
+log = structlog.get_logger(__name__)
+
+
+class Ending(Reader, Protocol):
+    """A reader that can be told that it has ended."""
+
+    def end(self, code: str) -> None:
+        """Let go of the recipient: nothing is sent from now on. Must not block."""
+
+
+Make = Callable[[Offered], Ending]
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    viewer_id: str
+    camera_id: str
+    layer: Layer
+    reader: Ending
+
+
+class Readers:
+    """All recipients of this process that read rings by themselves. `open_layer` gives the layer wanted, or another."""
+
+    def __init__(
+        self,
+        open_layer: Callable[[SourceSpec, str], Awaitable[tuple[Layer, Offered]]],
+        on_event: Callable[[RelayEvent], None],
+    ) -> None:
+        self._open_layer = open_layer
+        self._on_event = on_event
+        self._readings: dict[str, _Reading] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._readings)
+
+    async def add(
+        self, viewer_id: str, spec: SourceSpec, wanted: str, make: Make, lease_until_s: float
+    ) -> tuple[Layer, Offered]:
+        """Open a layer for a recipient and feed it from the newest key frame on, for as long as `renew` names it.
+
+        Raises:
+            RelayRefused: the stream cannot be had; says why.
+        """
+        if viewer_id in self._readings:
+            raise RelayRefused(409, "viewer_exists", "this viewer session runs already; open another")
+        layer, offered = await self._open_layer(spec, wanted)
+        if layer.closing or viewer_id in self._readings:
+            raise RelayRefused(
+                503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
+            )
+        reader = make(offered)
+        reader.lease_until_s = lease_until_s
+        self._readings[viewer_id] = _Reading(viewer_id, spec.camera_id, layer, reader)
+        layer.fanout.add(reader)
+        log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=layer.name)
+        self._on_event(ViewerConnected(viewer_id))
+        return layer, offered
+
+    def renew(self, viewer_ids: Collection[str], lease_until_s: float) -> None:
+        """Let these recipients be fed until then (event loop seconds)."""
+        for viewer_id in viewer_ids:
+            reading = self._readings.get(viewer_id)
+            if reading is not None:
+                reading.reader.lease_until_s = lease_until_s
+
+    def stop(self, viewer_id: str, code: str) -> None:
+        """End a recipient; nothing is sent after this returns. Unknown ones are passed over."""
+        reading = self._readings.pop(viewer_id, None)
+        if reading is None:
+            return
+        reading.reader.lease_until_s = 0.0
+        reading.layer.fanout.remove(reading.reader)
+        reading.reader.end(code)
+        log.info("relay.reader.ended", viewer_id=viewer_id, camera_id=reading.camera_id, code=code)
+        self._on_event(ViewerEnded(viewer_id, code))
+
+    def layer_ended(self, layer: Layer, code: str) -> None:
+        """End the recipients of a layer."""
+        for reading in list(self._readings.values()):
+            if reading.layer is layer:
+                self.stop(reading.viewer_id, code)
+
+    def keep_house(self, now_s: float) -> None:
+        """End those that nobody vouches for any more (event loop seconds)."""
+        for reading in list(self._readings.values()):
+            if reading.reader.lease_until_s < now_s:
+                self.stop(reading.viewer_id, "lease_expired")
+
+    def cut(self, code: str) -> None:
+        """End all."""
+        for viewer_id in list(self._readings):
+            self.stop(viewer_id, code)
