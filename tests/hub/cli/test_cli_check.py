@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 from support.gstreamer import gst_server
 
+from hub.compliance.observation_file import read
+from standards.assess import assess
+from standards.pack import packaged
+from standards.verdict import Verdict
+
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -190,6 +195,21 @@ TABLE = {
 }
 
 
+def every_municipal_rule_speaks(file: Path) -> None:
+    """All 89 rules have a verdict on what was seen, each but a PASS its reason, and no PASS is without an observation."""
+    kept = read(file.read_bytes())
+    profile = packaged().profile("vn-municipal-2026")
+    findings = assess(kept.observations, profile, as_of=kept.as_of).findings
+
+    assert len(findings) == len(packaged().rules) == 89
+    for finding in findings:
+        told = finding.as_json()
+        if finding.verdict is Verdict.PASS:
+            assert any("value" in fact for fact in told["facts"]), told["rule"]
+        else:
+            assert all((told["reason"], told["text"]["vi"], told["text"]["en"])), told["rule"]
+
+
 @pytest.fixture(scope="module")
 def cameras() -> Iterator[dict[str, Any]]:
     """All scripted cameras, as `camhub simulate` runs them."""
@@ -226,12 +246,15 @@ def check(camera: dict[str, Any], *words: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", TABLE)
-def test_each_scripted_camera_gets_its_decision_and_first_rule(cameras: dict[str, Any], preset: str) -> None:
+def test_each_scripted_camera_gets_its_decision_and_first_rule(
+    cameras: dict[str, Any], preset: str, tmp_path: Path
+) -> None:
     """`camhub check` on each preset ends within 20 s with the decision and the first rule of the table."""
     decision, first, code = TABLE[preset]
 
-    ended, report = check(cameras[preset])
+    ended, report = check(cameras[preset], "--save", str(tmp_path / "seen.json"))
 
+    every_municipal_rule_speaks(tmp_path / "seen.json")
     because = report["because"]
     assert (report["decision"], because[0]["rule"] if because else None) == (decision, first)
     assert ended == code
@@ -275,11 +298,12 @@ def test_media_travels_over_udp_where_asked(cameras: dict[str, Any]) -> None:
 
 @pytest.mark.gstreamer
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_gstreamers_server_gets_a_report(transport: str) -> None:
+def test_gstreamers_server_gets_a_report(transport: str, tmp_path: Path) -> None:
     """Debian's RTSP server with Digest, over TCP and over UDP: a report whose stream rules were all measured."""
     with gst_server(user="viewer", password="Tre-xanh-27", width=1280, height=720) as url:
         told = camhub(
             "check", url, "--json", "--transport", transport, "--user", "viewer", "--password-stdin",
+            "--save", str(tmp_path / "seen.json"),
             given="Tre-xanh-27\n",
         )  # fmt: skip
 
@@ -300,3 +324,4 @@ def test_gstreamers_server_gets_a_report(transport: str) -> None:
     ):
         assert verdicts[rule] == "PASS", (rule, report["findings"])
     assert verdicts["STR-04"] == ("PASS" if transport == "tcp" else "NOT_CHECKED")
+    every_municipal_rule_speaks(tmp_path / "seen.json")
