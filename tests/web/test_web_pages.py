@@ -189,7 +189,7 @@ def test_the_report_shows_what_was_not_seen_before_what_passed(world: World, ope
     shown = [int(text) for text in report.locator(".tally li strong").all_inner_texts()]
     assert sum(shown) == len(assessment["findings"]) == sum(assessment["counts"].values())
     assert report.locator("details[open]").count() == 0
-    assert report.locator("details .finding").count() > 0
+    assert report.locator("details [data-clause]").count() > 0
 
 
 def test_the_session_that_ended_keeps_the_page_and_its_text(world: World, open_page: OpenPage) -> None:
