@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hub.packs import PackUnreadable, read_packs
+from standards.advisories import AdvisoriesError, parse, shipped
 from standards.lint import lint
 from standards.pack import UnknownStandard, packaged
 from standards.rule import PEOPLE, Reference, Rule
@@ -62,7 +63,23 @@ _CERTAINTY = {
 _DATES = {"en": ("from", "ends"), "vi": ("từ", "hết hiệu lực")}
 
 
-@click.group()
+class _Standards(click.Group):
+    """The commands here need no store; the one that does is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in reading order."""
+        return [*super().list_commands(ctx), "reassess"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command."""
+        if cmd_name == "reassess":
+            from hub.cli.reassess import reassess
+
+            return reassess
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Standards)
 def standards() -> None:
     """List, show and check the rule packs."""
 
@@ -140,6 +157,26 @@ def lint_(*, paths: tuple[Path, ...], as_json: bool) -> None:
         if not complaints:
             click.echo(f"{len(texts)} file{'' if len(texts) == 1 else 's'}: nothing is wrong")
     sys.exit(1 if complaints else 0)
+
+
+@standards.command("advisories")
+@click.argument("path", required=False, type=click.Path(path_type=Path, exists=False))
+def advisories(path: Path | None) -> None:
+    """Check a list of known flaws of firmware (TOML) for the setting `advisories`; without a file, show the shipped one.
+
+    Exit code 0: it can be used. 1: something in it is wrong. 2: it cannot be read.
+    """
+    try:
+        found = shipped() if path is None else parse(path.read_text("utf-8"), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        click.echo(f"error: {path}: {error}", err=True)
+        sys.exit(2)
+    except AdvisoriesError as error:
+        click.echo(str(error))
+        sys.exit(1)
+    for one in found.all:
+        click.echo(f"{one.id:<16} {one.family:<12} {one.published}  {one.certainty:<9}  {one.source}")
+    click.echo(f"{len(found.all)} flaws, kept until {found.issued}, of {', '.join(sorted(found.families))}")
 
 
 def _lines(rule: Rule, lang: str) -> list[str]:
