@@ -1,6 +1,7 @@
 """Up-time out of changes: known time and unknown time apart, bounded, by day; the log grows with changes, not questions."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 from hub_world import START, World, run, world
 from hypothesis import given, settings
@@ -47,7 +48,7 @@ def test_log_of_measurements_never_claims_more_than_was_measured(steps: list[tup
     spent = share(known_until(log, until, now, 900), 0, now)
     assert spent.known <= 900 * len(steps)
     assert [one[0] for one in log] == sorted({one[0] for one in log})
-    assert all(one[1] != next_one[1] for one, next_one in zip(log, log[1:], strict=False))
+    assert all(one[1] != next_one[1] for one, next_one in pairwise(log))
 
 
 def test_outages_are_told_newest_first_and_joined() -> None:

@@ -66,5 +66,5 @@ def test_interval_is_the_shortest_age_of_the_rules() -> None:
 )
 def test_windows_that_cannot_be_read_are_refused(text: str) -> None:
     """A window that is none is an error, not a night without checks."""
-    with pytest.raises(ValueError, match="window|time of day"):
+    with pytest.raises(ValueError, match=r"window|time of day"):
         Window.parse(text)
