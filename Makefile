@@ -10,7 +10,7 @@ WORKERS ?= 3
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: env ## set up, then run a hub with eight simulated cameras and open it
+demo: env ## set up, then run a hub with nine simulated cameras and open it
 	@$(VENV)/bin/camhub demo $(ARGS)
 
 test: dev ## set up, then run the whole test suite

@@ -1,4 +1,4 @@
-"""``camhub demo``: a hub with eight simulated cameras, onboarded, checked and live in the browser."""
+"""``camhub demo``: a hub with nine simulated cameras, onboarded, checked and live in the browser."""
 
 import asyncio
 import contextlib
@@ -32,11 +32,13 @@ PRESETS = (
     "wrong-clock",
     "h265-only",
     "mjpeg-2009",
+    "dome-ptz",
     "dead",
 )
 ROLES = ("admin", "operator", "viewer", "inspector", "donor")
 DONATED = ("household-no-onvif", "open-no-auth")  # the demo donor's own
 SCHOOLS = ("low-resolution",)
+MOVABLE = ("dome-ptz",)  # with the ward's approval to move them on record
 SIMULATORS_WITHIN_S = 30.0
 PORT_TRIES = 5
 NOTES = "demo.json"  # in the data directory: logins and ports of a demo that is run again
@@ -364,6 +366,9 @@ async def _onboard(
     while await feed.get() is not None:
         pass
     ended = await services.onboarding.get(feed_entry.id)
+    if camera.preset in MOVABLE and ended.camera_id is not None and before is None:
+        approval = ("Phường thử nghiệm", "authority")
+        await services.catalog.approve_ptz(ended.camera_id, approval, who.actor())
     if not quiet:
         seconds = (ended.ended_at - ended.started_at).total_seconds() if ended.ended_at else 0.0
         click.echo(
