@@ -49,15 +49,24 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(camera: SyntheticCamera):
-    """Set everything up and take it down."""
+def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None):
+    """Set everything up and take it down; viewers named ``tcp...`` are told no UDP candidate, ``auto...`` adapt."""
     with relay_thread() as thread, sync_api.sync_playwright() as playwright:
         stack = contextlib.AsyncExitStack()
-        relay = thread.do(stack.enter_async_context(engine_with(camera)))
+
+        async def opened(description: Any, deadline: Any, audio: bool) -> Any:
+            smaller = sub is not None and description.url.endswith("/sub")
+            return await (sub if smaller else camera).open(description, deadline, audio)
+
+        relay = thread.do(stack.enter_async_context(engine_with(camera, open_source=opened)))
+        layers = {"sub_url": "synthetic://camera/sub", "both": True} if sub is not None else {}
 
         async def answer(viewer: str, text: str) -> tuple[int, str]:
             try:
-                return 201, (await relay.view(text, viewer, audio=viewer.startswith("hears")))[1]
+                told = (await relay.view(text, viewer, audio=viewer.startswith("hears"), **layers))[1]
+                if viewer.startswith("tcp"):
+                    told = "".join(line for line in told.splitlines(True) if " udp " not in line)
+                return 201, told
             except RelayRefused as refused:
                 return refused.status, refused.detail
 
@@ -167,3 +176,30 @@ def test_chromium_hears_only_where_it_is_allowed() -> None:
         assert "m=audio 0 " in scene.reply["text"]
         seen = scene.wait(deaf, lambda seen: seen["decoded"] > 10)
         assert seen["heard"] == 0
+
+
+def test_chromium_plays_over_tcp_where_no_udp_goes() -> None:
+    """Told TCP candidates alone it connects to the same port, decodes a key frame larger than a burst, and moves."""
+    camera = SyntheticCamera(width=640, height=360, bitrate_kbps=2500)
+    with stage(camera) as scene:
+        tab = scene.press_play("tcp")
+        seen = scene.wait(tab, lambda s: s["decoded"] > 25 and s["width"] == 640, 15.0)
+        assert seen["brightest"] > 200
+        path = scene.relay.engine._viewers["tcp"].peer.sock
+        assert type(path).__name__ == "TcpPath"
+
+
+def test_chromium_changes_layers_on_one_connection_without_a_dropped_picture() -> None:
+    """From 640x360 to 160x120 and back: the same track, no new offer, no picture loss reported, feedback is sent."""
+    camera = SyntheticCamera(width=640, height=360, pictures=25)
+    with stage(camera, sub=SyntheticCamera(width=160, height=120, pictures=25)) as scene:
+        tab = scene.press_play("viewer")
+        assert "transport-cc" in scene.reply["text"]
+        assert "a=ssrc-group:FID" in scene.reply["text"]
+        scene.wait(tab, lambda s: s["width"] == 640 and s["decoded"] > 10, 15.0)
+        for wanted, width in (("sub", 160), ("main", 640)):
+            scene.thread.call(scene.relay.engine.choose_layer, "viewer", wanted)
+            before = scene.wait(tab, lambda s, width=width: s["width"] == width, 15.0)["decoded"]
+            seen = scene.wait(tab, lambda s, before=before: s["decoded"] > before + 20, 15.0)
+        assert (seen["plis"], seen["lost"]) == (0, 0)
+        assert tab.evaluate("pc.getReceivers().length") == 1
