@@ -84,3 +84,14 @@ def test_lint_names_file_line_and_next_step(tmp_path: Path) -> None:
 
     missing = camhub("lint", str(tmp_path / "none.toml"))
     assert (missing.exit_code, "cannot be read" in missing.stderr) == (2, True)
+
+
+def test_show_takes_one_rule_and_prints_every_clause_with_its_dates() -> None:
+    """A rule's id shows that rule alone, with the clauses of all documents mapped onto it, ended ones marked as such."""
+    told = camhub("show", "SEC-03").stdout
+
+    assert told.startswith("SEC-03 ")
+    assert told.count("Clause:") == 4
+    assert "QCVN 135:2024/BTTTT" in told
+    assert "ends 2026-07-01" in " ".join(told.split())
+    assert json.loads(camhub("show", "SEC-03", "--json").stdout)["id"] == "SEC-03"
