@@ -9,6 +9,7 @@ from hub.catalog.types import Consent, ConsentState, Kind, NewAssessment
 from hub.compliance.checker import CheckOutcome
 from hub.texts import Both, Texts
 from standards.assessment import Assessment
+from standards.verdict import Overlay
 
 GATE = "CONSENT"  # the gate's name where findings are named by their rule
 _WORST_FIRST = ("REJECTED", "PENDING", "CONDITIONAL", "ADMITTED")
@@ -47,6 +48,7 @@ def new_assessment(
             "severity": str(finding.severity),
             "verdict": str(finding.verdict),
             "text": {language: finding.text(language) for language in ("vi", "en")},
+            **({"stale": True} if Overlay.STALE in finding.overlays else {}),
         }
         for finding in assessment.because
     ]
