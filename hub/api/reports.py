@@ -84,7 +84,7 @@ class ReportsController(Controller):
         services: Services,
         form: Annotated[str, QueryParameter(name="format", max_length=20)] = "pdf",
         *,
-        signature: bool = False,
+        signature: Annotated[bool, QueryParameter()] = False,
     ) -> Response[bytes]:
         """Return the report as pdf, html, json, csv (the annex) or xlsx; with ``signature=true`` the signature of that file."""
         _, document = await services.area_reports.get(report_id, _scope(caller))
