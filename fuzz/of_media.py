@@ -42,14 +42,21 @@ def rtp() -> Prepared:
 
 @target(corpora=("rtsp/**/*.rtcp",))
 def rtcp() -> Prepared:
-    """RTCP compounds: of cameras (sender reports, BYE) and of viewers (reports, NACK, PLI, FIR)."""
+    """RTCP compounds: of cameras (sender reports, BYE) and of viewers (reports, NACK, PLI, FIR, REMB, TWCC)."""
     from adapters.rtsp.rtp import SenderReport, parse_rtcp
     from adapters.rtsp.tolerance import Violation
     from hub.capture.heads import head
     from hub.relay.rtcp import read_feedback
+    from hub.relay.twcc import read_report
 
     def run(data: bytes) -> None:
         said = read_feedback(data, 0x11223344)
+        for body in (data, said.path or b""):
+            try:
+                if len(read_report(body).arrived_s) > 4096:
+                    raise Broken("feedback speaks of more packets than may be")
+            except ValueError:
+                continue
         if len(said.nacked) > 512 or any(not 0 <= number <= 0xFFFF for number in said.nacked):
             raise Broken("more is asked for again than may be")
         head(data, "", control=True)

@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
                 assert ended(relay) == [ViewerEnded("v1", "relay_restarted")]
                 assert relay.events[-1].state == "offline"
                 await until(
-                    lambda: relay.worker_pid not in {None, pid} and relay.restarts == 1, 3, "a new worker"
+                    lambda: relay.worker_pid not in {None, pid} and relay.restarts == 1, 15, "a new worker"
                 )
                 await again.play(lambda text: relay.view("v2", CAMERA, text))
                 await until(lambda: again.frames > 0, 3, "the picture back")
