@@ -17,6 +17,7 @@ const ROUTES: [string, string][] = [
   ['standard', '/standards/:id'],
   ['statements', '/statements'],
   ['alerts', '/alerts'],
+  ['census', '/census'],
   ['audit', '/audit'],
   ['users', '/users'],
   ['me', '/me'],

@@ -24,6 +24,7 @@ export type Right =
   | 'cameras.write'
   | 'cameras.view'
   | 'cameras.delete'
+  | 'reports.read'
   | 'standards.propose'
   | 'standards.approve'
   | 'users.write'
