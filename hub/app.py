@@ -78,7 +78,7 @@ from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
-from hub.relay.ice import hosts_to_bind
+from hub.relay.hosts import hosts_to_bind
 from hub.relay.service import RelayService, RelaySetup
 from hub.relay.turn import TurnSetup
 from hub.reports.area.service import AreaReports

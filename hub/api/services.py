@@ -36,7 +36,7 @@ from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
-from hub.relay.reachability import Finding
+from hub.relay.events import Finding
 from hub.relay.turn import TurnSetup
 from hub.reports.area.service import AreaReports
 from hub.settings import Settings

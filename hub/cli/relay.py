@@ -10,8 +10,10 @@ import msgspec
 
 from adapters.clock import SystemClock
 from adapters.secret import Secret
-from hub.relay.ice import UdpPort, hosts_to_bind
-from hub.relay.reachability import Finding, examine
+from hub.relay.events import Finding
+from hub.relay.hosts import hosts_to_bind
+from hub.relay.ice import UdpPort
+from hub.relay.reachability import examine
 from hub.relay.turn import TurnSetup
 from hub.settings import Settings, SettingsRefused
 

@@ -9,6 +9,7 @@ import msgspec
 from adapters.secret import Credential
 
 State = Literal["opening", "live", "stalled", "offline"]
+Outcome = Literal["ok", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +95,18 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged
+
+
+class Finding(msgspec.Struct, frozen=True, tag=True):
+    """One way by which browsers could reach the relay, and whether it goes (`reachability.py`).
+
+    `way`: udp | tcp | turn | addresses. `code`: ok, not_bound, no_answer, no_answer_public, refused_connection, turn_refused,
+    turn_unreachable, turn_no_relay, turn_secret_missing, loopback_only, private_only, no_ipv6. `detail` is one English sentence that names
+    what was seen and what to do.
+    """
+
+    way: str
+    address: str
+    outcome: Outcome
+    code: str
+    detail: str

@@ -282,21 +282,6 @@ class UdpPort:
             return  # the browser repeats its check
 
 
-async def hosts_to_bind(host: str) -> tuple[str, ...]:
-    """Return the addresses to bind for a host; every address of both families where it means every address.
-
-    Raises:
-        OSError: the name cannot be resolved.
-    """
-    every = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; each proves itself
-    try:
-        address = str(ipaddress.ip_address(host))
-    except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        return (str(found[0][4][0]),)
-    return (address, *(other for other in every if other != address)) if address in every else (address,)
-
-
 def _room(sock: socket.socket, option: int, forced: int, size: int) -> None:
     """Ask for a buffer: beyond the system's limit where we may, else up to it."""
     try:

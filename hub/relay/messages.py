@@ -10,8 +10,7 @@ from datetime import datetime
 import msgspec
 
 from adapters.secret import Credential, Secret
-from hub.relay.events import LayerChanged, SourceSpec, SourceState, ViewerConnected, ViewerEnded
-from hub.relay.reachability import Finding
+from hub.relay.events import Finding, LayerChanged, SourceSpec, SourceState, ViewerConnected, ViewerEnded
 
 MAX_MESSAGE = 4 << 20
 MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it

@@ -13,35 +13,18 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
+from hub.relay.events import Finding
 from hub.relay.ice import IcePeer, UdpPort
 from hub.relay.turn import TurnAddress, TurnSetup
 
 WITHIN_S: Final = 3.0
 _TRIES: Final = 3
 _MAX_WAYS: Final = 32
-
-Outcome = Literal["ok", "failed", "unknown"]
-
-
-class Finding(msgspec.Struct, frozen=True, tag=True):
-    """One way, and whether it goes.
-
-    `way`: udp | tcp | turn | addresses. `code`: ok, not_bound, no_answer, no_answer_public, refused_connection, turn_refused,
-    turn_unreachable, turn_no_relay, turn_secret_missing, loopback_only, private_only, no_ipv6. `detail` is one English sentence that names
-    what was seen and what to do.
-    """
-
-    way: str
-    address: str
-    outcome: Outcome
-    code: str
-    detail: str
 
 
 class _Nobody:

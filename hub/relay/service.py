@@ -22,6 +22,7 @@ from adapters.wire.gate import DeviceBook
 from hub.relay import messages as m
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
+    Finding,
     KeyFrame,
     LayerChanged,
     RelayEvent,
@@ -30,7 +31,6 @@ from hub.relay.events import (
     ViewerConnected,
     ViewerEnded,
 )
-from hub.relay.reachability import Finding
 from hub.relay.turn import TurnSetup
 
 log = structlog.get_logger(__name__)
