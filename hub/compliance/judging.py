@@ -113,6 +113,7 @@ def prepare(files: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _judge = Judge(packaged_with(files) if files else packaged())
     gc.freeze()
+    gc.set_threshold(100_000)  # what judging leaves behind has no cycles; looking for them cost a tenth
 
 
 def judge_all(asked: list[Asked]) -> list[Judged | str]:

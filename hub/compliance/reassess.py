@@ -8,6 +8,7 @@ it writes are small; their reports are written out when somebody opens them (`hu
 
 import asyncio
 import multiprocessing
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import structlog
-from sqlalchemy import Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import LargeBinary, Text, bindparam, delete, func, insert, select, update
 
 from adapters.clock import Clock
 from hub.catalog.core import CAMERA_CHANGED
@@ -50,7 +52,8 @@ _J, _C, _A, _CUSTODIANS, _AREAS = (
     tables.areas,
 )
 _FAILED = tables.failed_rules
-BATCH = 400
+BATCH = 800
+_NOTHING = zlib.compress(b"{}")  # as `PackedJson` packs it; 136,000 of them are not packed one by one
 LAST = "reassess.last"  # key in the settings table
 _WORST_FIRST = ("REJECTED", "PENDING", "CONDITIONAL", "ADMITTED")
 _OPEN = ("not_needed", "active")
@@ -395,7 +398,10 @@ class Reassessments:
         if not new:
             return
         await tx.execute(
-            insert(_A),
+            insert(_A).values(
+                report=bindparam("told", type_=LargeBinary()),
+                observations=bindparam("seen", type_=LargeBinary()),
+            ),
             [
                 {
                     "id": one["id"],
@@ -405,8 +411,13 @@ class Reassessments:
                     "decision": one["decision"],
                     "as_of": now,
                     "counts": one["counts"],
-                    "report": {UNWRITTEN: one["basis"], "hash": one["hash"], "known": one["known"]},
-                    "observations": {},
+                    "told": zlib.compress(
+                        msgspec.json.encode(
+                            {UNWRITTEN: one["basis"], "hash": one["hash"], "known": one["known"]}
+                        ),
+                        1,
+                    ),
+                    "seen": _NOTHING,
                 }
                 for one in new
             ],
