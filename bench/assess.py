@@ -278,7 +278,7 @@ def main() -> int:
             "bench of probes): so much slower was this core by its neighbours."
         ),
         "",
-        f"Command: `{' '.join(['.venv/bin/python bench/assess.py', *sys.argv[1:]])}`",
+        "Command: `.venv/bin/python bench/assess.py --write`",
         "",
     ]
     text = "\n".join(lines)
