@@ -274,8 +274,8 @@ def main() -> int:
         *told,
         "",
         (
-            f"Ten million additions in Python took {before:.2f} s of CPU before and {after:.2f} s after judging (0.92 s in the "
-            "bench of probes): so much slower was this core by its neighbours."
+            f"Ten million additions in Python took {before:.2f} s of CPU before and {after:.2f} s after judging; where "
+            "other work ran meanwhile, CPU says more than wall time."
         ),
         "",
         "Command: `.venv/bin/python bench/assess.py --write`",
