@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test env dev check format lock bench fuzz clean
+.PHONY: help demo test env dev check lint format lock bench fuzz clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,13 +24,15 @@ env: ## set up only: .venv, locked dependencies, the program, the user interface
 dev: ## set up with the tools for tests and checks
 	@$(PYTHON) tools/setup.py env --dev
 
-check: dev ## format, lint, strict types, import contracts, UI types, docs, fast tests
+check: lint ## all of lint, and the fast tests
+	@$(RUN) -m pytest -n 4 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
+
+lint: dev ## format, lint, strict types, import contracts, UI types and its own tests
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache | tail -n 4
 	@$(PYTHON) tools/setup.py npm run --silent check
-	@$(RUN) -m pytest -n 4 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
 
 format: dev ## format the code and mend what the linter can mend
 	@$(VENV)/bin/ruff format --quiet .
@@ -44,8 +46,10 @@ lock: ## write the lock files anew (needs uv)
 	@for group in build fuzz web; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	  --no-emit-index-url --custom-compile-command 'make lock' --group $$group -o requirements/$$group.txt; done
 
-bench: dev ## measure; writes bench/RESULTS.md
+bench: dev ## measure relay, probe and judging; writes bench/RESULTS.md
 	@$(RUN) bench/relay.py --write
+	@$(RUN) bench/probe.py --write
+	@$(RUN) bench/assess.py --write
 
 fuzz: dev ## fuzz every parser for an hour of CPU (SECONDS=..., TARGET=...)
 	@$(PYTHON) tools/setup.py fuzz
