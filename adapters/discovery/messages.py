@@ -3,7 +3,6 @@
 Replies are taken whatever they relate to: cameras reuse MessageIDs and copy others' (quirk 56).
 """
 
-import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
@@ -31,7 +30,6 @@ _PROBE = (
     "<s:Body><d:Probe><d:Types>{types}</d:Types><d:Scopes/></d:Probe></s:Body></s:Envelope>"
 )
 _ANSWERS = ("ProbeMatch", "ResolveMatch", "Hello")
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +143,13 @@ def _first(parts: list[tuple[str, ...]], *keys: str) -> str:
 
 
 def decoded(segment: str) -> str:
-    """Return a scope segment as people read it: percent-encoded UTF-8, else Latin-1, without control characters."""
+    """Return a scope segment as people read it: percent-encoded UTF-8, else Latin-1, without what cannot be shown."""
     raw = unquote_to_bytes(segment)
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    return " ".join(_UNSEEN.sub(" ", text).split())
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 __all__ = ["MAX_DATAGRAM", "PROBED_TYPES", "Label", "Match", "decoded", "label", "probe", "read"]

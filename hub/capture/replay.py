@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adapters.deadline import Deadline
-from adapters.errors import RemoteProtocolError, Unreachable
-from adapters.target import Target
+from adapters.errors import BadTarget, RemoteProtocolError, Unreachable
+from adapters.target import Target, parse_target
 from adapters.wire import xml
 from adapters.wire.dialer import Dialer, NetworkPolicy, Reads
 from adapters.wire.masking import CAMERA, CAMERA_V6
@@ -193,10 +193,11 @@ class ReplayServer:
             packets = folder / PACKETS
             self._packets = _checked(packets, _Packet) if packets.exists() else []
             self._ports: dict[int, int] = {int(port): 0 for port in self.capture["ports"]}
+            parse_target(self.target.url)  # its scheme, above all
             for row in self._rows:
                 for key in self._keys_of_row(row):
                     self._answers.setdefault(key, _Answers()).rows.append(row)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError, BadTarget) as error:
             raise BadBundle(f"{folder}: {type(error).__name__}: {error}") from error
 
     async def __aenter__(self) -> Self:
