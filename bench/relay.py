@@ -3,8 +3,8 @@
     .venv/bin/python bench/relay.py [--viewers 100 200 500] [--cameras 200] [--seconds 10] [--write]
 
 Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub, workers and
-whatever they start) from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped runs in the same
-run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
+whatever they start) from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped, go2rtc
+(built by tools/go2rtc.py) and Debian's Janus run in the same run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 import os
 import pickle
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from relay_stream import FPS, GROUP, bitrate_kbps, encoded  # noqa: E402
 
 RESULTS = HERE / "RESULTS.md"
 HEADING = "## Relay"
+FOREIGN = ("go2rtc", "janus")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -172,6 +172,10 @@ def core_s(core: int) -> float:
 def connect(serving: Talker, watching: Talker, names: list[str], cameras: int) -> dict:
     """Let viewers come one after the other, as fast as they are answered; return the state once all play, or time is up."""
     for number, name in enumerate(names):
+        if serving.hello.get("offers"):
+            offer = serving.ask(watch=name)["offer"]
+            serving.ask(viewer=name, answer=watching.ask(do="take", viewer=name, sdp=offer)["answer"])
+            continue
         offer = watching.ask(do="offer", viewer=name)["offer"]
         serving.say(offer=offer, viewer=name, camera=number % cameras)
         watching.say(do="answer", viewer=name, sdp=serving.hear()["answer"])
@@ -222,12 +226,16 @@ def measure(
 ) -> Result:
     """Run one server with so many viewers."""
     try:
-        serving = Talker(cores[0], str(HERE / "relay_peers.py"), server, str(stream))
+        program = "relay_foreign.py" if server in FOREIGN else "relay_peers.py"
+        serving = Talker(cores[0], str(HERE / program), server, str(stream), host)
     except Missing as error:
         return Result(server, count, missing=str(error))
+    label = f"{server} {serving.hello.get('version', '')}".strip()
     watching = Talker(cores[1], str(HERE / "relay_viewers.py"), host)
     try:
-        pids = family(serving.process.pid)
+        pids = family(
+            serving.hello.get("pid", serving.process.pid)
+        )  # a server written elsewhere has one of its own
         first = connect(serving, watching, ["first"], 1)
         light = resident_kb(pids)
         before = cpu_s(pids)
@@ -236,7 +244,7 @@ def measure(
         setup = (cpu_s(pids) - before) / max(1, count - 1)
         sent = state["packets"] - first["packets"]
         if not state["playing"]:
-            return Result(server, count, missing=f"no viewer received a packet ({state})")
+            return Result(label, count, missing=f"no viewer received a packet ({state})")
         time.sleep(2.0)  # the run-ups from the key frame are over
         heavy = resident_kb(pids)
         began = watching.ask(do="begin")["at"]
@@ -248,7 +256,7 @@ def measure(
         took = report["at"] - began
         came = burst(serving, watching, at_once, count) if at_once else (0.0, 0.0, 0)
         return Result(
-            server,
+            label,
             count,
             connected=sum(v["packets"] > 0 for v in seen),
             setup_ms=setup * 1000,
@@ -335,6 +343,9 @@ def main() -> int:
         "--at-once", type=int, default=100, help="viewers that come in one moment to the first line"
     )
     arguments.add_argument("--aiortc-viewers", type=int, nargs="*", default=[25, 100])
+    arguments.add_argument(
+        "--peer-viewers", type=int, nargs="*", default=[25, 100, 200], help="of go2rtc and of Janus"
+    )
     arguments.add_argument("--seconds", type=float, default=8.0)
     arguments.add_argument("--kbps", type=int, default=2000)
     arguments.add_argument("--server-core", type=int, default=0)
@@ -362,18 +373,16 @@ def main() -> int:
             )
             results.append(replace(one, server=f"camhub, {given.cameras} cameras of 1 Mbit/s, a viewer each"))
             stream.write_bytes(pickle.dumps(units))
-        for count in given.aiortc_viewers:
-            print(f"aiortc as shipped, {count} viewers ...", file=sys.stderr, flush=True)
-            try:
-                host = outward_host()
-            except Missing as error:
-                results.append(Result("aiortc", count, missing=str(error)))
-                continue
-            results.append(measure("aiortc", count, given.seconds, host, stream, cores))
-        for program in ("janus", "go2rtc"):
-            found = shutil.which(program)
-            why = "installed, but this bench does not drive it yet" if found else "not installed"
-            results.append(Result(program, 0, missing=why))
+        asked = {"aiortc": given.aiortc_viewers, **dict.fromkeys(FOREIGN, given.peer_viewers)}
+        for server, counts in asked.items():
+            for count in counts:
+                print(f"{server}, {count} viewers ...", file=sys.stderr, flush=True)
+                try:
+                    host = outward_host()
+                except Missing as error:
+                    results.append(Result(server, count, missing=str(error)))
+                    continue
+                results.append(measure(server, count, given.seconds, host, stream, cores))
     text = "\n".join(
         [
             HEADING,
@@ -382,7 +391,8 @@ def main() -> int:
             "",
             (
                 f"Stream: H.264 1280x720, {FPS} fps, key frame every {GROUP} pictures, {bitrate_kbps(units)} kbit/s measured, given from "
-                "memory inside the server process (the camera's side is not part of the figure). Each viewer: own socket, key and SSRC, "
+                "memory inside the server process (the camera's side is not part of the figure; go2rtc gets it by RTSP over TCP and Janus as RTP "
+                "over UDP, as from a camera, and taking in that one stream is part of theirs). Each viewer: own socket, key and SSRC, "
                 f"real ICE and DTLS-SRTP, RTX and transport-wide feedback (20 a second) where the server agrees, a receiver report a second, "
                 f"the end of one picture a second decrypted: it tells when the server got it (in to out, the viewers' own waiting included). {given.seconds:.0f} s per line."
             ),

@@ -122,16 +122,46 @@ class Viewer:
 
     def offer(self) -> str:
         """Return an offer like a browser's."""
+        return self._description(
+            "actpass",
+            "0",
+            106,
+            [
+                "a=rtcp-fb:106 transport-cc",
+                "a=rtpmap:107 rtx/90000",
+                "a=fmtp:107 apt=106",
+                f"a=extmap:3 {TRANSPORT_WIDE}",
+                f"a=extmap:6 {PLAYOUT_DELAY}",
+            ],
+        )
+
+    def take(self, text: str) -> str:
+        """Take the offer of a server that offers, begin to connect, return the answer: H.264, RTX where it is offered."""
+        payload_type = int(re.search(r"a=rtpmap:(\d+) H264/90000", text).group(1))
+        mid = re.search(r"a=mid:(\S+)", text).group(1)
+        again = re.findall(rf"a=fmtp:(\d+) apt={payload_type}\s", text)
+        agreed = [
+            line
+            for pt in again[:1]
+            for line in (f"a=rtpmap:{pt} rtx/90000", f"a=fmtp:{pt} apt={payload_type}")
+        ]
+        answer = self._description("active", mid, payload_type, agreed)
+        self.answer(text)
+        self.wide = False
+        return answer
+
+    def _description(self, setup: str, mid: str, payload_type: int, agreed: list[str]) -> str:
         port = self.sock.getsockname()[1]
         print_ = next(p.value for p in self.certificate.getFingerprints() if p.algorithm == "sha-256")
+        types = [str(payload_type), *re.findall(r"a=rtpmap:(\d+) rtx/", "\n".join(agreed))]
         return "\r\n".join(
             [
                 "v=0",
                 "o=- 1 2 IN IP4 127.0.0.1",
                 "s=-",
                 "t=0 0",
-                "a=group:BUNDLE 0",
-                "m=video 9 UDP/TLS/RTP/SAVPF 106 107",
+                f"a=group:BUNDLE {mid}",
+                f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(types)}",
                 "c=IN IP4 0.0.0.0",
                 "a=rtcp:9 IN IP4 0.0.0.0",
                 f"a=candidate:1 1 udp 2130706431 {HOST} {port} typ host",
@@ -139,19 +169,15 @@ class Viewer:
                 f"a=ice-ufrag:{self.ufrag}",
                 f"a=ice-pwd:{self.pwd}",
                 f"a=fingerprint:sha-256 {print_}",
-                "a=setup:actpass",
-                "a=mid:0",
+                f"a=setup:{setup}",
+                f"a=mid:{mid}",
                 "a=recvonly",
                 "a=rtcp-mux",
-                "a=rtpmap:106 H264/90000",
-                "a=rtcp-fb:106 nack",
-                "a=rtcp-fb:106 nack pli",
-                "a=rtcp-fb:106 transport-cc",
-                "a=rtpmap:107 rtx/90000",
-                "a=fmtp:107 apt=106",
-                f"a=extmap:3 {TRANSPORT_WIDE}",
-                f"a=extmap:6 {PLAYOUT_DELAY}",
-                "a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+                f"a=rtpmap:{payload_type} H264/90000",
+                f"a=rtcp-fb:{payload_type} nack",
+                f"a=rtcp-fb:{payload_type} nack pli",
+                *agreed,
+                f"a=fmtp:{payload_type} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
                 "",
             ]
         )
@@ -337,6 +363,9 @@ async def main() -> None:
             case "offer":
                 viewers[request["viewer"]] = viewer = Viewer(certificate)
                 reply = {"offer": viewer.offer()}
+            case "take":
+                viewers[request["viewer"]] = viewer = Viewer(certificate)
+                reply = {"answer": viewer.take(request["sdp"])}
             case "answer":
                 viewers[request["viewer"]].answer(request["sdp"])
                 continue
