@@ -1,5 +1,6 @@
 """Assessments: over time, side by side, as files, and as they would be under another standard."""
 
+import asyncio
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from hub.access.rights import CAMERAS_READ
 from hub.api.cameras import Limit, visible
 from hub.api.language import language_of
-from hub.api.present import assessment_json, assessment_line, report_document
+from hub.api.live import IncidentNumber, Purpose
+from hub.api.present import assessment_json, assessment_line, report_document, still_now
 from hub.api.schemas import CameraTrial
 from hub.api.security import Caller, SignedInCaller, needs, signed_in
 from hub.api.services import Services, ServiceSet
@@ -26,6 +28,7 @@ from standards.observation import rfc3339
 
 MOST = 1000  # assessments of one camera that its list reaches back to
 WITH_CHANGES = 20  # of one page, when each is to say what changed: two whole reports are read for each
+WITH_STILL = frozenset({"html", "pdf"})  # forms that can carry a picture
 READ_IN_PLACE = frozenset({"html", "pdf", "text"})  # the others are files for a program
 NAME = 60  # characters of a camera's name in a file's name
 
@@ -126,13 +129,20 @@ class AssessmentsController(Controller):
     @get("/assessments/{assessment_id:str}/report", summary="A report", operation_id="get_report")
     async def report(
         self,
+        *,
         request: Request[Any, Any, Any],
         assessment_id: FromPath[str],
         caller: Caller,
         services: Services,
         form: Annotated[str, QueryParameter(name="format", max_length=20)] = "html",
+        still: Annotated[bool, QueryParameter(description="with a still taken now: html and pdf")] = False,
+        purpose: Purpose = "public_safety",
+        incident: IncidentNumber = "",
     ) -> Response[bytes]:
-        """Return the report as html, pdf, json, text, csv, xlsx, sarif, junit or oscal; 304 where the reader has it."""
+        """Return the report as html, pdf, json, text, csv, xlsx, sarif, junit or oscal; 304 where the reader has it.
+
+        With `still` a picture taken now is put in: a view like any other, refused like any other, and kept nowhere.
+        """
         found, camera = await self._visible(assessment_id, caller, services)
         knows = services.presenter.works_on(caller.principal, camera)
         language = language_of(request)
@@ -140,6 +150,24 @@ class AssessmentsController(Controller):
             error = FormatNotAvailable(form)
             params = {"format": error.format[:20], "available": ", ".join(error.known)}
             raise Problem("format_not_available", params, field="format") from error
+        name = _file_name(camera, found, form, language)
+        if still:
+            if form not in WITH_STILL:
+                known = {"format": form, "available": ", ".join(sorted(WITH_STILL))}
+                raise Problem("format_not_available", known, field="still")
+            taken = await services.stills.fetch(
+                caller.principal, camera.id, purpose=purpose, incident=incident or None
+            )
+            shown = {**report_document(found, knows=knows), "still": still_now(taken)}
+            return Response(
+                await asyncio.to_thread(render_bytes, shown, form, language),
+                media_type=MEDIA_TYPES[form].partition(";")[0],
+                headers={
+                    "cache-control": "no-store",
+                    "content-language": language,
+                    "content-disposition": f'inline; filename="{name}"',
+                },
+            )
         # a stored report never changes; how it is written may, with the program
         tag = f'"{found.id}-{form}-{language}-{"full" if knows else "plain"}-{services.version}"'
         headers = {
@@ -151,8 +179,8 @@ class AssessmentsController(Controller):
         if tag in [one.strip() for one in request.headers.get("if-none-match", "")[:1000].split(",")]:
             return Response(b"", status_code=304, headers=headers)
         told = render_bytes(report_document(found, knows=knows), form, language)
-        shown = "inline" if form in READ_IN_PLACE else "attachment"
-        headers["content-disposition"] = f'{shown}; filename="{_file_name(camera, found, form, language)}"'
+        where = "inline" if form in READ_IN_PLACE else "attachment"
+        headers["content-disposition"] = f'{where}; filename="{name}"'
         return Response(told, media_type=MEDIA_TYPES[form].partition(";")[0], headers=headers)
 
     @staticmethod

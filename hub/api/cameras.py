@@ -3,7 +3,7 @@
 import contextlib
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from adapters.secret import Credential
@@ -13,15 +13,17 @@ from hub.access.rights import (
     CAMERAS_DELETE,
     CAMERAS_READ,
     CAMERAS_WRITE,
+    CONSENTS_WRITE,
     PEOPLE_READ,
     has_right,
     may_change_entry,
     may_pause,
     may_read_views,
+    may_record_consent,
     may_see_entry,
 )
 from hub.api.forms import check_place, credential_of, custodian_of, etag, if_match, position_of
-from hub.api.schemas import CameraCreate, CameraPatch, CustodianInput, PauseBody
+from hub.api.schemas import CameraCreate, CameraPatch, CustodianInput, PauseBody, PortsBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.catalog import types
@@ -60,6 +62,11 @@ async def whole(camera: Camera, caller: Caller, services: Services) -> dict[str,
             assessment = await services.catalog.assessment(camera.assessment_id)
         except ServiceError:
             assessment = None  # removed between the two reads
+    newest = await services.catalog.assessments(camera.id, 1)
+    later = None  # a run that decided nothing: a vote of three is open
+    if assessment is not None and newest and newest[0].id != assessment.id:
+        with contextlib.suppress(ServiceError):
+            later = (await services.catalog.assessment(newest[0].id)).report.get("series")
     target, _ = parse_target(camera.address)
     until = await services.devices.cooldown_until(device_key(target))
     return services.presenter.detail(
@@ -68,6 +75,7 @@ async def whole(camera: Camera, caller: Caller, services: Services) -> dict[str,
         services.clock.now(),
         services.viewers.watching(camera.id),
         assessment=assessment,
+        series=later,
         cooldown_until=until,
     )
 
@@ -302,6 +310,24 @@ class CamerasController(Controller):
         entry = await services.onboarding.recheck(camera, caller.principal)
         where = f"/api/v1/onboardings/{entry.id}"
         return Response({"onboarding": entry.as_json(None)}, status_code=202, headers={"location": where})
+
+    @put(
+        "/{camera_id:str}/port-tests",
+        status_code=204,
+        summary="Allow tests of ports",
+        operation_id="allow_ports",
+    )
+    async def port_tests(
+        self, camera_id: FromPath[str], data: JSONBody[PortsBody], caller: Caller, services: Services
+    ) -> None:
+        """Record or take back the leave to try the named ports: by the owner, or at the desk in their name."""
+        camera = await visible(camera_id, caller, services)
+        if not may_record_consent(caller.principal, camera):
+            raise Problem("forbidden", {"right": CONSENTS_WRITE})
+        granted = (data.granted_by, data.basis) if data.granted_by and data.basis else None
+        await services.catalog.allow_ports(
+            camera_id, granted if data.allowed else None, caller.principal.actor()
+        )
 
     @post("/{camera_id:str}/pause", status_code=200, summary="Pause sharing", operation_id="pause_camera")
     async def pause(

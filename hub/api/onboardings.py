@@ -62,6 +62,7 @@ class OnboardingsController(Controller):
             standard=data.standard or services.settings.standard,
             keep_unreachable=data.keep_unreachable,
             vendor=data.vendor,
+            ports=data.permission.ports,
         )
         entry = await services.onboarding.start(
             intake, credential_of(data.username, data.password), caller.principal

@@ -1,14 +1,27 @@
 """Representations: what the hub says about cameras, people and consents, cut to what the reader may know."""
 
+from base64 import b64encode
 from datetime import datetime
 from typing import Any
 
 from hub.access.decide import Allowed, Decision, subject_of, viewable
 from hub.access.principal import Principal
-from hub.access.rights import may_change_entry, may_pause
+from hub.access.rights import may_change_entry, may_pause, may_record_consent
 from hub.catalog.consent import consent_json
-from hub.catalog.types import Area, Camera, Consent, Custodian, Health, Kind, StoredAssessment
+from hub.catalog.types import (
+    PORTS_BASIS,
+    PORTS_GRANTED_AT,
+    PORTS_GRANTED_BY,
+    Area,
+    Camera,
+    Consent,
+    Custodian,
+    Health,
+    Kind,
+    StoredAssessment,
+)
 from hub.live.sessions import codec_words
+from hub.live.stills import Still
 from hub.texts import Both, Texts
 from standards.facts import FACTS
 from standards.observation import rfc3339
@@ -146,6 +159,7 @@ class Presenter:
         watching: int,
         *,
         assessment: StoredAssessment | None,
+        series: dict[str, Any] | None,
         cooldown_until: datetime | None,
     ) -> dict[str, Any]:
         """Return a `CameraDetail` of the HTTP API."""
@@ -163,9 +177,23 @@ class Presenter:
             "last_assessment": None if assessment is None else assessment_json(assessment, knows=knows),
             "quirks": list(value_of(observations, "rtsp.quirks") or []),
             "notes": camera.notes if knows else "",
+            "series": series if series and series.get("open") else None,
             "permission": dict(camera.permission) if writes else None,
+            "port_tests": port_tests_json(camera, reader) if knows else None,
             "cooldown_until": moment(cooldown_until),
         }
+
+
+def port_tests_json(camera: Camera, reader: Principal) -> dict[str, Any]:
+    """Return who agreed to tests of ports and when; None where nobody did."""
+    told = camera.permission
+    return {
+        "allowed": PORTS_GRANTED_AT in told,
+        "granted_by": told.get(PORTS_GRANTED_BY),
+        "basis": told.get(PORTS_BASIS),
+        "granted_at": told.get(PORTS_GRANTED_AT),
+        "may_change": may_record_consent(reader, camera),
+    }
 
 
 def value_of(observations: dict[str, Any], fact: str) -> Any:
@@ -258,6 +286,17 @@ def report_document(assessment: StoredAssessment, *, knows: bool) -> dict[str, A
     """Return the report as it is rendered."""
     shown = {name: value for name, value in assessment.report.items() if name not in PRIVATE_KEYS}
     return shown if knows else _without_places(shown)
+
+
+def still_now(still: Still) -> dict[str, Any]:
+    """Return a still taken for one reader, as a report embeds it; what a check kept says another time."""
+    return {
+        "media_type": "image/jpeg",
+        "width": still.width,
+        "height": still.height,
+        "taken_at": rfc3339(still.taken_at),
+        "data": b64encode(still.body).decode(),
+    }
 
 
 def _without_places(value: Any) -> Any:

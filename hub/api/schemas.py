@@ -4,7 +4,16 @@ import unicodedata
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 Role = Literal["admin", "operator", "viewer", "inspector", "donor"]
@@ -105,11 +114,29 @@ class CustodianInput(Body):
     contact: Line | None = None
 
 
+Basis = Literal["owner", "authority", "installer"]
+
+
 class PermissionInput(Body):
-    """Who allowed the probe, and by which right."""
+    """Who allowed the probe, by which right, and whether the named ports may be tried too."""
 
     granted_by: Name
-    basis: Literal["owner", "authority", "installer"]
+    basis: Basis
+    ports: bool = False
+
+
+class PortsBody(Body):
+    """The leave to try the named ports of a camera, or its end."""
+
+    allowed: bool
+    granted_by: Name | None = None
+    basis: Basis | None = None
+
+    @model_validator(mode="after")
+    def _whose(self) -> "PortsBody":
+        if self.allowed and not (self.granted_by and self.basis):
+            raise ValueError("a leave names who granted it and by which right")
+        return self
 
 
 class ScheduleItem(Body):

@@ -32,6 +32,9 @@ from hub.catalog.rows import camera_from, camera_select
 from hub.catalog.sharing import SharingChanges, end_active_consent
 from hub.catalog.types import (
     EVENTS_OFF_AT,
+    PORTS_BASIS,
+    PORTS_GRANTED_AT,
+    PORTS_GRANTED_BY,
     PTZ_BASIS,
     PTZ_GRANTED_AT,
     PTZ_GRANTED_BY,
@@ -250,12 +253,39 @@ class CatalogService(SharingChanges, Measurements):
         """
         async with self._store.write() as tx:
             before = await self._read(tx, camera_id)
-            permission = _without_ptz(before.permission)
+            permission = _without(before.permission, _PTZ)
             if granted is not None:
                 at = rfc3339(self._clock.now())
                 permission |= {PTZ_GRANTED_BY: granted[0], PTZ_BASIS: granted[1], PTZ_GRANTED_AT: at}
             version = await self._touch(tx, before, {"permission": permission})
             kind = "ptz.approved" if granted is not None else "ptz.approval_ended"
+            said = {"granted_by": granted[0], "basis": granted[1]} if granted is not None else {}
+            await tx.audit(kind, actor, f"camera/{camera_id}", said)
+            self._tell(tx, camera_id, "changed", version)
+
+    async def allow_ports(
+        self,
+        camera_id: str,
+        granted: tuple[str, str] | None,
+        actor: Actor,
+        *,
+        within: Writing | None = None,
+    ) -> None:
+        """Record who agreed to tests of ports and by which right; None takes the leave back.
+
+        Raises:
+            ServiceError: `not_found`.
+        """
+        async with self._within(within) as tx:
+            before = await self._read(tx, camera_id)
+            permission = _without(before.permission, _PORTS)
+            if granted is not None:
+                at = rfc3339(self._clock.now())
+                permission |= {PORTS_GRANTED_BY: granted[0], PORTS_BASIS: granted[1], PORTS_GRANTED_AT: at}
+            elif PORTS_GRANTED_AT not in before.permission:
+                return
+            version = await self._touch(tx, before, {"permission": permission})
+            kind = "ports.allowed" if granted is not None else "ports.refused"
             said = {"granted_by": granted[0], "basis": granted[1]} if granted is not None else {}
             await tx.audit(kind, actor, f"camera/{camera_id}", said)
             self._tell(tx, camera_id, "changed", version)
@@ -336,7 +366,8 @@ class CatalogService(SharingChanges, Measurements):
             address, inside = checked_address(typed, name) if typed or name == "address" else ("", None)
             if name == "address" and address != before.address:
                 await check_free(tx, address)
-                values["permission"] = _without_ptz(before.permission)  # perhaps another camera is there
+                # perhaps another camera is there
+                values["permission"] = _without(before.permission, _PTZ | _PORTS)
             if inside is not None and patch.credential is UNCHANGED:
                 await self._seal(tx, before.id, inside)
             values[name] = address
@@ -387,6 +418,9 @@ class CatalogService(SharingChanges, Measurements):
 _PATCHED = ("name", "area", "position", "address", "sub_address", "notes", "credential")
 
 
-def _without_ptz(permission: Mapping[str, str]) -> dict[str, str]:
-    ptz = {PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT}
-    return {name: value for name, value in permission.items() if name not in ptz}
+_PTZ = frozenset({PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT})
+_PORTS = frozenset({PORTS_GRANTED_BY, PORTS_BASIS, PORTS_GRANTED_AT})
+
+
+def _without(permission: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in permission.items() if name not in names}

@@ -224,6 +224,8 @@ UNCHANGED: Any = object()
 
 # In `Camera.permission`, apart from the permission to probe: the office's approval to move the camera.
 PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT = "ptz_granted_by", "ptz_basis", "ptz_granted_at"
+# there too: the leave to try the ports that `hub/compliance/lan.py` names; absent: none is tried
+PORTS_GRANTED_BY, PORTS_BASIS, PORTS_GRANTED_AT = "ports_granted_by", "ports_basis", "ports_granted_at"
 EVENTS_OFF_AT = (
     "events_off_at"  # there too: since when the camera's own events are not pulled; absent: they are
 )

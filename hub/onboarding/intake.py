@@ -27,6 +27,7 @@ class Intake:
     keep_unreachable: bool = False
     notes: str = ""
     vendor: str = ""  # the maker, where the owner knows little more than an address
+    ports: bool = False  # whether who granted the check also agreed to tests of the named ports
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -47,6 +48,7 @@ class Intake:
             "keep_unreachable": self.keep_unreachable,
             "notes": self.notes,
             "vendor": self.vendor,
+            "ports": self.ports,
         }
 
     @classmethod
@@ -70,6 +72,7 @@ class Intake:
             keep_unreachable=bool(told["keep_unreachable"]),
             notes=told.get("notes", ""),
             vendor=told.get("vendor", ""),
+            ports=bool(told.get("ports", False)),
         )
 
 

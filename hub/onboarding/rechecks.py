@@ -31,7 +31,7 @@ from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
 from hub.access.rights import may_measure
 from hub.catalog.schedule import VIETNAM
-from hub.catalog.types import Camera, ConsentState, NewAssessment
+from hub.catalog.types import PORTS_GRANTED_BY, Camera, ConsentState, NewAssessment
 from hub.compliance.alerts import AlertBook, sentence
 from hub.compliance.checker import CheckOutcome, CheckRequest
 from hub.compliance.drift import Change
@@ -235,6 +235,7 @@ class Rechecks:
                     attestations=known.attestations,
                     enrolled_at=camera.enrolled_at,
                     limit_s=parts.limit_s,
+                    ports=granted.get(PORTS_GRANTED_BY, ""),
                     over_time=parts.over_time(camera, target.url),
                 )
             )

@@ -17,7 +17,7 @@ from adapters.wire.gate import DeviceBook, device_key
 from hub.access.rights import may_measure
 from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_json
-from hub.catalog.types import Camera, Kind, NewCamera, NewCustodian
+from hub.catalog.types import PORTS_GRANTED_BY, Camera, Kind, NewCamera, NewCustodian
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest, OverTime
 from hub.compliance.known import Knowledge, Known, declared_facts
 from hub.compliance.standing import Aftermath, StandingFacts
@@ -148,6 +148,7 @@ class Run:
                 window_s=self._parts.window_s,
                 sub_target=sub_target,
                 vendor=intake.vendor,
+                ports=_agreed_to_ports(intake, camera),
                 declared=known.facts,
                 waivers=known.waivers,
                 attestations=known.attestations,
@@ -202,6 +203,9 @@ class Run:
                     new_camera(intake, entry), self.actor, credential=credential, within=tx
                 )
                 camera_id = made.id
+                if intake.ports:
+                    granted = (intake.granted_by, intake.basis)
+                    await self._parts.catalog.allow_ports(camera_id, granted, self.actor, within=tx)
                 if intake.consent is not None:
                     consent = await self._parts.catalog.give_consent(
                         camera_id, intake.consent, self.actor, within=tx
@@ -355,6 +359,13 @@ def new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
         position=intake.position,
         notes=intake.notes,
     )
+
+
+def _agreed_to_ports(intake: Intake, camera: Camera | None) -> str:
+    """Return who agreed to tests of ports, "" for nobody: on record of an enrolled camera, else as it is offered."""
+    if camera is not None:
+        return camera.permission.get(PORTS_GRANTED_BY, "")
+    return intake.granted_by if intake.ports else ""
 
 
 def _name(intake: Intake) -> str:

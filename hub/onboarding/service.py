@@ -528,6 +528,7 @@ def _permission_facts(entry: Onboarding) -> dict[str, Any]:
         "address": request["address"],
         "granted_by": request["granted_by"],
         "basis": request["basis"],
+        "ports": bool(request.get("ports")),
         "recheck_of": request["recheck_of"],
     }
 

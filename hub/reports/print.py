@@ -33,6 +33,7 @@ def _pages(view: View) -> dict[str, Any]:
         "tone": FAMILY[report["decision"]],
         "decision": view.decision,
         "summary": view.both(report["summary"]),
+        "standing": view.standing,
         "failure": f"{view.word('label.failure')}: {view.both(failure['text'])}" if failure else "",
         "facts": _facts(view),
         "to_do": [

@@ -83,6 +83,8 @@ def _top(page: _Page, view: View) -> None:
     page.put(f"{moment(report['as_of'])} ({view.word('label.zone')})")
     page.blank()
     page.put(view.both(report["summary"]))
+    for line in view.standing:
+        page.put(line)
     failure = report["failure"]
     if failure:
         page.put(f"{view.word('label.failure')}: {view.both(failure['text'])}")

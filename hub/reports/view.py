@@ -168,6 +168,27 @@ class View:
         return rungs or ([self.both(earns["text"])] if earns else [])
 
     @property
+    def standing(self) -> list[str]:
+        """Return what to know about the decision's ground: runs of a vote of three, and reasons that are old."""
+        lines = []
+        series = self.report.get("series") or {}
+        if series.get("worse"):
+            key = "open" if series["open"] else "settled"
+            lines.append(
+                self.word(
+                    f"series.{key}",
+                    worse=self.number(series["worse"]),
+                    runs=self.number(series["runs"]),
+                    of=self.number(series["of"]),
+                    held=self.word(f"decision.{series['held']}"),
+                )
+            )
+        old = [one["rule"] for one in self.report["because"] if "stale" in one["overlays"]]
+        if old:
+            lines.append(self.word("old_reasons", rules=", ".join(old)))
+        return lines
+
+    @property
     def still(self) -> str:
         """Return the still as a data URL, "" where the report has none."""
         still = self.report.get("still")
@@ -177,6 +198,8 @@ class View:
     def still_age(self) -> str:
         """Return in a sentence when the still was taken."""
         still = self.report["still"]
+        if "taken_at" in still:
+            return self.word("label.still_now", at=moment(still["taken_at"]))
         return self.word(
             "label.still", first=moment(still["taken_after"]), last=moment(still["taken_before"])
         )

@@ -331,3 +331,22 @@ def test_an_owner_tries_nothing_on_a_whole_standard(bench: Bench) -> None:
     donor: httpx.Client = bench.hub.login("hoa")
     answer = donor.post("/api/v1/standards/base/trial", json={"set": {"TIM-02": {"max_offset_s": 1}}})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_a_report_with_a_still_is_refused_as_the_view_would_be(bench: Bench) -> None:
+    """A camera that nobody may watch gives no still for its report, with the view's reason; a table carries none."""
+    camera = bench.camera("Không có hình")
+    made = bench.check(camera)
+    path = f"/api/v1/assessments/{made}/report"
+
+    plain = bench.admin.get(path)
+    refused = bench.admin.get(path, params={"still": "1", "format": "pdf"})
+    watched = bench.admin.get(f"/api/v1/cameras/{camera}/snapshot.jpg")
+    table = bench.admin.get(path, params={"still": "1", "format": "csv"})
+
+    assert plain.status_code == 200
+    assert "<img" not in plain.text
+    assert refused.status_code == watched.status_code >= 400
+    assert refused.json()["code"] == watched.json()["code"]
+    assert (table.status_code, table.json()["field"]) == (406, "still")
+    assert bench.nobody_called()

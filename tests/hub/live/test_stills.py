@@ -222,3 +222,29 @@ def decoders() -> list[int]:
             if b"hub.decode.worker" in command and parent == os.getpid():
                 mine.append(int(entry.name))
     return mine
+
+
+def test_a_report_carries_a_still_of_now_as_a_view(
+    hub: HubThread, admin: httpx.Client, cameras: dict[str, str]
+) -> None:
+    """HTML and PDF embed it and say when it was taken, each is one receipt; the stored report stays without."""
+    camera = cameras["good-onvif"]
+    before = admin.get(f"/api/v1/cameras/{camera}/views").json()["total"]
+    found = admin.get(f"/api/v1/cameras/{camera}").json()["last_assessment"]["id"]
+    path = f"/api/v1/assessments/{found}/report"
+    with still_address(picture("JPEG")[0]) as address:
+        remember(hub, camera, still=target_json(address))
+        page = admin.get(path, params={"still": "1", "lang": "vi"}, timeout=60)
+        pdf = admin.get(path, params={"still": "1", "format": "pdf"}, timeout=60)
+
+    assert page.status_code == 200, page.text
+    assert 'src="data:image/jpeg;base64,' in page.text
+    assert "khi lập bản báo cáo này" in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert pdf.content.startswith(b"%PDF")
+    assert b"/DCTDecode" in pdf.content
+    views = admin.get(f"/api/v1/cameras/{camera}/views").json()
+    assert views["total"] == before + 2
+    assert (views["items"][0]["kind"], views["items"][0]["stills"]) == ("snapshot", 1)
+    assert "data:image" not in admin.get(path).text
+    assert "data" not in str(admin.get(f"/api/v1/assessments/{found}").json().get("still"))

@@ -76,12 +76,14 @@ def test_an_admitted_camera_falls_when_two_runs_agree(scene: Scene) -> None:
     report = scene.admin.get(f"/api/v1/assessments/{newest['id']}").json()
     assert (report["series"]["worse"], report["series"]["of"], report["series"]["open"]) == (1, 3, True)
     assert "1 of 1" in report["series"]["text"]["en"]
+    assert scene.shown()["series"] == report["series"]  # beside the decision that still holds
 
     assert scene.check() == "fell"
 
     assert scene.shown()["decision"] == "PENDING"
     assert [one["kind"] for one in scene.alerts()] == ["fell"]
     assert scene.shown()["alert"] == "critical"
+    assert scene.shown()["series"] is None
     assert scene.booked().votes == ()
 
 

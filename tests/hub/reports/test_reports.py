@@ -319,3 +319,21 @@ def test_where_the_setting_is_stands_under_the_task_in_every_form() -> None:
         assert path not in render(report(open_camera), form, "en")
     steps = next(one for one in known["findings"] if one["rule"] == "SEC-01")["how_to"]
     assert steps[0]["source"].startswith("Hikvision")
+
+
+@pytest.mark.parametrize(("open_", "said"), [(True, "still: Admitted"), (False, "that follows: Admitted")])
+def test_a_reader_is_told_of_a_vote_and_of_old_reasons(open_: bool, said: str) -> None:
+    """How many runs of three were worse, and which reasons rest on old results, stand under the decision."""
+    made = report(WRONG_CLOCK)
+    rule = made["because"][0]["rule"]
+    made["because"][0]["overlays"] = ["stale"]
+    plain = render(report(WRONG_CLOCK), "text", "en")
+    assert "scheduled runs" not in plain
+    assert "old results" not in plain
+    made["series"] = {"worse": 1, "runs": 1, "of": 3, "open": open_, "held": "ADMITTED"}
+    for form in ("text", "html"):
+        shown = " ".join(render(made, form, "en").split())
+        assert "1 of 1 scheduled runs" in shown
+        assert said in shown
+        assert f"check again: {rule}" in shown
+    assert render_bytes(made, "pdf", "vi") != render_bytes(report(WRONG_CLOCK), "pdf", "vi")

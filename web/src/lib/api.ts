@@ -89,6 +89,21 @@ export async function ask<T>(method: string, path: string, options: Ask = {}): P
   };
 }
 
+/** A file that the hub makes, and its name. Problems are thrown as everywhere. */
+export async function file(path: string, query: Ask['query'] = {}): Promise<{ blob: Blob; name: string }> {
+  let response: Response;
+  try {
+    response = await fetch(href(path, query), { headers: { 'accept-language': acceptLanguage }, credentials: 'same-origin' });
+  } catch {
+    listeners.reached(false);
+    throw new Problem({ code: 'network', status: 0 });
+  }
+  listeners.reached(true);
+  if (!response.ok) throw await problemOf(response, path);
+  const name = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'camhub';
+  return { blob: await response.blob(), name };
+}
+
 async function problemOf(response: Response, path: string): Promise<Problem> {
   let body: ProblemBody = {};
   try {

@@ -114,6 +114,23 @@ export interface DecisionReason {
   severity: Severity;
   verdict: Verdict;
   text: Text;
+  /** The result is older than the rule allows. */
+  stale?: boolean;
+}
+/** Scheduled runs that vote: two of three that are worse change a decision. */
+export interface Series {
+  worse: number;
+  runs: number;
+  of: number;
+  open: boolean;
+  text: Text | null;
+}
+export interface PortTests {
+  allowed: boolean;
+  granted_by: string | null;
+  basis: string | null;
+  granted_at: string | null;
+  may_change: boolean;
 }
 export interface Camera {
   id: string;
@@ -189,6 +206,10 @@ export interface CameraDetail extends Camera {
   facts: FactRow[];
   streams: Stream[];
   last_assessment: Assessment | null;
+  /** The vote that is open, where the newest runs were worse than the decision in use. */
+  series?: Series | null;
+  /** For who works on the camera. */
+  port_tests?: PortTests | null;
   quirks: string[];
   notes: string | null;
   cooldown_until: string | null;
@@ -264,6 +285,7 @@ export interface Assessment {
   courtesy?: Courtesy | null;
   /** What lifts the decision, in the order in which it does. */
   ladder?: { decision: Decision; repair: string[]; see: string[]; text: Text }[];
+  series?: Series | null;
   gate?: { rule: string; severity: Severity; verdict: Verdict; text: Text } | null;
 }
 /** How a rule's outcome moved between two assessments. */
