@@ -126,6 +126,17 @@ class LiveController(Controller):
             None, status_code=204, headers={**headers, **({"link": ", ".join(links)} if links else {})}
         )
 
+    @get(
+        "/sessions/events",
+        summary="Follow all one's views",
+        operation_id="follow_sessions",
+        media_type="text/event-stream",
+    )
+    async def all_events(self, caller: Caller, services: Services) -> Stream:
+        """Send `state` and `layer` of every view of this person at each change, with the view's id as `session`."""
+        feed = services.viewers.follow(caller.principal.user_id)
+        return services.streams.respond(feed, [], allowed=caller.still(services))
+
     @get("/sessions/{session_id:str}", summary="A view", operation_id="get_session")
     async def session(self, session_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Return one's own viewer session."""

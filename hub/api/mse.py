@@ -16,7 +16,7 @@ from litestar.params import FromPath, QueryParameter
 from hub.access.rights import CAMERAS_READ, has_right
 from hub.api.cameras import visible
 from hub.api.language import language_of
-from hub.api.security import authenticate, services_of
+from hub.api.security import WEBSOCKET_PROTOCOL, authenticate, services_of
 from hub.live.sessions import ViewerSession
 from hub.problems import Problem
 
@@ -55,7 +55,8 @@ async def watch_by_mse(
     layer: Wanted = "main",
 ) -> None:
     """Send the pictures of a camera while the view stays allowed; decided, recorded and cut like any other."""
-    await socket.accept()
+    offered = {one.strip() for one in socket.headers.get("sec-websocket-protocol", "").split(",")}
+    await socket.accept(WEBSOCKET_PROTOCOL if WEBSOCKET_PROTOCOL in offered else None)
     services = services_of(socket)
     line = _Line()
     try:

@@ -25,6 +25,8 @@ SESSION_COOKIE = "camhub_session"
 CSRF_COOKIE = "csrftoken"
 CSRF_HEADER = "x-csrftoken"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+WEBSOCKET_PROTOCOL = "camhub"
+_BEARER_PROTOCOL = f"{WEBSOCKET_PROTOCOL}.bearer."
 _STATE = "camhub_caller"
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -74,6 +76,11 @@ async def authenticate(connection: Connection) -> Caller:
         return known
     services = services_of(connection)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if not scheme and connection.scope["type"] == ScopeType.WEBSOCKET:
+        token = _token_of_protocols(connection)
+        if token:
+            scheme = "bearer"
+            _check_listed_origin(connection)
     if scheme:
         principal = await services.accounts.bearer(token.strip()) if scheme.lower() == "bearer" else None
         if principal is None:
@@ -117,6 +124,26 @@ def check_origin(connection: Connection, *, required: bool = False) -> None:
         hosts.add(connection.headers.get("x-forwarded-host", "").lower())  # only the proxy reaches this port
     if urlsplit(origin).netloc.lower() not in hosts - {""}:
         raise Problem("origin_refused", {"origin": _shown(origin)})
+
+
+def _token_of_protocols(connection: Connection) -> str:
+    """Return the token among the protocols that a WebSocket offers, "" where there is none.
+
+    A browser's script cannot set a header of a WebSocket (RFC 6455 1.9 leaves it the protocols); an address would end up in logs.
+    """
+    offered = connection.headers.get("sec-websocket-protocol", "")[:1000]
+    for one in offered.split(","):
+        if one.strip().startswith(_BEARER_PROTOCOL):
+            return one.strip().removeprefix(_BEARER_PROTOCOL)
+    return ""
+
+
+def _check_listed_origin(connection: Connection) -> None:
+    """Refuse a page of another site that the operator did not list, as CORS does for requests; scripts send no Origin."""
+    origin = connection.headers.get("origin")
+    if origin is None or origin in services_of(connection).settings.whep.origins:
+        return
+    check_origin(connection)
 
 
 def _shown(origin: str) -> str:

@@ -89,10 +89,14 @@ class Ui:
         if found is None:
             raise NotFoundException
         hashed = relative.startswith("assets/")
+        headers = {"cache-control": "public, max-age=31536000, immutable" if hashed else "no-cache"}
+        if relative.startswith("player/"):
+            # a module script is fetched with CORS (HTML standard 8.1.4.2); what it may ask of the API is decided there
+            headers |= {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
         return Response(
             found,
             media_type=TYPES.get(Path(relative).suffix, "application/octet-stream"),
-            headers={"cache-control": "public, max-age=31536000, immutable" if hashed else "no-cache"},
+            headers=headers,
         )
 
     def _read(self, relative: str) -> bytes | None:

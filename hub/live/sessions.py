@@ -154,6 +154,7 @@ class ViewerSessions:
         self._running: dict[str, ViewerSession] = {}
         self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
         self._pulls: dict[tuple[str, str], SourceState] = {}  # (camera, layer) that the relay pulls now
+        self._followers: dict[str, Feeds] = {}  # user id -> who follows all views of that person
         self._urgent: set[str] = set()  # cameras to look at again now; "*" = all
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -364,6 +365,10 @@ class ViewerSessions:
             feed.end()
         return feed, self.state_json(session)
 
+    def follow(self, user_id: str) -> Feed:
+        """Return a feed of what becomes of all views of a person: a browser has six connections to a hub, and more tiles."""
+        return self._followers.setdefault(user_id, Feeds()).open()
+
     def watching(self, camera_id: str) -> int:
         """Return how many views of a camera run in this process."""
         return sum(1 for session in self._running.values() if session.camera_id == camera_id)
@@ -436,7 +441,7 @@ class ViewerSessions:
                 session = self._running.get(viewer_id)
                 if session is not None:
                     session.layer, session.layer_code = event.layer, event.code
-                    session.feeds.put("layer", self.layer_json(session))
+                    self._say(session, "layer", self.layer_json(session))
                     pull = self._pulls.get((session.camera_id, session.layer))
                     if pull is not None:
                         self._set_state(session, STATE_OF[pull.state], pull.since, pull.code)
@@ -554,7 +559,17 @@ class ViewerSessions:
         if (session.state, session.code) == (state, code):
             return
         session.state, session.since, session.code = state, since, code
-        session.feeds.put("state", self.state_json(session))
+        self._say(session, "state", self.state_json(session))
+
+    def _say(self, session: ViewerSession, name: str, data: dict[str, Any]) -> None:
+        session.feeds.put(name, data)
+        followers = self._followers.get(session.user_id)
+        if followers is None:
+            return
+        if followers:
+            followers.put(name, {"session": session.id, **data})
+        else:
+            del self._followers[session.user_id]
 
     async def _tell(self, topic: str, view: View) -> None:
         await self._bus.publish(topic, {"camera_id": view.camera_id, "view": view.as_json(names=False)})

@@ -1,10 +1,11 @@
-// The first load of the console, gzipped and with fonts, must stay under 250 kB.
+// The first load of the console, gzipped and with fonts, must stay under 250 kB; the player for other pages under 60 kB.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 const LIMIT_KB = 250;
+const PLAYER_KB = 60;
 const dist = fileURLToPath(new URL('../../hub/web/dist', import.meta.url));
 const html = readFileSync(join(dist, 'index.html'), 'utf8');
 const files = new Set(['index.html', 'theme.js']);
@@ -21,3 +22,10 @@ if (total / 1000 > LIMIT_KB) {
   process.exit(1);
 }
 console.log(`first load: ${size} kB gzip with fonts, of ${LIMIT_KB} kB`);
+
+const player = (gzipSync(readFileSync(join(dist, 'player/camhub-player.js'))).length / 1000).toFixed(0);
+if (Number(player) > PLAYER_KB) {
+  console.error(`camhub-player.js: ${player} kB, more than ${PLAYER_KB} kB`);
+  process.exit(1);
+}
+console.log(`camhub-player.js: ${player} kB gzip, of ${PLAYER_KB} kB`);

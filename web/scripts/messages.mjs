@@ -41,6 +41,7 @@ const walk = (folder) => {
   }
 };
 walk(join(root, 'src'));
+walk(join(root, 'player/src'));
 const code = sources.join('\n');
 const used = new Set([...code.matchAll(/['"`]([a-z_]+\.[A-Za-z0-9_]+)['"`]/g)].map((match) => match[1]));
 const families = new Set([...code.matchAll(/\btk\(\s*['"]([a-z_]+)['"]/g)].map((match) => match[1]));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { delayOf, motion, retryDelay } from '../src/player/clock';
+import { delayOf, motion, retryDelay } from '../player/src/clock';
 
 describe('the frame clock', () => {
   it('calls a picture moving for 1 s, hesitating for 3 s, then stopped', () => {

@@ -5,27 +5,28 @@
  * "mime":...}` in front of each initialisation segment, then one binary message per segment; `{"type":"refused","status",
  * "retry_after","problem":{...}}` in place of all that. Nothing is sent to the hub: closing the socket ends the view.
  */
+import { sources, type Sources } from './decoders';
+import { address, type Hub } from './hub';
 import { refusal, Refused } from './refusal';
 
 export interface MseOptions {
+  hub: Hub;
   /** Path of the WebSocket, with its query. */
-  url: string;
+  path: string;
   signal: AbortSignal;
   video: HTMLVideoElement;
-  /** The hub ended the connection, or it broke. */
-  onClosed: () => void;
+  /** The hub ended the connection, or it broke, or the decoder gave up (`Refused`). */
+  onClosed: (error: Error) => void;
 }
 
 export interface MseSession {
   /** There is none: it stands as soon as the hub allowed it. */
   connection: null;
+  /** Address of the view. */
   location: string;
+  /** Seconds of picture that came and are not shown yet; null before the first. */
+  waiting: () => number | null;
   close: () => void;
-}
-
-interface Sources {
-  new (): MediaSource;
-  isTypeSupported(type: string): boolean;
 }
 
 /** The picture may run so far behind the newest one before it is moved up, in seconds. */
@@ -33,20 +34,19 @@ const BEHIND_S = 1.5;
 const AT_EDGE_S = 0.25;
 /** What was shown is kept so long, in seconds: memory stays bounded in a view that runs for hours. */
 const KEEP_S = 15;
+const PROTOCOL = 'camhub';
+/** The hub's close code of a view that it ended, with the reason as its word. */
+const ENDED = 4001;
 /** Segments that wait for the decoder; more means that it does not keep up. */
 const WAITING = 500;
 
-function sources(): Sources | null {
-  const managed = (globalThis as { ManagedMediaSource?: Sources }).ManagedMediaSource;
-  return managed ?? (typeof MediaSource === 'undefined' ? null : MediaSource);
-}
-
-/** Can this browser show H.264 or H.265 without WebRTC? */
-export function playable(codec: string): boolean {
-  const known = sources();
-  if (!known) return false;
-  const words = codec === 'H265' ? 'hvc1.1.6.L93.B0' : 'avc1.42E01F';
-  return known.isTypeSupported(`video/mp4; codecs="${words}"`);
+/** The hub ended the view, for a reason of its own. */
+export class EndedByHub extends Error {
+  readonly code: string;
+  constructor(code: string) {
+    super(code);
+    this.code = code;
+  }
 }
 
 /** Open a view; resolves once the hub has allowed it. */
@@ -54,9 +54,10 @@ export function openMse(options: MseOptions): Promise<MseSession> {
   const known = sources();
   if (!known) return Promise.reject(new Refused(refusal(406, { code: 'mse_missing' })));
   return new Promise((resolve, reject) => {
-    const address = new URL(options.url, document.baseURI);
-    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(address);
+    const token = options.hub.token();
+    const where = address(options.hub, options.path).replace(/^http/, 'ws');
+    // a browser sends no header of ours with a WebSocket; a token goes as a second protocol, which the hub never echoes
+    const socket = new WebSocket(where, token ? [PROTOCOL, `${PROTOCOL}.bearer.${token}`] : []);
     socket.binaryType = 'arraybuffer';
     const feed = new Feed(known, options.video);
     let opened = false;
@@ -68,7 +69,7 @@ export function openMse(options: MseOptions): Promise<MseSession> {
     };
     const fail = (error: Error): void => {
       close();
-      if (opened) options.onClosed();
+      if (opened) options.onClosed(error);
       else reject(error);
     };
     options.signal.addEventListener('abort', () => {
@@ -91,7 +92,7 @@ export function openMse(options: MseOptions): Promise<MseSession> {
       }
       if (said['type'] === 'session') {
         opened = true;
-        resolve({ connection: null, location: String(said['location'] ?? ''), close });
+        resolve({ connection: null, location: address(options.hub, String(said['location'] ?? '')), waiting: () => feed.waiting(), close });
       } else if (said['type'] === 'init') feed.begin(String(said['mime'] ?? ''));
       else if (said['type'] === 'refused') {
         const wait = Number(said['retry_after']);
@@ -102,8 +103,9 @@ export function openMse(options: MseOptions): Promise<MseSession> {
         );
       }
     };
-    socket.onclose = () => {
-      if (!closed) fail(new Error('the hub closed the connection'));
+    socket.onclose = (event) => {
+      if (closed) return;
+      fail(event.code === ENDED ? new EndedByHub(event.reason) : new Error('the hub closed the connection'));
     };
   });
 }
@@ -149,6 +151,12 @@ class Feed {
     }
     this.#queue.push(segment);
     this.#work();
+  }
+
+  waiting(): number | null {
+    const held = this.#buffer?.buffered;
+    if (this.#closed || !held || held.length === 0) return null;
+    return Math.max(0, held.end(held.length - 1) - this.#video.currentTime);
   }
 
   close(): void {

@@ -3,11 +3,19 @@
  *
  * Picture rule: moving = bare; stopped = veil and the time of the last frame; forbidden = no picture at all.
  */
-import type { Text } from '../lib/types';
 import { delayOf, motion, REPEATS_S, retryDelay, Sameness } from './clock';
-import { openMse, playable, type MseSession } from './mse';
+import { decoders, type Decoders } from './decoders';
+import { follow, type Events } from './events';
+import { API, asking, type Hub } from './hub';
+import { EndedByHub, openMse, type MseSession } from './mse';
 import { Refused, type Refusal } from './refusal';
 import { open, type WhepSession } from './whep';
+
+/** A sentence of the hub in both languages. */
+export interface Text {
+  vi: string;
+  en: string;
+}
 
 export type Phase =
   | { name: 'idle' }
@@ -30,12 +38,38 @@ export type Phase =
 /** How the picture comes, and why not by WebRTC. */
 export type Way = { name: 'webrtc' } | { name: 'mse'; why: 'missing' | 'network' | 'codec' };
 
-export interface LiveOptions {
-  base: string;
-  cameraId: string;
-  csrf: () => string;
-  language: () => string;
+export type LayerName = 'main' | 'sub';
+export type Wanted = LayerName | 'auto';
+export const WANTED: readonly Wanted[] = ['auto', 'main', 'sub'];
+
+/** Which of the camera's streams is shown, and why not the one that was wanted. */
+export interface Layer {
+  layer: LayerName;
+  wanted: Wanted;
+  code: string;
+  cause: Text | null;
 }
+
+/** What the hub sends, and why not as the camera does; null where it does not say. */
+export interface Sent {
+  codec: string | null;
+  rendition: string | null;
+  why: string;
+}
+
+/** How late the picture is, in seconds; `about`: without what cannot be measured, the way from camera to browser. */
+export interface Delay {
+  seconds: number;
+  about: boolean;
+}
+
+export interface LiveOptions {
+  hub: Hub;
+  cameraId: string;
+}
+
+/** A picture narrower than this is served by the camera's smaller stream, in CSS pixels. */
+export const SMALL_PX = 640;
 
 interface StateEvent {
   state: 'opening' | 'live' | 'frozen' | 'offline' | 'paused' | 'ended';
@@ -49,26 +83,36 @@ const HIDDEN_S = 30;
 /** A stop that lasts this long with a hub that says "live" is the viewer's own line: connect anew. */
 const STALE_S = 8;
 const CONNECT_S = 12;
+/** So long the hub's sentence for an end is waited for. */
+const CAUSE_MS = 1000;
 /** Ends that no person decided: the machine between viewer and camera failed, or the camera's entry changed. */
 const AGAIN = /^(connection_lost|relay_|hub_stopping|changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
 
 export class Live {
   phase = $state.raw<Phase>({ name: 'idle' });
-  delay = $state<number | null>(null);
+  delay = $state.raw<Delay | null>(null);
   lastFrameAt = $state.raw<Date | null>(null);
   frames = $state(0);
   size = $state.raw<{ width: number; height: number } | null>(null);
   /** A kept picture behind the veil; only ever after a fault, never after a pause or a refusal. */
   kept = $state(false);
   testEndsAt = $state<number | null>(null);
-  way = $state.raw<Way>(typeof RTCPeerConnection === 'undefined' ? { name: 'mse', why: 'missing' } : { name: 'webrtc' });
+  way = $state.raw<Way>({ name: 'webrtc' });
+  layer = $state.raw<Layer | null>(null);
+  sent = $state.raw<Sent | null>(null);
+  /** What the viewer asked for; `auto` goes by the size of the picture and by what the network bears. */
+  choice = $state<Wanted>('auto');
+  readonly decoders: Decoders = decoders();
   purpose = '';
 
   #options: LiveOptions;
   #video: HTMLVideoElement | null = null;
   #canvas: HTMLCanvasElement | null = null;
   #session: WhepSession | MseSession | null = null;
-  #events: EventSource | null = null;
+  #events: Events | null = null;
+  #observer: ResizeObserver | null = null;
+  #asked: Wanted = 'auto';
+  #hadPicture = false;
   #abort: AbortController | null = null;
   #watch: ReturnType<typeof setInterval> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -86,6 +130,15 @@ export class Live {
 
   constructor(options: LiveOptions) {
     this.#options = options;
+    this.way = this.#firstWay();
+  }
+
+  /** WebRTC, unless this browser has none or says that it decodes nothing of what could come over it. */
+  #firstWay(): Way {
+    const { webrtc, rtc, source } = this.decoders;
+    if (!webrtc) return { name: 'mse', why: 'missing' };
+    if (rtc.H264 === false && rtc.H265 === false && source.H264) return { name: 'mse', why: 'codec' };
+    return { name: 'webrtc' };
   }
 
   attach(video: HTMLVideoElement, canvas: HTMLCanvasElement): () => void {
@@ -95,7 +148,10 @@ export class Live {
     const hidden = (): void => this.#visibility();
     addEventListener('pagehide', leave);
     document.addEventListener('visibilitychange', hidden);
+    this.#observer = new ResizeObserver(() => this.#sized());
+    this.#observer.observe(video);
     return () => {
+      this.#observer?.disconnect();
       removeEventListener('pagehide', leave);
       document.removeEventListener('visibilitychange', hidden);
       this.#disconnect();
@@ -112,8 +168,22 @@ export class Live {
     this.purpose = purpose;
     this.#incident = incident;
     this.#attempt = 0;
+    this.#hadPicture = false;
+    this.sent = null;
     this.#blank();
     void this.#connect();
+  }
+
+  /** Have the main stream, the smaller one, or what fits. */
+  choose(wanted: Wanted): void {
+    this.choice = wanted;
+    this.#sized();
+  }
+
+  /** Try WebRTC again, where the network had blocked it. */
+  tryWebRtc(): void {
+    this.way = this.#firstWay();
+    this.again();
   }
 
   /** Try now instead of waiting. */
@@ -141,9 +211,10 @@ export class Live {
     this.#connecting = true;
     const resuming = this.kept;
     if (!resuming) this.phase = { name: 'asking' };
-    const query = new URLSearchParams({ purpose: this.purpose, layer: 'main' });
+    this.#asked = this.#fitting();
+    const query = new URLSearchParams({ purpose: this.purpose, layer: this.#asked });
     if (this.#incident) query.set('incident', this.#incident);
-    const camera = `${this.#options.base}/cameras/${encodeURIComponent(this.#options.cameraId)}`;
+    const camera = `${API}/cameras/${encodeURIComponent(this.#options.cameraId)}`;
     try {
       const session = this.way.name === 'mse' ? await this.#openMse(`${camera}/mse?${query}`, abort) : await this.#openWhep(`${camera}/whep?${query}`, abort);
       if (abort.signal.aborted) {
@@ -160,17 +231,16 @@ export class Live {
     } catch (error) {
       if (abort.signal.aborted) return;
       if (error instanceof Refused) this.#refused(error.refusal);
-      else this.#retry();
+      else this.#retry(this.way.name === 'mse' && this.way.why === 'network');
     } finally {
       if (this.#abort === abort || this.#abort === null) this.#connecting = false;
     }
   }
 
-  #openWhep(url: string, abort: AbortController): Promise<WhepSession> {
+  #openWhep(path: string, abort: AbortController): Promise<WhepSession> {
     return open({
-      url,
-      csrf: this.#options.csrf(),
-      language: this.#options.language(),
+      hub: this.#options.hub,
+      path,
       signal: abort.signal,
       onStream: (stream) => this.#show(stream),
       onConnection: (state) => {
@@ -179,23 +249,37 @@ export class Live {
     });
   }
 
-  #openMse(url: string, abort: AbortController): Promise<MseSession> {
+  #openMse(path: string, abort: AbortController): Promise<MseSession> {
     const video = this.#video;
     if (!video) return Promise.reject(new Error('there is no video element'));
     this.#countFrames(video);
     return openMse({
-      url: `${url}&lang=${this.#options.language()}`,
+      hub: this.#options.hub,
+      path: `${path}&lang=${this.#options.hub.language()}${this.decoders.source.H265 ? '&h265=true' : ''}`,
       signal: abort.signal,
       video,
-      onClosed: () => {
-        if (this.#abort === abort) this.#retry();
+      onClosed: (error) => {
+        if (this.#abort !== abort) return;
+        if (error instanceof Refused) this.#refused(error.refusal);
+        else if (error instanceof EndedByHub) this.#closedByHub(error.code);
+        else this.#retry();
       },
     });
   }
 
+  /** The picture goes at once; the event that is on its way has the hub's sentence. */
+  #closedByHub(code: string): void {
+    if (code === 'paused' || AGAIN.test(code)) {
+      this.#state({ state: 'ended', since: null, cause: null, code });
+      return;
+    }
+    this.#blank();
+    this.#timer = setTimeout(() => this.#end(code, null), CAUSE_MS);
+  }
+
   /** WebRTC cannot be had: go on by MSE, where this browser has it and it was not that which failed. */
   #fallBack(why: 'network' | 'codec'): boolean {
-    if (this.way.name === 'mse' || !(playable('H264') || playable('H265'))) return false;
+    if (this.way.name === 'mse' || !(this.decoders.source.H264 || this.decoders.source.H265)) return false;
     this.way = { name: 'mse', why };
     this.#attempt = 0;
     void this.#connect();
@@ -264,9 +348,8 @@ export class Live {
     this.#frameAt = performance.now();
     this.frames += 1;
     this.lastFrameAt = new Date();
-    const delay = delayOf({ now: metadata.expectedDisplayTime ?? now, ...(metadata.captureTime === undefined ? {} : { captureTime: metadata.captureTime }) });
-    // a figure that jumps with every frame cannot be read
-    this.delay = delay === null ? null : this.delay === null ? delay : this.delay * 0.9 + delay * 0.1;
+    this.#hadPicture = true;
+    this.#measure(now, metadata);
     if (this.size?.width !== metadata.width || this.size.height !== metadata.height) {
       this.size = { width: metadata.width, height: metadata.height };
     }
@@ -276,6 +359,65 @@ export class Live {
     }
     this.kept = false;
     this.#attempt = 0;
+  }
+
+  /** How late this picture is. MSE has no capture time: what waits to be shown is known, the way to here is not. */
+  #measure(now: number, metadata: VideoFrameCallbackMetadata): void {
+    const session = this.#session;
+    const about = session !== null && session.connection === null;
+    const seconds = about
+      ? session.waiting()
+      : delayOf({ now: metadata.expectedDisplayTime ?? now, ...(metadata.captureTime === undefined ? {} : { captureTime: metadata.captureTime }) });
+    if (seconds === null) {
+      this.delay = null;
+      return;
+    }
+    // a figure that jumps with every frame cannot be read
+    const before = this.delay?.about === about ? this.delay.seconds : seconds;
+    this.delay = { seconds: before * 0.9 + seconds * 0.1, about };
+  }
+
+  /** The layer to ask for: the viewer's, else the smaller one for a small picture, else what the network bears. */
+  #fitting(): Wanted {
+    if (this.choice !== 'auto') return this.choice;
+    const width = this.#video?.clientWidth ?? 0;
+    return width > 0 && width < SMALL_PX ? 'sub' : 'auto';
+  }
+
+  #sized(): void {
+    const wanted = this.#fitting();
+    const session = this.#session;
+    if (!session || wanted === this.#asked) return;
+    const before = this.#asked;
+    this.#asked = wanted;
+    void this.#put(session.location, wanted === 'auto' && before === 'sub' ? ['main', 'auto'] : [wanted]);
+  }
+
+  /** `auto` keeps the layer that is played: a picture that has grown is moved up first. */
+  async #put(location: string, layers: readonly Wanted[]): Promise<void> {
+    for (const layer of layers) {
+      if (layer === 'auto' && !(await this.#reached('main'))) return;
+      try {
+        await fetch(`${location}/layer`, {
+          method: 'PUT',
+          ...asking(this.#options.hub, { 'content-type': 'application/json' }),
+          body: JSON.stringify({ layer }),
+        });
+      } catch {
+        return; // the picture goes on as it is; the events tell which layer that is
+      }
+    }
+  }
+
+  /** Wait until a layer is played, for some seconds; false where it does not come or something else is wanted by then. */
+  async #reached(layer: LayerName): Promise<boolean> {
+    const session = this.#session;
+    for (let tries = 0; tries < 40; tries += 1) {
+      if (this.#session !== session || this.#asked !== 'auto') return false;
+      if (this.layer?.layer === layer) return true;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    return false;
   }
 
   #tick(): void {
@@ -315,13 +457,13 @@ export class Live {
     this.phase = { name: 'stopped', at: this.lastFrameAt ?? new Date() };
   }
 
-  #retry(): void {
+  #retry(fallBackFailed = false): void {
     this.#keep();
     this.#disconnect();
     const at = this.lastFrameAt ?? new Date();
     const wait = retryDelay(this.#attempt);
-    if (wait === null) {
-      this.phase = { name: 'lost', at };
+    if (wait === null || (fallBackFailed && this.#attempt > 0 && !this.#hadPicture)) {
+      this.phase = fallBackFailed && !this.#hadPicture ? { name: 'blocked' } : { name: 'lost', at };
       return;
     }
     this.#attempt += 1;
@@ -330,22 +472,33 @@ export class Live {
   }
 
   #listen(location: string): void {
-    const source = new EventSource(`${location}/events`, { withCredentials: true });
-    this.#events = source;
-    source.onopen = () => {
-      this.#hubHeard = true;
-    };
-    source.onerror = () => {
-      this.#hubHeard = false;
-    };
-    source.addEventListener('state', (event) => {
-      if (this.#events !== source) return;
-      try {
-        this.#state(JSON.parse((event as MessageEvent<string>).data) as StateEvent);
-      } catch {
-        // an unreadable event changes nothing: the frame clock still tells moving from stopped
-      }
+    const hub = this.#options.hub;
+    const events = follow(hub, location, {
+      onHeard: (heard) => {
+        if (this.#events === events) this.#hubHeard = heard;
+      },
+      onEvent: (name, data) => {
+        if (this.#events !== events) return;
+        if (name === 'state') this.#state(data as unknown as StateEvent);
+        else if (name === 'layer') this.#layered(data);
+      },
     });
+    this.#events = events;
+  }
+
+  #layered(told: Record<string, unknown>): void {
+    this.layer = {
+      layer: told['layer'] === 'sub' ? 'sub' : 'main',
+      wanted: WANTED.find((one) => one === told['wanted']) ?? 'auto',
+      code: String(told['layer_code'] ?? ''),
+      cause: (told['layer_cause'] ?? null) as Text | null,
+    };
+    this.#sends(told);
+  }
+
+  #sends(told: Record<string, unknown>): void {
+    const word = (name: string): string | null => (typeof told[name] === 'string' && told[name] ? (told[name] as string) : null);
+    this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '' };
   }
 
   #state(event: StateEvent): void {
@@ -447,5 +600,6 @@ export class Live {
     this.#sameness.forget();
     this.testEndsAt = null;
     this.delay = null;
+    this.layer = null;
   }
 }

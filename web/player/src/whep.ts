@@ -1,14 +1,13 @@
 /**
  * A WHEP viewer: one receive-only video track, one POST, one DELETE (draft-ietf-wish-whep).
- *
- * Knows nothing of the pages around it, so that it can become `<camhub-player>`.
  */
+import { address, asking, type Hub } from './hub';
 import { refusal, Refused, type Refusal } from './refusal';
 
 export interface WhepOptions {
-  url: string;
-  csrf: string;
-  language: string;
+  hub: Hub;
+  /** Path of the camera's WHEP address, with its query. */
+  path: string;
   signal: AbortSignal;
   onStream: (stream: MediaStream) => void;
   onConnection: (state: RTCPeerConnectionState) => void;
@@ -16,6 +15,7 @@ export interface WhepOptions {
 
 export interface WhepSession {
   connection: RTCPeerConnection;
+  /** Address of the view. */
   location: string;
   /** Close the connection and tell the hub, even while the page is being left. */
   close: () => void;
@@ -34,27 +34,21 @@ export async function open(options: WhepOptions): Promise<WhepSession> {
   try {
     await connection.setLocalDescription(await connection.createOffer());
     await gathered(connection, options.signal);
-    const response = await fetch(options.url, {
+    const response = await fetch(address(options.hub, options.path), {
       method: 'POST',
-      credentials: 'same-origin',
-      headers: {
-        'content-type': 'application/sdp',
-        accept: 'application/sdp, application/problem+json',
-        'accept-language': options.language,
-        'x-csrftoken': options.csrf,
-      },
+      ...asking(options.hub, { 'content-type': 'application/sdp', accept: 'application/sdp, application/problem+json' }),
       body: connection.localDescription?.sdp ?? '',
       // never aborted: an answer that nobody waits for any more still names the session that has to be ended
     });
     if (response.status !== 201) throw new Refused(await refusalOf(response));
-    const location = new URL(response.headers.get('location') ?? '', document.baseURI).pathname;
+    const location = address(options.hub, new URL(response.headers.get('location') ?? '', response.url).pathname);
     const answer = await response.text();
     const session: WhepSession = {
       connection,
       location,
       close: () => {
         connection.close();
-        remove(location, options.csrf);
+        remove(location, options.hub);
       },
     };
     if (options.signal.aborted) {
@@ -105,13 +99,11 @@ async function refusalOf(response: Response): Promise<Refusal> {
   return refusal(response.status, body, Number.isFinite(seconds) && seconds > 0 ? seconds : null);
 }
 
-function remove(location: string, csrf: string): void {
-  if (!location) return;
+function remove(location: string, hub: Hub): void {
   void fetch(location, {
     method: 'DELETE',
-    credentials: 'same-origin',
     keepalive: true,
-    headers: { 'x-csrftoken': csrf },
+    ...asking(hub),
   }).catch(() => {
     // the hub ends the view by itself when the leases run out
   });

@@ -1,0 +1,96 @@
+/**
+ * "Why can I not see it?": what the browser decodes beside what the camera sends, as cause, what was done, what would help.
+ *
+ * Pure: words are keys of the catalogue (`player.why_...`), so that every case can be tested without a browser.
+ */
+import type { Decoders } from './decoders';
+import type { Phase, Sent, Way } from './live.svelte';
+
+/** What the last assessment saw of the camera's main stream. */
+export interface Sends {
+  codec: string | null;
+  relay: string | null;
+}
+
+export interface Case {
+  phase: Phase;
+  way: Way;
+  sent: Sent | null;
+  sends: Sends | null;
+  decoders: Decoders;
+  layer: { layer: string; wanted: string; code: string } | null;
+}
+
+export interface Explained {
+  cause: string;
+  /** What the hub or this page did about it. */
+  done: string | null;
+  /** What a person can change so that it costs nothing. */
+  remedy: string | null;
+}
+
+/** Words of the hub for "could not go out as it is"; others are said as `codec`. */
+const RECODED = new Set(['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']);
+
+/** Everything that stands between camera and eye now; the gravest first, empty where nothing does. */
+export function explain(seen: Case): Explained[] {
+  const found: Explained[] = [];
+  const { phase, way, decoders } = seen;
+  switch (phase.name) {
+    case 'paused':
+      return [{ cause: 'paused', done: null, remedy: null }];
+    case 'refused':
+      return [{ cause: 'refused', done: null, remedy: 'refused_fix' }];
+    case 'full':
+      return [{ cause: 'full', done: 'full_done', remedy: 'full_fix' }];
+    case 'fault':
+      return [{ cause: 'fault', done: 'fault_done', remedy: 'fault_fix' }];
+    case 'reconnecting':
+    case 'lost':
+      found.push({ cause: 'lost', done: phase.name === 'lost' ? 'lost_tried' : 'lost_done', remedy: 'lost_fix' });
+      break;
+    case 'stopped':
+    case 'hesitating':
+      found.push({ cause: 'stopped', done: 'stopped_done', remedy: 'stopped_fix' });
+      break;
+    case 'repeating':
+      found.push({ cause: 'repeats', done: null, remedy: 'repeats_fix' });
+      break;
+    case 'blocked':
+      return [{ cause: decoders.mse ? 'blocked_all' : 'blocked_no_mse', done: decoders.mse ? 'blocked_tried' : null, remedy: 'blocked_fix' }];
+    case 'cannot_play':
+      return [undecoded(seen)];
+  }
+  if (way.name === 'mse') {
+    if (way.why === 'network') found.push({ cause: 'blocked', done: 'mse', remedy: 'blocked_fix' });
+    else if (way.why === 'missing') found.push({ cause: 'no_webrtc', done: 'mse', remedy: 'no_webrtc_fix' });
+    else found.push({ cause: 'no_codec', done: 'mse', remedy: 'no_codec_fix' });
+  }
+  const why = seen.sent?.why ?? '';
+  if (why) {
+    const word = RECODED.has(why) ? why : 'codec';
+    found.push({ cause: `recoded_${word}`, done: seen.sent?.rendition === 'transcode' ? 'recoded' : 'other_layer', remedy: `recoded_${word}_fix` });
+  }
+  if (seen.layer?.code === 'network') found.push({ cause: 'weak', done: 'weak_done', remedy: 'weak_fix' });
+  else if (seen.layer?.code === 'no_sub_stream') found.push({ cause: 'no_sub', done: 'no_sub_done', remedy: 'no_sub_fix' });
+  if (found.length === 0 && ['idle', 'asking', 'opening'].includes(phase.name) && seen.sends && decodes(seen) === false) found.push(undecoded(seen));
+  if (found.length === 0 && phase.name === 'ended') found.push({ cause: 'ended', done: null, remedy: null });
+  if (found.length === 0 && ['asking', 'opening'].includes(phase.name)) found.push({ cause: 'unknown_cause', done: 'unknown_done', remedy: null });
+  return found;
+}
+
+/** Does this browser decode what the camera itself sends, by any way? `null` where that is not known. */
+export function decodes(seen: Pick<Case, 'sends' | 'decoders'>): boolean | null {
+  const codec = seen.sends?.codec;
+  if (codec !== 'H264' && codec !== 'H265') return codec ? false : null;
+  const { rtc, source, webrtc } = seen.decoders;
+  if ((webrtc && rtc[codec]) || source[codec]) return true;
+  return webrtc && rtc[codec] === null ? null : false;
+}
+
+function undecoded(seen: Case): Explained {
+  const codec = seen.sends?.codec;
+  const word = codec === 'H265' ? 'h265' : codec === 'JPEG' || codec === 'MJPEG' ? 'mjpeg' : codec === 'MPEG4' || codec === 'MP4V-ES' ? 'mpeg4' : 'codec';
+  const here = codec === 'H264';
+  return { cause: here ? 'no_h264' : `undecoded_${word}`, done: null, remedy: here ? 'no_h264_fix' : `recoded_${word}_fix` };
+}
