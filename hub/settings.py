@@ -74,6 +74,26 @@ class Relay(BaseModel):
         max_length=16,
         description="addresses told to browsers, where they differ from the bound one",
     )
+    transcodes: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        description="streams recoded at once for browsers; 0 recodes none; by default one per core but one, at least one",
+    )
+    transcode_width: int = Field(
+        default=1280, ge=160, le=3840, description="px; wider pictures are scaled down"
+    )
+    transcode_fps: int = Field(default=25, ge=1, le=60, description="more pictures a second are thinned out")
+    transcode_kbit_s: int = Field(
+        default=2000, ge=100, le=50_000, description="at most so many thousand bits a second"
+    )
+
+    @property
+    def recoded_at_once(self) -> int:
+        """Return how many streams are recoded at once."""
+        if self.transcodes is not None:
+            return self.transcodes
+        return max(1, (os.cpu_count() or 1) - 1)
 
     @field_validator("public_addresses")
     @classmethod

@@ -29,8 +29,8 @@ from hub.catalog.types import PURPOSES, Camera, Consent, ConsentState, Incident,
 
 TEST_SECONDS = 60.0
 VIEWED = frozenset({"ADMITTED", "CONDITIONAL"})
-# What the relay can carry to some browser. Others need a transcode, which does not exist yet.
-PLAYABLE_CODECS = frozenset({"H264", "H265"})
+# What the relay can carry to a browser, as it is or recoded.
+PLAYABLE_CODECS = frozenset({"H264", "H265", "JPEG", "MPEG4", "MP4V-ES"})
 
 
 @dataclass(frozen=True, slots=True)

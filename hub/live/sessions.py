@@ -72,6 +72,7 @@ class Relay(Protocol):
         on_segment: Callable[[bytes, str], None],
         *,
         wanted: str = "main",
+        codecs: tuple[str, ...] = ("H264",),
     ) -> str:
         """Send pieces of fragmented MP4 to `on_segment`; return the codec; raises `RelayRefused`."""
 
@@ -109,6 +110,9 @@ class ViewerSession:
     wanted: str = "main"  # layer: main | sub | auto
     layer: str = "main"  # the one that is played
     layer_code: str = ""  # why it is this one, where it is not the one wanted
+    rendition: str = "copy"  # copy | transcode
+    codec: str = "H264"  # of what is sent
+    why: str = ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.processing.WHY`)
     ice: int = 1  # counts ICE restarts; its ETag
     ended: bool = False
     feeds: Feeds = field(default_factory=Feeds)
@@ -223,14 +227,17 @@ class ViewerSessions:
         incident: str | None,
         login: str,
         wanted: str = "main",
+        codecs: tuple[str, ...] = ("H264",),
     ) -> ViewerSession:
         """Start a view over fragmented MP4, which goes to `on_segment` piece by piece; tell `taken` what left.
+
+        `codecs` are those that the browser plays.
 
         Raises: as `open`.
         """
 
         async def connect(view_id: str, source: SourceSpec, _allowed: Allowed) -> str:
-            return await self._relay.read(view_id, source, on_segment, wanted=wanted)
+            return await self._relay.read(view_id, source, on_segment, wanted=wanted, codecs=codecs)
 
         ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
         session, _codec = await self._begin(ask, camera_id, login, wanted, connect)
@@ -413,7 +420,16 @@ class ViewerSessions:
         code = session.layer_code
         key = f"live.layer.{code}"
         cause = None if not code else self._texts.both(key) if self._texts.has(key) else self._cause(code)
-        return {"layer": session.layer, "wanted": session.wanted, "layer_code": code, "layer_cause": cause}
+        return {
+            "layer": session.layer,
+            "wanted": session.wanted,
+            "layer_code": code,
+            "layer_cause": cause,
+            "rendition": session.rendition,
+            "codec": session.codec,
+            "why": session.why,
+            "why_text": self._texts.both(f"live.why.{session.why}") if session.why else None,
+        }
 
     # --- what the relay tells
 
@@ -441,6 +457,7 @@ class ViewerSessions:
                 session = self._running.get(viewer_id)
                 if session is not None:
                     session.layer, session.layer_code = event.layer, event.code
+                    session.rendition, session.codec, session.why = event.rendition, event.codec, event.why
                     self._say(session, "layer", self.layer_json(session))
                     pull = self._pulls.get((session.camera_id, session.layer))
                     if pull is not None:
@@ -624,6 +641,12 @@ class ViewerSessions:
                 return Problem("codec_not_playable", {"camera_sends": codec_words(camera.playback.codec)})
             case 422 | 400:
                 return Problem("bad_sdp", {"what": error.detail})
+            case _ if error.code == "transcodes_full":
+                return Problem(
+                    "transcodes_full",
+                    {"camera_sends": codec_words(camera.playback.codec)},
+                    headers=headers or {"retry-after": "30"},
+                )
             case _ if error.code in {"relay_restarted", "relay_stopped", "relay_down"}:
                 return Problem("relay_down", headers=headers or {"retry-after": "2"})
             case _:

@@ -39,6 +39,7 @@ class Sources:
             url=main.url,
             credential=await self._catalog.credential_for(camera.id),
             codec=camera.playback.codec or "",
+            sub_codec=await self._codec(camera, SUB),
             device=device_key(enrolled),
             sub_url=sub.url if sub is not None and sub.url != main.url else "",
             both=bold,
@@ -74,6 +75,11 @@ class Sources:
             given = parse_target(camera.sub_address)[0] if camera.sub_address else None
             return given if given is not None and given.scheme.startswith("rtsp") else None
         return enrolled if enrolled.scheme.startswith("rtsp") else None
+
+    async def _codec(self, camera: Camera, layer: str) -> str:
+        """Return what the last probe was told that a layer sends; "" where it was told nothing."""
+        sources = (await self._report(camera)).get("sources") or ()
+        return next((str(one.get("codec") or "") for one in sources if one.get("layer") == layer), "")
 
     async def _report(self, camera: Camera) -> Mapping[str, Any]:
         if camera.assessment_id is None:

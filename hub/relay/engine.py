@@ -11,9 +11,11 @@ from typing import Any, Final
 import structlog
 
 from adapters.clock import Clock
-from hub.relay.copying import CopyH264
+from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
+from hub.relay.copying import Copy
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
+    Finding,
     KeyFrame,
     LayerChanged,
     RelayEvent,
@@ -26,11 +28,13 @@ from hub.relay.fanout import Fanout
 from hub.relay.ice import UdpPort
 from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
-from hub.relay.processing import MakeProcessor
-from hub.relay.reachability import Finding, examine
+from hub.relay.processing import MakeProcessor, Picture
+from hub.relay.reachability import examine
 from hub.relay.readers import Make, Readers
+from hub.relay.renditions import Kind
 from hub.relay.sdp import Fragment, LocalTransport, Offer, Offered, negotiate, restart_fragment, write_answer
 from hub.relay.source import OpenSource
+from hub.relay.transcoding import Places, TranscodeH264, Transcoding
 from hub.relay.transport import Certificate, PacketSender, Turns
 from hub.relay.turn import TurnSetup
 from hub.relay.viewer import Viewer
@@ -49,6 +53,7 @@ class EngineLimits:
 
     max_viewers: int = 1000
     max_cameras: int = 500
+    max_transcodes: int = 0  # streams that are recoded at once; 0: none ever
     connect_within_s: float = 15.0  # a half-open viewer is dropped
     gone_after_s: float = 30.0  # without an ICE check (RFC 7675 5.1)
     idle_stop_s: float = 10.0
@@ -66,7 +71,7 @@ class RelayEngine:
         on_event: Callable[[RelayEvent], None],
         limits: EngineLimits | None = None,
         *,
-        process: Callable[[SourceSpec, str], MakeProcessor] = lambda _spec, _layer: CopyH264,
+        transcoding: Transcoding | None = None,
     ) -> None:
         self._clock = clock
         self._on_event = on_event
@@ -80,20 +85,27 @@ class RelayEngine:
         self._certificate: Certificate | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
-        self._readers = Readers(self._layer_for_reader, on_event)
+        self._transcoding = transcoding or Transcoding()
+        self._places = Places(self._limits.max_transcodes)
+        self._readers = Readers(self._choose_for_reader, on_event)
         self._layers = Layers(
             open_source,
             clock,
             self._sender,
-            process=process,
+            process=self._process,
             max_cameras=self._limits.max_cameras,
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
             on_ended=self._end,
-            on_readers_ended=self._readers.layer_ended,
+            on_readers_ended=self._readers.rendition_ended,
             on_joined=self._joined,
             on_not_joined=self._not_joined,
             spawn=self._spawn,
+        )
+        self._chooser = Chooser(
+            self._layers,
+            within_s=self._limits.source_within_s,
+            recodes=self._limits.max_transcodes > 0,
         )
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
@@ -127,11 +139,18 @@ class RelayEngine:
         self._readers.cut("relay_stopped")
 
     async def read(
-        self, viewer_id: str, spec: SourceSpec, make: Make, *, wanted: str = "main"
+        self,
+        viewer_id: str,
+        spec: SourceSpec,
+        make: Make,
+        *,
+        wanted: str = "main",
+        codecs: Collection[str] = ("H264",),
     ) -> tuple[str, Offered]:
         """Feed a recipient that is no WebRTC viewer, from the newest key frame on, for as long as `renew` names it.
 
-        `make` makes the reader once it is known what the camera sends. Returns the layer and what it sends.
+        `codecs` are those that it plays. `make` makes the reader once it is known what is sent to it. Returns the layer and
+        that.
 
         Raises:
             RelayRefused: says why, with the HTTP status.
@@ -140,12 +159,28 @@ class RelayEngine:
             raise self._no_room()
         self._answering += 1
         try:
-            layer, offered = await self._readers.add(viewer_id, spec, wanted, make, self._now() + LEASE_S)
+            choice = await self._readers.add(
+                viewer_id,
+                spec,
+                wanted=wanted,
+                takes=CodecsTaken(frozenset(codecs)),
+                make=make,
+                lease_until_s=self._now() + LEASE_S,
+            )
         finally:
             self._answering -= 1
-        if wanted != "main" or layer.name != "main":
-            self._on_event(LayerChanged(viewer_id, layer.name, wanted))
-        return layer.name, offered
+        told = LayerChanged(
+            viewer_id,
+            choice.layer,
+            wanted,
+            choice.code,
+            choice.rendition.kind,
+            choice.offered.codec,
+            choice.why,
+        )
+        if told != LayerChanged(viewer_id, "main", "main"):
+            self._on_event(told)
+        return choice.layer, choice.offered
 
     async def view(
         self,
@@ -178,9 +213,10 @@ class RelayEngine:
         try:
             await self._turns.turn()
             offer = Offer.parse(offer_sdp)
-            layer, source, code = await self._offered(spec, wanted, audio=audio)
+            choice = await self._chooser.choose(spec, wanted, OfferTakes(offer), audio=audio)
         finally:
             self._answering -= 1
+        rendition, source = choice.rendition, choice.offered
         agreed = negotiate(
             offer, source if audio else replace(source, audio_codec=""), adaptive=len(spec.layers) > 1
         )
@@ -197,24 +233,27 @@ class RelayEngine:
             on_ended=self._end,
             on_picture_lost=self._picture_lost,
         )
-        if layer.closing or viewer_id in self._viewers:
+        if rendition.closing or viewer_id in self._viewers:
             await viewer.close()
             raise RelayRefused(
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
             )
-        self._viewers[viewer_id] = layer.fanout.viewers[viewer_id] = viewer
+        self._viewers[viewer_id] = rendition.fanout.viewers[viewer_id] = viewer
         self._specs[viewer_id] = spec
-        viewer.feed = layer.fanout
+        viewer.feed, viewer.why = rendition.fanout, choice.why
         port.register(viewer.peer)
         log.info(
             "relay.viewer.answered",
             viewer_id=viewer_id,
             camera_id=spec.camera_id,
-            layer=layer.name,
+            layer=choice.layer,
+            rendition=rendition.kind,
+            codec=source.codec,
             viewers=len(self._viewers),
         )
-        if wanted != "main" or layer.name != "main":
-            self._on_event(LayerChanged(viewer_id, layer.name, wanted, code))
+        told = self._layer_of(viewer, rendition.fanout, choice.code)
+        if told != LayerChanged(viewer_id, "main", "main"):
+            self._on_event(told)
         return write_answer(
             offer,
             agreed,
@@ -265,7 +304,7 @@ class RelayEngine:
         if wanted in {viewer.feed.layer, "auto"}:
             if viewer.joining is not None:
                 viewer.joining.leave(viewer)
-            self._on_event(LayerChanged(viewer_id, viewer.feed.layer, wanted))
+            self._on_event(self._layer_of(viewer, viewer.feed, ""))
         else:
             self._move(viewer, wanted, "")
 
@@ -304,7 +343,7 @@ class RelayEngine:
         """Return the newest key frame of a stream that is pulled from this address now; opens nothing."""
         for layer in self._layers:
             if layer.spec.camera_id == camera_id and layer.pull.spec.url == url:
-                held = layer.fanout.key_frame()
+                held = layer.key_frame()
                 if held is not None:
                     payloads, arrived_s = held
                     age = timedelta(seconds=max(0.0, self._clock.monotonic() - arrived_s))
@@ -323,6 +362,9 @@ class RelayEngine:
             "packets": sum(viewer.packets for viewer in viewers),
             "resent": sum(viewer.resent for viewer in viewers),
             "skipped": sum(viewer.skipped for viewer in viewers),
+            "transcodes": self._places.taken,
+            "transcodes_refused": self._places.refused,
+            "transcodes_failed": self._places.failed,
             "send_blocked": self._sender.blocked,
             "send_failed": self._sender.failed,
             "refused_datagrams": self._port.refused if self._port is not None else 0,
@@ -340,9 +382,18 @@ class RelayEngine:
             retry_after_s=30.0,
         )
 
-    async def _layer_for_reader(self, spec: SourceSpec, wanted: str) -> tuple[Layer, Offered]:
-        layer, offered, _code = await self._offered(spec, wanted, audio=False)
-        return layer, offered
+    async def _choose_for_reader(self, spec: SourceSpec, wanted: str, takes: Takes) -> Choice:
+        return await self._chooser.choose(spec, wanted, takes)
+
+    def _process(self, spec: SourceSpec, layer: str, kind: Kind) -> MakeProcessor:
+        if kind == "copy":
+            return Copy
+        how = replace(self._transcoding, masks=spec.masks)
+
+        def recode(on_picture: Callable[[Picture], None]) -> TranscodeH264:
+            return TranscodeH264(on_picture, how, self._places, f"{spec.camera_id} {layer}")
+
+        return recode
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -355,36 +406,24 @@ class RelayEngine:
             viewer.peer.ufrag, viewer.peer.pwd, certificate.sha256, port.candidates(), port.tcp_candidates()
         )
 
-    async def _offered(self, spec: SourceSpec, wanted: str, *, audio: bool) -> tuple[Layer, Offered, str]:
-        """Return the layer wanted, pulled, and what it sends; else the other one, and why.
-
-        Raises:
-            RelayRefused: neither can be had; says why.
-        """
-        name, code = ("sub" if wanted == "sub" else "main"), ""
-        if name not in spec.layers:
-            name, code = "main", "no_sub_stream"
-        if (other := self._layers.other_in_use(spec, name)) is not None:
-            name, code = other.name, "one_stream"
-        await self._layers.only(spec, name)
-        within_s = self._limits.source_within_s
-        try:
-            layer, source = await self._layers.offered(spec, name, audio=audio, within_s=within_s)
-        except RelayRefused as error:
-            if error.status != 406 or name != "main" or "sub" not in spec.layers:
-                raise
-            # The main stream runs but no browser plays it: the smaller one may be of another kind.
-            await self._layers.only(spec, "sub")
-            layer, source = await self._layers.offered(spec, "sub", audio=audio, within_s=within_s)
-            code = error.code
-        return layer, source, code
+    def _layer_of(self, viewer: Viewer, fanout: Fanout, code: str) -> LayerChanged:
+        """Return what a viewer is told about the layer that feeds it."""
+        return LayerChanged(
+            viewer.viewer_id,
+            fanout.layer,
+            viewer.wanted,
+            code,
+            fanout.kind,
+            viewer.agreed.codec,
+            viewer.why,
+        )
 
     def _move(self, viewer: Viewer, name: str, code: str) -> None:
         spec = self._specs.get(viewer.viewer_id)
         if spec is None or viewer.feed is None:
             return
         if name not in spec.layers:
-            self._on_event(LayerChanged(viewer.viewer_id, viewer.feed.layer, viewer.wanted, "no_sub_stream"))
+            self._on_event(self._layer_of(viewer, viewer.feed, "no_sub_stream"))
             return
         viewer.moving_to, viewer.moving_code = name, code
         self._spawn(self._open_and_join(viewer, spec, name), f"move {viewer.viewer_id} to {name}")
@@ -398,23 +437,40 @@ class RelayEngine:
             viewer.feed.leave(viewer)
             viewer.next_index = None
         await self._layers.only(spec, name)
+        takes = CodecsTaken(frozenset({viewer.agreed.codec}))
+        recoded = viewer.feed is not None and viewer.feed.kind == "transcode"
+        audio = viewer.agreed.audio is not None
         try:
-            layer, source = await self._layers.offered(
-                spec, name, audio=viewer.agreed.audio is not None, within_s=self._limits.source_within_s
-            )
+            choice = await self._beside(spec, name, takes, recoded=recoded, audio=audio)
         except RelayRefused as error:
             self._not_joined(viewer, error.code)
             return
-        if viewer.ended or viewer.moving_to != name or layer.closing:
+        if viewer.ended or viewer.moving_to != name or choice.rendition.closing:
             return
-        if source.codec != viewer.agreed.codec:
-            self._not_joined(viewer, "codec_not_playable")
-            return
-        layer.fanout.join(viewer)
+        viewer.moving_why = choice.why
+        choice.rendition.fanout.join(viewer)
+
+    async def _beside(
+        self, spec: SourceSpec, name: str, takes: Takes, *, recoded: bool, audio: bool
+    ) -> Choice:
+        """Return what a viewer gets of a layer beside the one that it has: recoded only where that one is as well.
+
+        Raises:
+            RelayRefused: the layer cannot be had.
+        """
+        if spec.masks:
+            return await self._chooser.recoded(spec, name, takes, why="mask", audio=audio)
+        copied = await self._chooser.copied(spec, name, takes, audio=audio)
+        if isinstance(copied, Choice):
+            return copied
+        refusal, why = copied
+        if not recoded:
+            raise refusal
+        return await self._chooser.recoded(spec, name, takes, why=why, audio=audio)
 
     def _joined(self, viewer: Viewer, fanout: Fanout) -> None:
-        viewer.moving_to = ""
-        self._on_event(LayerChanged(viewer.viewer_id, fanout.layer, viewer.wanted, viewer.moving_code))
+        viewer.moving_to, viewer.why = "", viewer.moving_why
+        self._on_event(self._layer_of(viewer, fanout, viewer.moving_code))
 
     def _not_joined(self, viewer: Viewer, code: str) -> None:
         """Leave a viewer where it is; one that has nowhere to be any more ends."""
@@ -425,7 +481,7 @@ class RelayEngine:
             self._end(viewer, code)
             return
         viewer.quality.moved(self._now())
-        self._on_event(LayerChanged(viewer.viewer_id, viewer.feed.layer, viewer.wanted, code))
+        self._on_event(self._layer_of(viewer, viewer.feed, code))
 
     def _picture_lost(self, viewer: Viewer) -> None:
         if viewer.feed is not None:

@@ -12,6 +12,11 @@ State = Literal["opening", "live", "stalled", "offline"]
 Outcome = Literal["ok", "failed", "unknown"]
 
 
+Masks = tuple[
+    tuple[tuple[float, float], ...], ...
+]  # polygons, corners (x, y) from 0 to 1 of width and height
+
+
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
     """One camera's stream: what a worker needs to pull it, and nothing else."""
@@ -26,6 +31,7 @@ class SourceSpec:
     sub_codec: str = ""
     both: bool = False  # main and sub may be pulled at the same time: two sessions of one device
     may_ask: bool = False  # the camera may be asked for a key frame (admitted municipal cameras)
+    masks: Masks = ()  # zones that are painted black before a picture leaves; with any, nothing is copied
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -85,13 +91,17 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
 
     `wanted`: main | sub | auto. `code` says why it is this one: ``""`` (as wanted), ``network`` (loss or delay at the
     viewer), ``recovered``, ``no_sub_stream``, ``one_stream`` (the device may be pulled once only), ``codec_not_playable``, or the
-    code of the error that kept the other stream from being opened.
+    code of the error that kept the other stream from being opened. `rendition`: copy | transcode; `codec` is what is sent;
+    `why` says why the stream wanted is not sent as the camera sends it: h265, mjpeg, mpeg4, b_frames, format, mask, codec.
     """
 
     viewer_id: str
     layer: str
     wanted: str
     code: str = ""
+    rendition: str = "copy"
+    codec: str = "H264"
+    why: str = ""
 
 
 RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged

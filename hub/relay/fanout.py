@@ -12,9 +12,8 @@ from typing import Final, Protocol
 import structlog
 
 from hub.relay.icetcp import TcpPath
-from hub.relay.processing import Picture
+from hub.relay.processing import Picture, Sound
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.source import Sound
 from hub.relay.timeline import Timeline
 from hub.relay.transport import Burst, PacketSender, SendFailed
 from hub.relay.viewer import Viewer
@@ -46,7 +45,7 @@ class Reader(Protocol):
 
 
 class Fanout:
-    """The viewers of one layer and the ring they read."""
+    """The viewers of one rendition of a layer, and the ring they read."""
 
     def __init__(
         self,
@@ -54,12 +53,14 @@ class Fanout:
         layer: str,
         sender: PacketSender,
         *,
+        kind: str = "copy",
         on_ended: Callable[[Viewer, str], None],
         on_joined: Callable[[Viewer, "Fanout"], None],
         on_key_frame_wanted: Callable[[], None],
     ) -> None:
         self.camera_id = camera_id
         self.layer = layer
+        self.kind = kind  # copy | transcode
         self._sender = sender
         self.ring = PacketRing()
         self.viewers: dict[str, Viewer] = {}

@@ -1,8 +1,9 @@
 """The streams of the cameras that are pulled now: opened once, shared, left alone when nobody wants them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -15,7 +16,7 @@ from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState
 from hub.relay.fanout import Fanout
 from hub.relay.processing import MakeProcessor
-from hub.relay.sdp import Offered
+from hub.relay.renditions import Kind, Rendition
 from hub.relay.source import OpenSource, Pull
 from hub.relay.transport import PacketSender
 from hub.relay.viewer import Viewer
@@ -28,12 +29,12 @@ _ASK_EVERY_S: Final = 2.0
 
 @dataclass(slots=True, eq=False)
 class Layer:
-    """One stream of one camera: a pull and what it feeds."""
+    """One stream of one camera: a pull and what is made of it."""
 
     spec: SourceSpec  # of the camera
     name: str
-    fanout: Fanout
     pull: Pull
+    renditions: dict[Kind, Rendition] = field(default_factory=dict)
     waiting: int = 0  # offers and moves that wait for the source
     idle_since_s: float | None = None
     closing: bool = False
@@ -47,11 +48,28 @@ class Layer:
     @property
     def used(self) -> bool:
         """Tell whether anybody gets it or waits for it."""
-        return bool(self.waiting or self.fanout.busy)
+        return bool(self.waiting or any(rendition.used for rendition in self.renditions.values()))
+
+    def key_frame(self) -> tuple[list[bytes], float] | None:
+        """Return the payloads of the newest key frame that is H.264, and when it arrived (monotonic seconds)."""
+        for rendition in self.renditions.values():
+            held = rendition.fanout.key_frame() if rendition.sends == "H264" else None
+            if held is not None:
+                return held
+        return None
+
+    def feeds(self, but: Viewer | None = None) -> bool:
+        """Tell whether it feeds anybody, or is about to, but this one."""
+        spared = set() if but is None else {but.viewer_id}
+        return any(
+            rendition.fanout.readers
+            or (rendition.fanout.viewers.keys() | rendition.fanout.joining.keys()) - spared
+            for rendition in self.renditions.values()
+        )
 
 
 class Layers:
-    """All layers of this process. `process` says what makes a layer's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer now."""
+    """All layers of this process. `process` says what makes a rendition's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer now."""
 
     def __init__(
         self,
@@ -59,12 +77,12 @@ class Layers:
         clock: Clock,
         sender: PacketSender,
         *,
-        process: Callable[[SourceSpec, str], MakeProcessor],
+        process: Callable[[SourceSpec, str, Kind], MakeProcessor],
         max_cameras: int,
         idle_stop_s: float,
         on_state: Callable[[SourceState], None],
         on_ended: Callable[[Viewer, str], None],
-        on_readers_ended: Callable[["Layer", str], None],
+        on_readers_ended: Callable[[Rendition, str], None],
         on_joined: Callable[[Viewer, Fanout], None],
         on_not_joined: Callable[[Viewer, str], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
@@ -98,10 +116,11 @@ class Layers:
         """Return how many cameras are pulled."""
         return len({camera_id for camera_id, _name in self._layers})
 
-    async def offered(
+    @asynccontextmanager
+    async def opened(
         self, spec: SourceSpec, name: str, *, audio: bool, within_s: float
-    ) -> tuple[Layer, Offered]:
-        """Return a layer, pulled, and what it sends.
+    ) -> AsyncIterator[Layer]:
+        """Give a layer, pulled, and keep it for as long as the caller finds out what it sends.
 
         Raises:
             RelayRefused: it cannot be had; says why.
@@ -110,7 +129,7 @@ class Layers:
         layer.waiting += 1
         try:
             async with asyncio.timeout(within_s):
-                return layer, await layer.pull.offered()
+                yield layer
         except TimeoutError:
             raise RelayRefused(
                 503,
@@ -121,16 +140,33 @@ class Layers:
         finally:
             layer.waiting -= 1
 
+    def rendition(self, layer: Layer, kind: Kind) -> Rendition:
+        """Return a rendition of a layer, begun where there was none."""
+        held = layer.renditions.get(kind)
+        if held is not None:
+            return held
+        fanout = Fanout(
+            layer.spec.camera_id,
+            layer.name,
+            self._sender,
+            kind=kind,
+            on_ended=self._on_ended,
+            on_joined=self._on_joined,
+            on_key_frame_wanted=lambda: self._key_frame_wanted(layer, rendition),
+        )
+        rendition = Rendition(kind, fanout, self._process(layer.spec, layer.name, kind), self._clock, self)
+        layer.renditions[kind] = rendition
+        layer.pull.add(rendition)
+        return rendition
+
     def other_in_use(self, spec: SourceSpec, name: str, but: Viewer | None = None) -> Layer | None:
         """Return the camera's other layer where the device may be pulled once only and somebody else needs that one."""
         if spec.both:
             return None
         for layer in self._layers.values():
-            if layer.spec.camera_id == spec.camera_id and layer.name != name and not layer.closing:
-                others = set(layer.fanout.viewers) | set(layer.fanout.joining)
-                others -= {but.viewer_id} if but is not None else set()
-                if others or layer.waiting or layer.fanout.readers:
-                    return layer
+            same = layer.spec.camera_id == spec.camera_id and layer.name != name and not layer.closing
+            if same and (layer.waiting or layer.feeds(but)):
+                return layer
         return None
 
     async def only(self, spec: SourceSpec, name: str) -> None:
@@ -140,16 +176,53 @@ class Layers:
                 self.release(layer)
                 await asyncio.wait({self._releasing[layer.key]})
 
-    def key_frame_wanted(self, layer: Layer) -> None:
-        """Ask the camera for a key frame, where it may be asked and can be."""
+    def rendition_ended(self, rendition: Rendition, code: str) -> None:
+        """End those who got it; a transcode that was refused is forgotten, so that the next viewer may try again."""
+        self._end_those_of(rendition, code)
+        if rendition.kind == "transcode":
+            for layer in list(self._layers.values()):
+                if layer.renditions.get("transcode") is rendition:
+                    self._drop(layer, rendition)
+
+    def rendition_restarted(self, rendition: Rendition) -> None:
+        """Ask the camera for a key frame: what failed has forgotten the last one."""
+        for layer in self._layers.values():
+            if layer.renditions.get(rendition.kind) is rendition:
+                self._ask_camera(layer)
+
+    def _key_frame_wanted(self, layer: Layer, rendition: Rendition) -> None:
+        """Make a key frame where it is made here, else ask the camera, where it may be asked and can be."""
+        if not rendition.want_key_frame():
+            self._ask_camera(layer)
+
+    def _ask_camera(self, layer: Layer) -> None:
         now = self._clock.monotonic()
         if layer.spec.may_ask and not layer.closing and now - layer.asked_s >= _ASK_EVERY_S:
             layer.asked_s = now
             self._spawn(self._ask(layer), f"key frame of {layer.spec.camera_id}")
 
+    def _keep_transcode(self, layer: Layer, now_s: float) -> None:
+        """End a transcode without anybody, which costs the most; the pull may go on."""
+        rendition = layer.renditions.get("transcode")
+        if rendition is None or layer.spec.masks:
+            return  # a masked layer has nothing else: it ends with the pull
+        if rendition.used:
+            rendition.idle_since_s = None
+        elif rendition.idle_since_s is None:
+            rendition.idle_since_s = now_s
+        elif now_s - rendition.idle_since_s > self._idle_stop_s:
+            self._drop(layer, rendition)
+
+    def _drop(self, layer: Layer, rendition: Rendition) -> None:
+        del layer.renditions[rendition.kind]
+        layer.pull.remove(rendition)
+        rendition.closing = True
+        self._spawn(rendition.aclose(), f"drop {rendition.kind} of {layer.spec.camera_id}")
+
     def keep_house(self, now_s: float) -> None:
-        """Hang up layers that nobody has wanted for a while (event loop seconds)."""
+        """End what nobody has wanted for a while: transcodes, then pulls (event loop seconds)."""
         for layer in list(self._layers.values()):
+            self._keep_transcode(layer, now_s)
             if layer.used:
                 layer.idle_since_s = None
             elif layer.idle_since_s is None:
@@ -212,29 +285,19 @@ class Layers:
                 f"the relay pulls {self._max} streams already; try again later",
                 retry_after_s=30.0,
             )
-        fanout = Fanout(
-            spec.camera_id,
-            name,
-            self._sender,
-            on_ended=self._on_ended,
-            on_joined=self._on_joined,
-            on_key_frame_wanted=lambda: self.key_frame_wanted(layer),
-        )
         pull = Pull(
             spec.of_layer(name),
             self._opened,
             self._clock,
-            process=self._process(spec, name),
             layer=name,
             audio=audio,
-            on_picture=fanout.picture,
-            on_sound=fanout.sound,
-            on_reopened=fanout.reopened,
             on_state=self._on_state,
             on_end=lambda refusal: self._pull_ended(layer, refusal),
         )
-        layer = Layer(spec, name, fanout, pull)
+        layer = Layer(spec, name, pull)
         self._layers[key] = layer
+        # Where a zone is to be black no picture that shows it is kept: there is no copy, and no ring of it.
+        self.rendition(layer, "transcode" if spec.masks else "copy")
         self._on_state(pull.state())
         pull.start()
         return layer
@@ -249,17 +312,25 @@ class Layers:
 
     def _end_all(self, layer: Layer, code: str) -> None:
         """End the viewers of a layer; those who only wait for it stay where they are."""
-        for viewer in list(layer.fanout.joining.values()):
-            layer.fanout.leave(viewer)
+        for rendition in list(layer.renditions.values()):
+            self._end_those_of(rendition, code)
+
+    def _end_those_of(self, rendition: Rendition, code: str) -> None:
+        for viewer in list(rendition.fanout.joining.values()):
+            rendition.fanout.leave(viewer)
             self._on_not_joined(viewer, code)
-        for viewer in list(layer.fanout.viewers.values()):
+        for viewer in list(rendition.fanout.viewers.values()):
             self._on_ended(viewer, code)
-        self._on_readers_ended(layer, code)
+        self._on_readers_ended(rendition, code)
 
     @staticmethod
     async def _close(layer: Layer) -> None:
-        await layer.fanout.aclose()
+        for rendition in layer.renditions.values():
+            rendition.closing = True
+            await rendition.fanout.aclose()
         await layer.pull.aclose()
+        for rendition in layer.renditions.values():
+            await rendition.aclose()
 
     @staticmethod
     async def _ask(layer: Layer) -> None:

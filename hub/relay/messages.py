@@ -10,7 +10,15 @@ from datetime import datetime
 import msgspec
 
 from adapters.secret import Credential, Secret
-from hub.relay.events import Finding, LayerChanged, SourceSpec, SourceState, ViewerConnected, ViewerEnded
+from hub.relay.events import (
+    Finding,
+    LayerChanged,
+    Masks,
+    SourceSpec,
+    SourceState,
+    ViewerConnected,
+    ViewerEnded,
+)
 
 MAX_MESSAGE = 4 << 20
 MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it
@@ -27,6 +35,10 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     max_cameras: int
     log_level: str
     log_format: str
+    max_transcodes: int = 0
+    transcode_width: int = 1280  # px, at most
+    transcode_fps: float = 25.0
+    transcode_bit_s: int = 2_000_000
 
 
 class Network(msgspec.Struct, frozen=True, tag=True):
@@ -51,6 +63,7 @@ class Source(msgspec.Struct, frozen=True):
     sub_codec: str
     both: bool
     may_ask: bool
+    masks: Masks
 
     @classmethod
     def of(cls, spec: SourceSpec) -> "Source":
@@ -69,6 +82,7 @@ class Source(msgspec.Struct, frozen=True):
             spec.sub_codec,
             spec.both,
             spec.may_ask,
+            spec.masks,
         )
 
     def spec(self) -> SourceSpec:
@@ -84,6 +98,7 @@ class Source(msgspec.Struct, frozen=True):
             self.sub_codec,
             self.both,
             self.may_ask,
+            self.masks,
         )
 
 
@@ -105,6 +120,7 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     viewer_id: str
     source: Source
     wanted: str
+    codecs: tuple[str, ...] = ("H264",)  # what the recipient plays
 
 
 class Taken(msgspec.Struct, frozen=True, tag=True):

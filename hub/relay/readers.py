@@ -6,10 +6,11 @@ from typing import Protocol
 
 import structlog
 
+from hub.relay.choice import Choice, Takes
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
 from hub.relay.fanout import Reader
-from hub.relay.layers import Layer
+from hub.relay.renditions import Rendition
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
@@ -29,19 +30,19 @@ Make = Callable[[Offered], Ending]
 class _Reading:
     viewer_id: str
     camera_id: str
-    layer: Layer
+    rendition: Rendition
     reader: Ending
 
 
 class Readers:
-    """All recipients of this process that read rings by themselves. `open_layer` gives the layer wanted, or another."""
+    """All recipients of this process that read rings by themselves. `choose` gives what serves them best."""
 
     def __init__(
         self,
-        open_layer: Callable[[SourceSpec, str], Awaitable[tuple[Layer, Offered]]],
+        choose: Callable[[SourceSpec, str, Takes], Awaitable[Choice]],
         on_event: Callable[[RelayEvent], None],
     ) -> None:
-        self._open_layer = open_layer
+        self._choose = choose
         self._on_event = on_event
         self._readings: dict[str, _Reading] = {}
 
@@ -50,8 +51,15 @@ class Readers:
         return len(self._readings)
 
     async def add(
-        self, viewer_id: str, spec: SourceSpec, wanted: str, make: Make, lease_until_s: float
-    ) -> tuple[Layer, Offered]:
+        self,
+        viewer_id: str,
+        spec: SourceSpec,
+        *,
+        wanted: str,
+        takes: Takes,
+        make: Make,
+        lease_until_s: float,
+    ) -> Choice:
         """Open a layer for a recipient and feed it from the newest key frame on, for as long as `renew` names it.
 
         Raises:
@@ -59,18 +67,18 @@ class Readers:
         """
         if viewer_id in self._readings:
             raise RelayRefused(409, "viewer_exists", "this viewer session runs already; open another")
-        layer, offered = await self._open_layer(spec, wanted)
-        if layer.closing or viewer_id in self._readings:
+        choice = await self._choose(spec, wanted, takes)
+        if choice.rendition.closing or viewer_id in self._readings:
             raise RelayRefused(
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
             )
-        reader = make(offered)
+        reader = make(choice.offered)
         reader.lease_until_s = lease_until_s
-        self._readings[viewer_id] = _Reading(viewer_id, spec.camera_id, layer, reader)
-        layer.fanout.add(reader)
-        log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=layer.name)
+        self._readings[viewer_id] = _Reading(viewer_id, spec.camera_id, choice.rendition, reader)
+        choice.rendition.fanout.add(reader)
+        log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=choice.layer)
         self._on_event(ViewerConnected(viewer_id))
-        return layer, offered
+        return choice
 
     def renew(self, viewer_ids: Collection[str], lease_until_s: float) -> None:
         """Let these recipients be fed until then (event loop seconds)."""
@@ -85,15 +93,15 @@ class Readers:
         if reading is None:
             return
         reading.reader.lease_until_s = 0.0
-        reading.layer.fanout.remove(reading.reader)
+        reading.rendition.fanout.remove(reading.reader)
         reading.reader.end(code)
         log.info("relay.reader.ended", viewer_id=viewer_id, camera_id=reading.camera_id, code=code)
         self._on_event(ViewerEnded(viewer_id, code))
 
-    def layer_ended(self, layer: Layer, code: str) -> None:
-        """End the recipients of a layer."""
+    def rendition_ended(self, rendition: Rendition, code: str) -> None:
+        """End the recipients of a rendition."""
         for reading in list(self._readings.values()):
-            if reading.layer is layer:
+            if reading.rendition is rendition:
                 self.stop(reading.viewer_id, code)
 
     def keep_house(self, now_s: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiortc.sdp import SessionDescription
 
-from adapters.rtsp.h264 import Sps
+from adapters.rtsp import h264, h265
 from hub.relay.errors import RelayRefused
 from hub.relay.extension import IDENTIFIERS, KNOWN, PLAYOUT_DELAY, TRANSPORT_WIDE
 from hub.relay.resend import NO_RTX
@@ -88,6 +88,8 @@ class Offer:
             raise _unreadable("the offer has no m-line")
         if len(described.media) > _MAX_MEDIA:
             raise _unreadable(f"the offer has more than {_MAX_MEDIA} m-lines")
+        if any(not media.fmt for media in described.media):
+            raise _unreadable("an m-line of the offer names no format")
         bundle = next((tuple(map(str, g.items)) for g in described.group if g.semantic == "BUNDLE"), ())
         return cls(tuple(_media_line(media) for media in described.media), bundle)
 
@@ -144,7 +146,7 @@ class Offered:
     """The part of the source that an answer depends on."""
 
     codec: str  # H264 | H265 | ...
-    sps: Sps | None = None
+    sps: h264.Sps | h265.Sps | None = None
     audio_codec: str = ""  # PCMU | PCMA where audio is allowed and the camera sends it, else ""
 
     @property
@@ -154,6 +156,18 @@ class Offered:
         if self.sps is None:
             return name
         return f"{name} {self.sps.profile} {self.sps.width}x{self.sps.height}"
+
+
+def receives(offer: Offer, source: Offered) -> bool:
+    """Tell whether the viewer can receive this picture; where its SPS is not known yet, whether it might."""
+    video = next((line for line in offer.media if line.kind == "video" and line.wants), None)
+    if video is None:
+        return True  # `negotiate` says what is wrong with the offer
+    try:
+        _video_codec(video, source)
+    except RelayRefused:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +293,8 @@ def _video_codec(line: MediaLine, source: Offered) -> Any:
             key=lambda item: item[:2],
         )
         same = [codec for _distance, _place, codec in ranked]
+    elif isinstance(source.sps, h265.Sps):
+        same = [codec for codec in same if _fits_h265(codec, source.sps)]
     if same:
         return same[0]
     offered = sorted({_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
@@ -290,8 +306,27 @@ def _video_codec(line: MediaLine, source: Offered) -> Any:
     )
 
 
-def _sps_profile(sps: Sps | None) -> str:
-    if sps is None:
+def _fits_h265(codec: Any, sps: h265.Sps) -> bool:
+    """Tell whether an offered H.265 payload covers a stream: profile, tier and level, one stream (RFC 7798 7.1).
+
+    Defaults where the offer is silent: Main profile, Main tier, level 3.1.
+    """
+    said = _parameters(codec)
+    try:
+        profile, tier, level = (
+            int(said.get(name, usual))
+            for name, usual in (("profile-id", 1), ("tier-flag", 0), ("level-id", 93))
+        )
+    except (TypeError, ValueError):
+        return False
+    single = str(said.get("tx-mode", "SRST")).upper() == "SRST"
+    # Main is a part of Main 10, and level of level (H.265 A.3, A.4); the high tier holds the main one.
+    covers = sps.profile_idc == profile or (sps.profile_idc in {1, 3} and profile == 2)
+    return single and covers and sps.high_tier <= bool(tier) and sps.level_idc <= level
+
+
+def _sps_profile(sps: h264.Sps | h265.Sps | None) -> str:
+    if not isinstance(sps, h264.Sps):
         return _CONSTRAINED
     if sps.profile_idc == 66:
         return _CONSTRAINED if sps.constraints & 0x40 else _BASELINE

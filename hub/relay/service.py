@@ -90,6 +90,10 @@ class RelaySetup:
     turn: TurnSetup = field(default_factory=TurnSetup)
     max_viewers: int = 1000
     max_cameras: int = 500
+    max_transcodes: int = 0  # streams recoded at once; 0: none ever
+    transcode_width: int = 1280  # px, at most
+    transcode_fps: float = 25.0
+    transcode_bit_s: int = 2_000_000
     log_level: str = "info"
     log_format: str = "json"
     command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.relay.worker"))
@@ -199,11 +203,17 @@ class RelayService:
         return str(reply.sdp)
 
     async def read(
-        self, viewer_id: str, source: SourceSpec, on_segment: OnSegment, *, wanted: str = "main"
+        self,
+        viewer_id: str,
+        source: SourceSpec,
+        on_segment: OnSegment,
+        *,
+        wanted: str = "main",
+        codecs: tuple[str, ...] = ("H264",),
     ) -> str:
         """Have a camera's pictures sent as fragmented MP4, for as long as `renew` names the viewer; return the codec.
 
-        `on_segment` gets each piece and the type of the format that begins with it, else "". What it handed on it tells by
+        `codecs` are those that the recipient plays. `on_segment` gets each piece and the type of the format that begins with it, else "". What it handed on it tells by
         `taken`: a recipient that is slow gets newer pictures instead of a longer queue.
 
         Raises:
@@ -212,7 +222,9 @@ class RelayService:
         self._segments[viewer_id] = on_segment
         try:
             reply = await self._open(
-                viewer_id, source, lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted)
+                viewer_id,
+                source,
+                lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted, codecs),
             )
         except BaseException:
             del self._segments[viewer_id]
@@ -329,6 +341,10 @@ class RelayService:
                 setup.max_cameras,
                 setup.log_level,
                 setup.log_format,
+                setup.max_transcodes,
+                setup.transcode_width,
+                setup.transcode_fps,
+                setup.transcode_bit_s,
             )
         )
         try:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -30,8 +29,8 @@ from adapters.port import AccessUnit, MediaSource, Track
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState, State
 from hub.relay.packetise import PAYLOAD_MAX
-from hub.relay.processing import MakeProcessor, Picture, Unplayable
-from hub.relay.sdp import Offered
+from hub.relay.processing import Picture, Sound
+from hub.relay.renditions import Rendition
 
 log = structlog.get_logger(__name__)
 
@@ -56,21 +55,11 @@ _FINAL: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """One packet of G.711, as the camera cut it."""
-
-    payload: bytes
-    timestamp: int  # 8 kHz, of the camera, unwrapped
-    arrived_s: float
-
-
 class Pull:
-    """Keeps one camera's stream open until `aclose`.
+    """Keeps one camera's stream open until `aclose`, and feeds what is made of it (`add`): one pull, however many those are.
 
-    `audio` asks the camera for its sound too; only G.711 is passed on (`on_sound`), and only where a viewer may hear it.
-    `on_picture` gets each picture, `on_reopened` a call before the first picture of a new connection, `on_state` each
-    change, `on_end` the refusal once the pull has ended for good by itself.
+    `audio` asks the camera for its sound too; only G.711 is passed on, and only where a viewer may hear it. `on_state`
+    hears each change, `on_end` the refusal once the pull has ended for good by itself.
     """
 
     def __init__(
@@ -79,12 +68,8 @@ class Pull:
         open_source: OpenSource,
         clock: Clock,
         *,
-        process: MakeProcessor,
         layer: str = "main",
         audio: bool,
-        on_picture: Callable[[Picture], None],
-        on_sound: Callable[[Sound], None],
-        on_reopened: Callable[[], None],
         on_state: Callable[[SourceState], None],
         on_end: Callable[[RelayRefused], None],
     ) -> None:
@@ -93,12 +78,9 @@ class Pull:
         self._open = open_source
         self._clock = clock
         self._audio = audio
-        self._on_picture = on_picture
-        self._on_sound = on_sound
-        self._on_reopened = on_reopened
         self._on_state = on_state
         self._on_end = on_end
-        self._processor = process(self._picture)
+        self._renditions: list[Rendition] = []
         self._source: MediaSource | None = None
         self._video: Track | None = None
         self._sound: Track | None = None
@@ -111,8 +93,7 @@ class Pull:
         self._state: State = "opening"
         self._since = clock.now()
         self._code = self._detail = ""
-        self._offered: asyncio.Future[Offered] = asyncio.get_running_loop().create_future()
-        self._offered.add_done_callback(_seen)
+        self._known = False  # what the camera sends was seen at least once
         self.ended: RelayRefused | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -126,9 +107,20 @@ class Pull:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._processor.aclose()
-        if not self._offered.done():
-            self._offered.cancel()
+
+    def add(self, rendition: Rendition) -> None:
+        """Feed a rendition from now on."""
+        rendition.attach(self._picture)
+        self._renditions.append(rendition)
+        if self.ended is not None:
+            rendition.end(self.ended)
+        elif self._video is not None and self._source is not None:
+            rendition.begin(self._video, self._opened_s, self._audio_codec)
+
+    def remove(self, rendition: Rendition) -> None:
+        """Feed a rendition no more. Idempotent."""
+        if rendition in self._renditions:
+            self._renditions.remove(rendition)
 
     def state(self) -> SourceState:
         """Return the present state as an event."""
@@ -155,23 +147,13 @@ class Pull:
         await ask()
         return True
 
-    async def offered(self) -> Offered:
-        """Return what the camera sends, waiting for the first connection where there was none yet.
-
-        Raises:
-            RelayRefused: the camera cannot be reached, or its stream cannot be played.
-        """
-        if self.ended is not None:
-            raise self.ended
-        return await asyncio.shield(self._offered)
-
     async def _run(self) -> None:
         attempt = 0
         while True:
             before = self._clock.monotonic()
             try:
                 await self._connection()
-            except Unplayable as error:
+            except _NoPicture as error:
                 self._finish(RelayRefused(406, "codec_not_playable", str(error)))
                 return
             except _FINAL as error:
@@ -191,7 +173,7 @@ class Pull:
                     "internal",
                     f"the stream broke the reader ({type(error).__name__}); it is opened anew",
                 )
-            if not self._offered.done():
+            if not self._known:
                 # Nobody has ever seen this stream: those who wait are told now, the next one may try again.
                 self._finish(RelayRefused(503, self._code, self._detail, retry_after_s=5.0))
                 return
@@ -207,7 +189,7 @@ class Pull:
         """Open the stream and read it until it ends.
 
         Raises:
-            AdapterError, Unplayable: why it ended; always raises.
+            AdapterError: why it ended; always raises.
         """
         self._pictures = self._faults = 0
         self._failed.clear()
@@ -219,9 +201,10 @@ class Pull:
             self._video = _video_track(source)
             self._sound = _sound_track(source) if self._audio else None
             self._opened_s = self._clock.monotonic()
-            self._processor.begin(self._video, self._opened_s)
             self._source = source
-            self._offer_when_sure()
+            for rendition in tuple(self._renditions):
+                rendition.begin(self._video, self._opened_s, self._audio_codec)
+            self._look()
             reader = asyncio.create_task(source.run(self._take), name=f"read {self.spec.camera_id}")
             failed = asyncio.create_task(self._failed.wait(), name=f"watch {self.spec.camera_id}")
             try:
@@ -249,47 +232,52 @@ class Pull:
             raise _Silent(self.spec.url, silent)
         if silent > STALLED_AFTER_S and self._state == "live":
             self._set("stalled", "no_frames", f"no picture for {silent:.0f} s", began_s=silent)
-        self._offer_when_sure()
+        self._look()
 
     def _take(self, unit: AccessUnit) -> None:
         video, sound = self._video, self._sound
         if sound is not None and unit.track == sound.index and self._pictures:
             payload = b"".join(unit.nals)
             if 0 < len(payload) <= PAYLOAD_MAX:
-                self._on_sound(Sound(payload, unit.timestamp, unit.arrived_s))
+                heard = Sound(payload, unit.timestamp, unit.arrived_s)
+                for rendition in self._renditions:
+                    rendition.fanout.sound(heard)
             return
         if video is None or unit.track != video.index or self._failure is not None:
             return
-        try:
-            self._processor.take(unit)
-        except Unplayable as error:
-            self._fail(error)
-            return
-        except (ValueError, IndexError, OverflowError):
+        unread, copied = False, False
+        for rendition in tuple(self._renditions):
+            try:
+                rendition.take(unit)
+            except (ValueError, IndexError, OverflowError):
+                unread = True
+            copied = copied or (rendition.kind == "copy" and rendition.refused is None)
+        if unread:
             self._faults += 1
             if self._faults > _FAULTS_LIMIT:
                 self._fail(_Garbage(self.spec.url))
             return
-        if not self._offered.done():
-            self._offer_when_sure()
+        if not copied:
+            # Recoded only: the camera lives as long as its pictures come, whatever becomes of them.
+            self._last_picture_s = unit.arrived_s
+        if not self._known:
+            self._look()
 
     def _picture(self, picture: Picture) -> None:
-        """Hand on what the processor made."""
-        if not self._pictures:
-            self._on_reopened()
+        """Note that a picture goes out."""
         self._faults = 0
         self._pictures += 1
-        self._last_picture_s = picture.arrived_s
+        self._last_picture_s = max(self._last_picture_s, picture.arrived_s)
         self._set("live")
-        self._on_picture(picture)
 
-    def _offer_when_sure(self) -> None:
-        if self._offered.done():
-            return
-        offered = self._processor.offered(self._clock.monotonic())
-        if offered is not None:
-            heard = self._sound.codec if self._sound is not None else ""
-            self._offered.set_result(replace(offered, audio_codec=heard))
+    def _look(self) -> None:
+        for rendition in tuple(self._renditions):
+            rendition.look()
+            self._known = self._known or rendition.known
+
+    @property
+    def _audio_codec(self) -> str:
+        return self._sound.codec if self._sound is not None else ""
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
@@ -297,8 +285,8 @@ class Pull:
 
     def _finish(self, refusal: RelayRefused) -> None:
         self.ended = refusal
-        if not self._offered.done():
-            self._offered.set_exception(refusal)
+        for rendition in tuple(self._renditions):
+            rendition.end(refusal)
         self._on_end(refusal)
 
     def _set(self, state: State, code: str = "", detail: str = "", *, began_s: float = 0.0) -> None:
@@ -309,6 +297,10 @@ class Pull:
         self._state, self._code, self._detail = state, code, detail
         log.info("relay.source.state", camera_id=self.spec.camera_id, state=state, code=code)
         self._on_state(self.state())
+
+
+class _NoPicture(Exception):
+    """There is nothing to be seen in the stream."""
 
 
 class _Ended(AdapterError):
@@ -335,7 +327,7 @@ class _Garbage(AdapterError):
 def _video_track(source: MediaSource) -> Track:
     video = next((track for track in source.tracks if track.kind == "video"), None)
     if video is None:
-        raise Unplayable("the camera's stream has no video track")
+        raise _NoPicture("the camera's stream has no video track")
     return video
 
 
@@ -359,8 +351,3 @@ def _sentence(error: AdapterError) -> str:
 
 def _retry_after(error: AdapterError, clock: Clock) -> float:
     return max(1.0, (error.until - clock.now()).total_seconds()) if isinstance(error, CoolingDown) else 0.0
-
-
-def _seen(future: "asyncio.Future[Offered]") -> None:
-    if not future.cancelled():
-        future.exception()  # somebody may have waited or not; either way it is not "never retrieved"

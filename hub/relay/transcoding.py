@@ -15,11 +15,12 @@ import structlog
 
 from adapters.errors import AdapterError
 from adapters.port import AccessUnit, Track
+from adapters.rtsp.measure import CODEC_NAMES
 from hub.decode import recode_messages as m
 from hub.decode.errors import DecodeError
 from hub.decode.recode import RecodeSetup, Recoding
 from hub.relay.packetise import H264Packetiser
-from hub.relay.processing import Picture, Unplayable
+from hub.relay.processing import Picture, Unplayable, why_not
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,8 @@ class Places:
 
     limit: int
     taken: int = 0
+    refused: int = 0  # streams that found no place
+    failed: int = 0  # recoding processes that died, hung or could not be started
 
     def take(self, peer: str) -> None:
         """Take a place.
@@ -57,6 +60,7 @@ class Places:
             NoRoom: all are taken.
         """
         if self.taken >= self.limit:
+            self.refused += 1
             raise NoRoom(
                 f"{self.limit} streams are recoded already, which is what this machine is set to recode",
                 peer=peer,
@@ -111,8 +115,13 @@ class TranscodeH264:
             NoRoom: too many streams are recoded already.
         """
         del opened_s
-        if track.codec not in CODECS:
-            raise Unplayable(f"the camera sends {Offered(track.codec).words}, which is not decoded here")
+        codec = CODEC_NAMES.get(track.codec, track.codec)
+        if codec not in CODECS:
+            raise Unplayable(
+                f"the camera sends {Offered(track.codec).words}, which is not decoded here; set the camera's encoding to "
+                "H.264",
+                why_not(track.codec),
+            )
         if not self._held:
             self._places.take(self._peer)
             self._held = True
@@ -123,7 +132,7 @@ class TranscodeH264:
         self._waiting, self._waiting_bytes = [], 0
         self._arrived.clear()
         asked = m.OpenPicture(
-            codec=track.codec,
+            codec=codec,
             clock_hz=track.clock_rate_hz,
             parameter_sets=track.parameter_sets,
             max_width=self._how.max_width,
@@ -148,9 +157,10 @@ class TranscodeH264:
             return
         self._feed(self._recoding, unit)
 
-    def want_key_frame(self) -> None:
+    def want_key_frame(self) -> bool:
         """Make the next picture a key frame: a viewer lacks one."""
         self._want_key = True
+        return True
 
     def offered(self, now_s: float) -> Offered | None:
         """Say what goes out once the first picture did."""
@@ -198,6 +208,7 @@ class TranscodeH264:
             if error.code == "not_decodable":
                 self._failure = Unplayable(f"the camera's pictures cannot be decoded: {error}")
             else:
+                self._places.failed += 1
                 self._failure = RecodingFailed(str(error), peer=self._peer, operation="transcode")
         finally:
             if recoding is not None:

@@ -53,6 +53,8 @@ class Viewer:
         self.joining: Fanout | None = None  # and the one that it waits for
         self.moving_to = ""  # the layer that is being opened for it
         self.moving_code = ""  # and why
+        self.moving_why = ""  # what `why` is going to be
+        self.why = ""  # why the stream wanted does not come as the camera sends it
         self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         self.cname = secrets.token_urlsafe(9)
         self.connected = False

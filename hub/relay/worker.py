@@ -35,6 +35,7 @@ from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, ViewerEnded
 from hub.relay.mse import MseReader, Segment
 from hub.relay.sdp import Offered
+from hub.relay.transcoding import Transcoding
 from hub.relay.turn import TurnSetup
 
 log = structlog.get_logger(__name__)
@@ -129,8 +130,15 @@ class Worker:
         if not isinstance(start, m.Start):
             return 2
         configure_logging(start.log_level, start.log_format)
-        limits = EngineLimits(max_viewers=start.max_viewers, max_cameras=start.max_cameras)
-        self._engine = engine = RelayEngine(self._open, self._clock, self._event, limits)
+        limits = EngineLimits(
+            max_viewers=start.max_viewers,
+            max_cameras=start.max_cameras,
+            max_transcodes=start.max_transcodes,
+        )
+        how = Transcoding(
+            max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s
+        )
+        self._engine = engine = RelayEngine(self._open, self._clock, self._event, limits, transcoding=how)
         try:
             port = engine.start(start.hosts, start.port, start.public_addresses)
         except OSError as error:
@@ -261,7 +269,11 @@ class Worker:
         self._recipients[message.viewer_id] = recipient
         try:
             layer, offered = await engine.read(
-                message.viewer_id, message.source.spec(), make, wanted=message.wanted
+                message.viewer_id,
+                message.source.spec(),
+                make,
+                wanted=message.wanted,
+                codecs=message.codecs,
             )
         except BaseException:
             del self._recipients[message.viewer_id]

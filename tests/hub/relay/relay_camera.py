@@ -100,6 +100,9 @@ class SyntheticCamera:
         self.refuses: AdapterError | None = None
         self.edit: Callable[[int, list[bytes]], list[bytes]] = lambda _number, nals: nals
         self.sources: list[SyntheticSource] = []
+        self.is_key: Callable[[int, list[bytes]], bool] = lambda _place, nals: any(
+            nal[0] & 31 == 5 for nal in nals
+        )
 
     async def open(
         self, _spec: SourceSpec | None, _deadline: Deadline, audio: bool = False
@@ -144,7 +147,7 @@ class SyntheticSource:
             if not camera.silent:
                 place = (number + camera.start_at) % len(camera.units)
                 nals = camera.edit(number, list(camera.units[place]))
-                key = any(nal[0] & 31 == 5 for nal in nals)
+                key = camera.is_key(place, nals)
                 sink(AccessUnit(0, base + number * CLOCK_RATE_HZ // camera.fps, loop.time(), nals, key))
                 if len(self.tracks) > 1:  # a square wave of 40 ms, in A-law or mu-law alike loud
                     sink(AccessUnit(1, number * 320, loop.time(), [(b"\x2a" * 8 + b"\xaa" * 8) * 20], True))
