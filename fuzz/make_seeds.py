@@ -375,6 +375,12 @@ def messages() -> dict[str, dict[str, bytes]]:
         "rtsp_message": {"reply": reply, "described": body, "request": b"OPTIONS * RTSP/1.0\r\nCSeq: 9\r\n\r\n", "refused": b"RTSP/1.0 401 Unauthorized\nCSeq: 1\nWWW-Authenticate: Basic realm=\"x\"\n\n",
                          "garbage": b"\0\1\2\r\n" + reply, "two": reply + b"\r\n" + reply, "foreign": b"HTTP/1.1 400 Bad Request\r\n\r\n", "length": b"RTSP/1.0 200\r\nContent-Length: -4\r\nno colon\r\n indented: x\r\n\r\n"},
         "rtsp_interleaved": {"frames": frame + control + frame, "between": frame + reply + frame, "garbage": frame + b"\xde\xad$\0" + frame + b"RTS" + reply, "blank": b"\r\n" + frame + b"\r\n" + frame},
+        "old_tls_answer": {
+            "hello": bytes.fromhex("160302002a0200002603") + b"\2" + bytes(32) + b"\0\0\x2f\0",
+            "alert": bytes.fromhex("15030200020246"),
+            "warned": bytes.fromhex("15030100020170 160301002a02000026 0301") + bytes(32) + b"\0\0\x2f\0",
+            "spread": bytes.fromhex("16030100020200 1603010004002603 01"),
+        },
         "rtsp_headers": {
             "transport": b"\0RTP/AVP/TCP;unicast;interleaved=0-1;ssrc=1A2B3C4D;mode=\"PLAY\"", "udp": b"\0RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;source=192.0.2.9",
             "session": b"\x01 4711 ;timeout=60", "info": b"\x02url=rtsp://192.0.2.9/a?x=1,2;seq=1;rtptime=2,url=trackID=2;seq=3", "public": b"\x03OPTIONS, DESCRIBE, SETUP, PLAY\nGET_PARAMETER"},

@@ -115,6 +115,24 @@ def challenges() -> Prepared:
     return run, ()
 
 
+@target(max_bytes=512)
+def old_tls_answer() -> Prepared:
+    """What answers a hello of old TLS: read whole and as it grows; an answer, once given, stays the same."""
+    from adapters.wire.tls_legacy import MAX_ANSWER, read_answer
+
+    def run(data: bytes) -> None:
+        whole, so_far = read_answer(data), b""
+        for piece in pieces(data):
+            so_far += piece
+            answer = read_answer(so_far)
+            if answer is not None:
+                _same("TLS", whole, answer)
+        if whole is None and len(data) >= MAX_ANSWER:
+            raise Broken("no end of waiting")
+
+    return run, ()
+
+
 @target(max_bytes=8192, corpora=("rtsp/**/*.sdp",))
 def sdp() -> Prepared:
     """Session descriptions, with their control addresses, parameter sets and depacketisers."""

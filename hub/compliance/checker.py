@@ -31,6 +31,8 @@ from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate, device_key
 from adapters.wire.tap import Tap
+from adapters.wire.tls_legacy import FACT as LEGACY_REFUSED
+from adapters.wire.tls_legacy import legacy_refused
 from hub.compliance.derived import worked_out
 from hub.compliance.known import joined
 from hub.compliance.lan import LanRequest, Neighbour
@@ -161,6 +163,8 @@ class Checker:
             near = Neighbour(self.dialer, self.clock)
             known = frozenset({request.target.port, *(offer.target.port for offer in result.offers)})
             seen = seen.merged(await near.look(LanRequest(request.target, request.ports, known)))
+        if request.extended:
+            seen = seen.merged(await self._old_tls(request.target, seen, courtesy, ends))
         follows = dict(worked_out(seen, self.advisories, self.clock.now()))
         if request.over_time is not None:
             follows.update(await request.over_time(seen))
@@ -270,6 +274,18 @@ class Checker:
         if failure is not None and not isinstance(failure, AdapterError):
             failure = LocalProtocolError(f"the probe ended early: {type(failure).__name__}", peer=peer)
         return result, failure
+
+    async def _old_tls(
+        self, target: Target, seen: Observations, courtesy: Courtesy, ends: Deadline
+    ) -> dict[str, Observation]:
+        """Ask a service that has just spoken TLS whether it still speaks an old version (SEC-09): one connection, no login."""
+        spoken = seen.get("tls.version")
+        if not isinstance(spoken, Observed) or not target.tls or LEGACY_REFUSED in seen:
+            return {}
+        courtesy.reads += 1
+        deadline = ends.sooner(max(0.0, ends.remaining_s() - _MARGIN_S / 2))
+        told = await legacy_refused(self.dialer, self.clock, target, deadline, spoken=str(spoken.value))
+        return {LEGACY_REFUSED: told}
 
     def _complete(
         self,

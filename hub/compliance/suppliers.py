@@ -72,6 +72,7 @@ _BY_PREFIX: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "stream.soak_": _MEMORY,
         "tls.": _TLS,
         "rtsps.": _TLS,
+        "tls.legacy_refused": ("adapters.wire.tls_legacy",),
         "tls.shared_fingerprint": _STANDING,
         "vendor.": _VENDOR,
         "vendor.family": (*_VENDOR, *_DERIVED),
@@ -162,7 +163,8 @@ _ABSENT: Mapping[str, Absence] = MappingProxyType(
             Reason.NOT_ASKED, "a second session beside the hub's own pull is not opened"
         ),
         "tls.legacy_refused": Absence(
-            Reason.NOT_ASKED, "no handshake with TLS 1.0 or 1.1 is made where a newer one works"
+            Reason.NOT_ASKED,
+            "old TLS is offered in a whole check only, where the address given is spoken over TLS",
         ),
         "recording.gap_ratio_24h": Absence(
             Reason.NOT_ASKED, "the recordings of a day are not searched for gaps"

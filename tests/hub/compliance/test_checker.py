@@ -1,11 +1,14 @@
 """The checker: a whole check against a real TCP server, through a small adapter of this test."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from support.certificates import camera_pem
 
 from adapters.clock import SystemClock
 from adapters.errors import AdapterError, AuthenticationFailed, CoolingDown, LocalProtocolError, TimedOut
@@ -131,6 +134,47 @@ def test_a_dead_camera_is_pending_and_the_step_is_named() -> None:
         assert (first.rule.id, first.reason) == ("CON-01", Reason.TIMED_OUT)
         assert "BANNER" in first.text("en")
         assert "the check ended before" in outcome.observations["rtsp.runs_ok"].detail  # type: ignore[union-attr]
+
+    asyncio.run(run())
+
+
+class TlsAdapter(BannerAdapter):
+    """Makes one handshake and tells what it showed."""
+
+    async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
+        _reader, writer, seen = await context.dialer.connect_tls(
+            request.target.host, request.target.port, request.deadline
+        )
+        writer.close()
+        context.courtesy.reads += 1
+        told = Provenance(Method.TEST, "banner/1", "TLS handshake", "camera", context.clock.now())
+        found = seen.facts("tls", context.clock.now())
+        return ProbeResult(Observations({name: Observed(value, told) for name, value in found.items()}))
+
+
+@pytest.mark.parametrize(("extended", "sockets"), [(True, 2), (False, 1)])
+def test_where_tls_is_spoken_old_tls_is_offered_once(tmp_path: Path, extended: bool, sockets: int) -> None:
+    """A whole check makes one connection more, without a login, and counts it (SEC-09); a sweep leaves it out."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(camera_pem(tmp_path / "camera.pem"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        one = checker(TlsAdapter(), scheme="onvifs")
+        async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
+            target = Target("onvifs", "127.0.0.1", listening.sockets[0].getsockname()[1])
+            outcome = await check(target, one, extended=extended, standard="vn-municipal-2026")
+
+        finding = outcome.assessment.finding("SEC-09")
+        assert (one.dialer.opened, outcome.courtesy.reads) == (sockets, sockets)
+        if extended:
+            assert outcome.observations.value("tls.legacy_refused") is True
+            assert finding.verdict is Verdict.PASS
+        else:
+            assert (finding.verdict, finding.reason) == (Verdict.NOT_CHECKED, Reason.NOT_ASKED)
 
     asyncio.run(run())
 
