@@ -200,7 +200,9 @@ async def _page(kind: Sort, caller: Caller, services: Services, **query: Any) ->
 
 async def _found(kind: Sort, statement_id: str, caller: Caller, services: Services) -> Statement:
     what = (
-        {"vi": "đề nghị miễn áp dụng", "en": "waiver"} if kind is Sort.WAIVER else {"vi": "bản cam kết", "en": "attestation"}
+        {"vi": "đề nghị miễn áp dụng", "en": "waiver"}
+        if kind is Sort.WAIVER
+        else {"vi": "bản cam kết", "en": "attestation"}
     )
     unknown = Problem("not_found", {"what": what})
     try:

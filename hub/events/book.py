@@ -88,7 +88,8 @@ class EventBook:
         Raises:
             StoreError: the store does not take it; it is kept for the next time.
         """
-        async with self._flushing:  # who comes while another flush writes waits for it: then all of it can be read
+        # who comes while another flush writes waits for it: then all of it can be read
+        async with self._flushing:
             if not self._unwritten:
                 return
             writing = self._unwritten
