@@ -46,11 +46,15 @@ class Outage:
 
 def share(changes: Sequence[Change], since: int, until: int) -> Share:
     """Return the share of ``[since, until)``. `changes` ascend; what lies before the first one was not known."""
-    spent = {"up": 0, "down": 0, "unknown": 0}
+    up = down = unknown = 0
     for begins, ends, code in _spans(changes, since, until):
-        name = "up" if code == ALIVE else "unknown" if code == UNKNOWN else "down"
-        spent[name] += ends - begins
-    return Share(**spent)
+        if code == ALIVE:
+            up += ends - begins
+        elif code == UNKNOWN:
+            unknown += ends - begins
+        else:
+            down += ends - begins
+    return Share(up, down, unknown)
 
 
 def days(

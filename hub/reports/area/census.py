@@ -3,15 +3,16 @@
 No owner's name and no position is read. What the numbers mean is said in docs/ref/area-report.md.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
 from statistics import median
 from typing import Any, NamedTuple
 
-from sqlalchemy import extract, func, select
+from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 
 from hub.catalog.areas import area_in
 from hub.catalog.judgements import KeptStandard, kept_standards
@@ -146,7 +147,7 @@ async def take(
         clauses=_clauses(entries, standards),
         unseen=_unseen(entries, standards),
         uptime=await _uptime(tx, below, entries, since=since, until=as_of, holds_s=holds_s),
-        trend=await _trend(tx, below, as_of, {entry.id for entry in entries}),
+        trend=await _trend(tx, below, as_of),
         views=await _views(tx, below, since, as_of),
         measured_at=max(measured, default=None),
     )  # fmt: skip
@@ -187,6 +188,7 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
     return tuple(sorted(found, key=lambda one: (-one.failing, -one.admits, one.rule)))
 
 
+_UNSEEN = re.compile("[IEN]")  # lowers the decision, and is neither met nor failed
 _NO_SMALL = {ord(letter): None for letter in VERDICTS}
 
 
@@ -198,8 +200,7 @@ def _unseen(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> 
         kept = standards.get(hash_)
         if kept is None:
             continue
-        letters = {why for letter, why in zip(verdicts, reasons, strict=False) if letter in "IEN"}
-        for why in letters:
+        for why in {reasons[one.start()] for one in _UNSEEN.finditer(verdicts, 0, len(reasons))}:
             place = ord(why) - ord("A")
             if 0 <= place < len(kept.reasons):
                 found[kept.reasons[place]] += cameras
@@ -243,10 +244,11 @@ async def _uptime(
             holds_s,
         )
         spent = share(log, begins, ends)
-        if spent.ratio is None:
+        seen = spent.known
+        if not seen:
             continue
-        ratios.append(spent.ratio)
-        up, known = up + spent.up, known + spent.known
+        ratios.append(spent.up / seen)
+        up, known = up + spent.up, known + seen
         if spent.down:
             for outage in outages(log, begins, ends):
                 lasted = (outage.until or ends) - outage.since
@@ -264,46 +266,60 @@ async def _uptime(
     )
 
 
-async def _trend(
-    tx: Reading, below: Any, as_of: datetime, living: set[str]
-) -> tuple[tuple[str, Mapping[str, int]], ...]:
+async def _trend(tx: Reading, below: Any, as_of: datetime) -> tuple[tuple[str, Mapping[str, int]], ...]:
     """Return the decisions at the end of each of the last months, of the cameras that are enrolled now.
 
-    The newest assessment of a camera in a month holds until a later one. A month before the first assessment of all is
-    left out.
+    An assessment holds until the camera's next one. Counted in the database: by decision, by the month in which it
+    began to hold and that in which it ended. A month before the first assessment of all is left out.
     """
-    number = extract("year", _A.c.as_of) * 12 + extract("month", _A.c.as_of) - 1
-    rank = (
-        func.row_number()
-        .over(partition_by=(_A.c.camera_id, number), order_by=(_A.c.as_of.desc(), _A.c.id))
-        .label("rank")
+    last = as_of.year * 12 + as_of.month - 1
+    months = range(last - MONTHS + 1, last + 1)
+    later = _A.alias()
+    ended = (
+        select(later.c.as_of)
+        .where(
+            later.c.camera_id == _A.c.camera_id,
+            later.c.as_of >= _A.c.as_of,
+            or_(later.c.as_of > _A.c.as_of, later.c.id > _A.c.id),
+            later.c.as_of <= as_of,
+        )
+        .order_by(later.c.as_of)
+        .limit(1)
+        .correlate(_A)
+        .scalar_subquery()  # one look into the index; a window would sort all rows first
     )
-    ranked = (
-        select(_A.c.camera_id, number.label("month"), _A.c.decision, rank)
+    held = (
+        select(_A.c.decision, _A.c.as_of.label("began"), ended.label("ended"))
         .select_from(_C.join(_A, _A.c.camera_id == _C.c.id))
         .where(_C.c.area_code.in_(below), _A.c.as_of <= as_of)
-        .subquery()
+        .cte()
+        .prefix_with("MATERIALIZED")  # else the database looks for the next assessment once per month
     )
+    began, until = _month_of(held.c.began, months), _month_of(held.c.ended, months)
     rows: Sequence[Any] = await tx.all(
-        select(ranked.c.camera_id, ranked.c.month, ranked.c.decision)
-        .where(ranked.c.rank == 1)
-        .order_by(ranked.c.camera_id, ranked.c.month)
+        select(held.c.decision, began, until, func.count())
+        .group_by(held.c.decision, began, until)
+        .order_by(held.c.decision, began, until)
     )
-    last = as_of.year * 12 + as_of.month - 1
-    first = last - MONTHS + 1
-    counts: dict[int, Counter[str]] = {month: Counter() for month in range(first, last + 1)}
-    for camera, of_camera in groupby(rows, key=lambda row: row[0]):
-        if camera not in living:
-            continue
-        told = [(max(int(row[1]), first), row[2]) for row in of_camera]
-        for (month, decision), (until, _next) in zip(told, [*told[1:], (last + 1, "")], strict=True):
-            for one in range(month, until):
-                counts[one][decision] += 1
+    counts: dict[int, Counter[str]] = {month: Counter() for month in months}
+    for decision, first, end, cameras in rows:
+        for month in months[first:end]:
+            counts[month][decision] += cameras
     return tuple(
         (f"{month // 12:04}-{month % 12 + 1:02}", {name: counted[name] for name in DECISIONS})
         for month, counted in counts.items()
         if counted
     )
+
+
+def _month_of(moment: ColumnElement[Any], months: range) -> ColumnElement[int]:
+    """Return the place of the month (UTC) in which a moment lies: 0 for all before, one past the end where there is none."""
+    starts = [
+        (place, datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)) for place, month in enumerate(months)
+    ]
+    places = [(moment >= start, literal_column(str(place))) for place, start in reversed(starts[1:])]
+    nowhere = literal_column(str(len(months)))
+    return case((moment.is_(None), nowhere), *places, else_=literal_column("0"))
 
 
 async def _views(
