@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 MODULE, VERSION = "github.com/AlexxIT/go2rtc", "1.9.9"
@@ -31,7 +32,7 @@ def program() -> Path:
 
 
 def build(limit_s: float = LIMIT_S) -> Path:
-    """Return the program, built where it is not yet; those who ask at once wait for the one that builds.
+    """Return the program, built where it is not yet; those who ask meanwhile wait for the one that builds.
 
     Raises:
         NotBuilt: no Go here, no network, or the build took longer than `limit_s` seconds.
@@ -43,12 +44,21 @@ def build(limit_s: float = LIMIT_S) -> Path:
     if go is None:
         raise NotBuilt(f"Go is not on this machine (looked on PATH and in {_GO})")
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with (kept.parent / "lock").open("w") as lock:
+    began = time.time()
+    with (kept.parent / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        failed = lock.read()
+        if failed and os.fstat(lock.fileno()).st_mtime >= began:
+            raise NotBuilt(failed)  # for the one that was waited for: another try would take as long
+        lock.truncate(0)
         if not kept.exists():
-            with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-                made = _built(go, Path(folder), limit_s)
-                made.replace(kept)
+            try:
+                with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+                    _built(go, Path(folder), limit_s).replace(kept)
+            except NotBuilt as error:
+                lock.write(str(error))
+                raise
     return kept
 
 

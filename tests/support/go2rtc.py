@@ -79,6 +79,14 @@ def binary() -> Path | str:
     return built
 
 
+def needed() -> Path:
+    """Return the program; skips the test where there is none, before anything dear is started for it."""
+    found = binary()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
 def _free_ports(count: int) -> list[int]:
     held = [socket.socket() for _ in range(count)]
     try:
@@ -112,9 +120,7 @@ def _answers(server: Go2Rtc, process: subprocess.Popen[bytes], limit_s: float = 
 @contextmanager
 def go2rtc_server(streams: Mapping[str, str]) -> Iterator[Go2Rtc]:
     """Run go2rtc with streams by name; it has another try where a port was taken meanwhile. Skips without it."""
-    program = binary()
-    if isinstance(program, str):
-        pytest.skip(program)
+    program = needed()
     said = b""
     for _ in range(3):
         server = Go2Rtc(*_free_ports(2))
@@ -151,8 +157,7 @@ def go2rtc_server(streams: Mapping[str, str]) -> Iterator[Go2Rtc]:
 @contextmanager
 def go2rtc_camera(name: str = "gate") -> Iterator[Go2Rtc]:
     """Run go2rtc as a camera: it pulls a scripted camera of 1280x720 and serves it by RTSP and ONVIF. Skips without it."""
-    if isinstance(binary(), str):
-        pytest.skip(str(binary()))
+    needed()
     with simulators("good-onvif") as (camera,):
         account = f"{quote(camera['user'], safe='')}:{quote(camera['password'], safe='')}@"
         source = camera["rtsp"].replace("rtsp://", f"rtsp://{account}") + "#backchannel=0"

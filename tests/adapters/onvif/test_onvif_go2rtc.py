@@ -9,7 +9,7 @@ from support.go2rtc import go2rtc_camera
 from adapters.target import parse_target
 from standards.reason import Reason
 
-pytestmark = [pytest.mark.go2rtc, pytest.mark.slow]
+pytestmark = [pytest.mark.go2rtc, pytest.mark.slow, pytest.mark.timeout(400)]  # a build at most
 
 
 def test_the_claims_of_a_server_without_a_login_are_read() -> None:

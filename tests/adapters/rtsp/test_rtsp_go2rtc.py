@@ -21,7 +21,7 @@ from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.source import RtspSource
 from adapters.target import parse_target
 
-pytestmark = [pytest.mark.go2rtc, pytest.mark.slow]
+pytestmark = [pytest.mark.go2rtc, pytest.mark.slow, pytest.mark.timeout(400)]  # a build at most
 ROOT = Path(__file__).resolve().parents[3]
 
 

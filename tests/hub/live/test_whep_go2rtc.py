@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import httpx
 import pytest
-from go2rtc import go2rtc_server
+from go2rtc import go2rtc_server, needed
 from hub_support import simulators
 from running_hub import HubThread, onboard, running_hub
 
@@ -25,7 +25,7 @@ from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, MemoryBook, device_key
 from hub.store.chain import HUB
 
-pytestmark = [pytest.mark.go2rtc, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.go2rtc, pytest.mark.slow, pytest.mark.timeout(400)]  # a build at most
 CLOCK = SystemClock()
 
 
@@ -102,6 +102,7 @@ async def pictures(url: str, groups: int) -> list[AccessUnit]:
 
 def test_a_puller_that_is_not_ours_plays_and_its_view_ends_with_it(tmp_path: Path) -> None:
     """go2rtc's offer is answered for a bearer token and refused without; what it got decodes; when it leaves, the view ends."""
+    needed()
     with running_hub(tmp_path / "data", probe_window_s=1.0) as hub, simulators("good-onvif") as (line,):
         admin = hub.login("admin")
         camera = str(onboard(admin, line["onvif"], line["user"], line["password"])["camera_id"])
