@@ -168,7 +168,11 @@ class AccessUnit:
 
 @runtime_checkable
 class MediaSource(Protocol):
-    """An open stream. One reader; `run` delivers until the source ends."""
+    """An open stream. One reader; `run` delivers until the source ends.
+
+    A source that can ask its camera for a key frame has ``async key_frame() -> None`` besides, which raises
+    AdapterError where the camera does not offer it. It is called for admitted municipal cameras only.
+    """
 
     @property
     def tracks(self) -> tuple[Track, ...]:

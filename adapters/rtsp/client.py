@@ -405,6 +405,20 @@ class RtspClient:
         if self._connection is not None:
             self._tracks.report(self._connection)
 
+    def ask_key_frame(self) -> None:
+        """Send one picture loss indication for the video (RFC 4585 section 6.3.1); nothing before its first packet.
+
+        Raises:
+            Unsupported: the session description does not offer it; nothing was sent.
+        """
+        if self._connection is not None and not self._tracks.ask_key_frame(self._connection):
+            raise Unsupported(
+                f"{self.peer} does not offer to be asked for a key frame (no rtcp-fb nack pli)",
+                peer=self.peer,
+                operation="RTCP PLI",
+                hint="Set a shorter key frame distance in the camera",
+            )
+
     # inside
 
     async def _request(

@@ -6,7 +6,15 @@ from typing import Protocol
 from adapters.port import AccessUnit, Track
 from adapters.rtsp.depacketize import Depacketizer, Input
 from adapters.rtsp.policy import Policies, SsrcPolicy
-from adapters.rtsp.rtp import Goodbye, RtpPacket, SenderReport, build_receiver_report, parse_rtcp, parse_rtp
+from adapters.rtsp.rtp import (
+    Goodbye,
+    RtpPacket,
+    SenderReport,
+    build_picture_loss,
+    build_receiver_report,
+    parse_rtcp,
+    parse_rtp,
+)
 from adapters.rtsp.timeline import Reception, Reorder, Timeline, WallClock
 from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation
 
@@ -143,3 +151,9 @@ class TrackReceiver:
     def report(self, now_s: float) -> bytes:
         """Return a receiver report for the camera."""
         return build_receiver_report(self._own_ssrc, self.reception.block(now_s))
+
+    def picture_loss(self, now_s: float) -> bytes:
+        """Return a report with a picture loss indication, b"" before the camera's source is known."""
+        if self._ssrc is None:
+            return b""
+        return self.report(now_s) + build_picture_loss(self._own_ssrc, self._ssrc)

@@ -15,6 +15,7 @@ SENDER_REPORT = 200
 RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 BYE = 203
+PAYLOAD_FEEDBACK = 206  # RFC 4585 section 6.3
 
 
 class RtpPacket(NamedTuple):
@@ -174,3 +175,8 @@ def build_receiver_report(ssrc: int, block: ReceptionReport | None, name: str = 
     chunk = struct.pack("!IBB", ssrc, 1, len(text)) + text + b"\0"
     chunk += b"\0" * (-len(chunk) % 4)
     return report + struct.pack("!BBH", 0x81, SOURCE_DESCRIPTION, len(chunk) // 4) + chunk
+
+
+def build_picture_loss(ssrc: int, media_ssrc: int) -> bytes:
+    """Return a picture loss indication (RFC 4585 section 6.3.1), which stands behind a report in a compound packet."""
+    return struct.pack("!BBHII", 0x81, PAYLOAD_FEEDBACK, 2, ssrc, media_ssrc)

@@ -45,6 +45,9 @@ class Media:
     direction: str = ""  # sendonly | recvonly | sendrecv | inactive | ""
     bandwidth_kbps: int | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)  # the others, first value each
+    takes_picture_loss: bool = (
+        False  # the camera says that a key frame may be asked for (RFC 4585 section 4.2)
+    )
 
     @property
     def frame_rate(self) -> float | None:
@@ -214,7 +217,15 @@ def _media(
         direction,
         bandwidth,
         MappingProxyType(attributes),
+        _takes_picture_loss(_of(lines, "rtcp-fb"), payload_type),
     )
+
+
+def _takes_picture_loss(values: list[str], payload_type: int | None) -> bool:
+    """Tell whether ``a=rtcp-fb:* nack pli`` stands there, or with the payload type."""
+    wanted = {"*", str(payload_type)}
+    words = (value.lower().split()[:3] for value in values)
+    return any(len(each) == 3 and each[0] in wanted and each[1:] == ["nack", "pli"] for each in words)
 
 
 def _of(lines: Lines, name: str) -> list[str]:

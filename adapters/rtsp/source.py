@@ -110,6 +110,15 @@ class RtspSource:
         if self._failure is not None:
             raise self._failure
 
+    async def key_frame(self) -> None:
+        """Ask the camera for a key frame now: one RTCP packet, answered by media alone. For admitted municipal cameras.
+
+        Raises:
+            Unsupported: the camera did not offer that; nothing was sent.
+        """
+        if not self._closed:
+            self.client.ask_key_frame()
+
     async def aclose(self) -> None:
         """Tear the session down politely within 2 s. Idempotent."""
         if self._closed:

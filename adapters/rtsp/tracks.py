@@ -164,11 +164,23 @@ class Tracks:
     def report(self, connection: Connection) -> None:
         """Send one RTCP receiver report per track."""
         for track in self.opened:
-            data = track.receiver.report(self._context.clock.monotonic())
-            if track.sockets:
-                track.sockets[1].send(data, self._address)
-            elif track.channels is not None:
-                connection.send_frame(track.channels[1], data)
+            self._control(track, connection, track.receiver.report(self._context.clock.monotonic()))
+
+    def ask_key_frame(self, connection: Connection) -> bool:
+        """Ask for a key frame on the RTCP channel of the video; False where the camera did not say that it may be asked."""
+        for track in self.opened:
+            if track.track.kind == "video" and track.media.takes_picture_loss:
+                data = track.receiver.picture_loss(self._context.clock.monotonic())
+                if data:
+                    self._control(track, connection, data)
+                return True
+        return False
+
+    def _control(self, track: OpenTrack, connection: Connection, data: bytes) -> None:
+        if track.sockets:
+            track.sockets[1].send(data, self._address)
+        elif track.channels is not None:
+            connection.send_frame(track.channels[1], data)
 
     def close(self) -> None:
         """Close the sockets, and let go of those who listened. Idempotent."""

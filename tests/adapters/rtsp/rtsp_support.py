@@ -137,6 +137,7 @@ class ScriptedCamera:
     url: str = ""
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
+    frames: list[tuple[int, bytes]] = field(default_factory=list)  # channel and what the client sent on it
     connections: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -159,7 +160,7 @@ class ScriptedCamera:
                 first = await reader.readexactly(1)
                 if first == b"$":
                     head = await reader.readexactly(3)
-                    await reader.readexactly(int.from_bytes(head[1:], "big"))
+                    self.frames.append((head[0], await reader.readexactly(int.from_bytes(head[1:], "big"))))
                     continue
                 lines = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 if lines[0].startswith("RTSP/"):
