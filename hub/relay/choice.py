@@ -10,6 +10,7 @@ from hub.relay.layers import Layers
 from hub.relay.processing import why_not
 from hub.relay.renditions import Rendition
 from hub.relay.sdp import Offer, Offered, receives
+from hub.relay.transcoding import Places
 
 T = TypeVar("T")
 _RECODED: Final = Offered("H264")  # what a transcode sends
@@ -56,12 +57,13 @@ class Choice:
 
 
 class Chooser:
-    """Finds it. `recodes`: transcodes may be made."""
+    """Finds it. `places`: how many transcodes may be made; none at all where that is 0."""
 
-    def __init__(self, layers: Layers, *, within_s: float, recodes: bool) -> None:
+    def __init__(self, layers: Layers, places: Places, *, within_s: float) -> None:
         self._layers = layers
+        self._places = places
         self._within_s = within_s
-        self._recodes = recodes
+        self._recodes = places.limit > 0
 
     async def choose(self, spec: SourceSpec, wanted: str, takes: Takes, *, audio: bool = False) -> Choice:
         """Return the layer wanted, copied; else the camera's other layer, copied; else the layer wanted, recoded.
@@ -135,6 +137,8 @@ class Chooser:
         if not takes(_RECODED):
             raise RelayRefused(406, "codec_not_playable", "this browser does not receive H.264")
         async with self._layers.opened(spec, name, audio=audio, within_s=self._within_s) as layer:
+            if "transcode" not in layer.renditions and self._places.taken >= self._places.limit:
+                await self._layers.make_room()
             rendition = self._layers.rendition(layer, "transcode")
             return Choice(name, rendition, await _kept(rendition, rendition.offered()), code, why)
 

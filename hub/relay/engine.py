@@ -102,11 +102,7 @@ class RelayEngine:
             on_not_joined=self._not_joined,
             spawn=self._spawn,
         )
-        self._chooser = Chooser(
-            self._layers,
-            within_s=self._limits.source_within_s,
-            recodes=self._limits.max_transcodes > 0,
-        )
+        self._chooser = Chooser(self._layers, self._places, within_s=self._limits.source_within_s)
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
         """Open the UDP port and return its number.
@@ -165,7 +161,7 @@ class RelayEngine:
                 wanted=wanted,
                 takes=CodecsTaken(frozenset(codecs)),
                 make=make,
-                lease_until_s=self._now() + LEASE_S,
+                lease_s=LEASE_S,
             )
         finally:
             self._answering -= 1

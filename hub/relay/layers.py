@@ -176,6 +176,25 @@ class Layers:
                 self.release(layer)
                 await asyncio.wait({self._releasing[layer.key]})
 
+    async def make_room(self) -> None:
+        """End the transcode that nobody has wanted for longest: its place is needed now."""
+        idle = [
+            (rendition.idle_since_s, layer, rendition)
+            for layer in self._layers.values()
+            if (rendition := layer.renditions.get("transcode")) is not None
+            and rendition.idle_since_s is not None
+            and not rendition.used
+            and not (layer.spec.masks and layer.waiting)
+        ]
+        if not idle:
+            return
+        _since, layer, rendition = min(idle, key=lambda item: item[0])
+        if layer.spec.masks:
+            self.release(layer)
+            await asyncio.wait({self._releasing[layer.key]})
+        else:
+            await self._drop(layer, rendition)
+
     def rendition_ended(self, rendition: Rendition, code: str) -> None:
         """End those who got it; a transcode that was refused is forgotten, so that the next viewer may try again."""
         self._end_those_of(rendition, code)
@@ -204,20 +223,20 @@ class Layers:
     def _keep_transcode(self, layer: Layer, now_s: float) -> None:
         """End a transcode without anybody, which costs the most; the pull may go on."""
         rendition = layer.renditions.get("transcode")
-        if rendition is None or layer.spec.masks:
-            return  # a masked layer has nothing else: it ends with the pull
+        if rendition is None:
+            return
         if rendition.used:
             rendition.idle_since_s = None
         elif rendition.idle_since_s is None:
             rendition.idle_since_s = now_s
-        elif now_s - rendition.idle_since_s > self._idle_stop_s:
-            self._drop(layer, rendition)
+        elif now_s - rendition.idle_since_s > self._idle_stop_s and not layer.spec.masks:
+            self._drop(layer, rendition)  # a masked layer has nothing else: that one ends with the pull
 
-    def _drop(self, layer: Layer, rendition: Rendition) -> None:
+    def _drop(self, layer: Layer, rendition: Rendition) -> "asyncio.Task[None]":
         del layer.renditions[rendition.kind]
         layer.pull.remove(rendition)
         rendition.closing = True
-        self._spawn(rendition.aclose(), f"drop {rendition.kind} of {layer.spec.camera_id}")
+        return self._spawn(rendition.aclose(), f"drop {rendition.kind} of {layer.spec.camera_id}")
 
     def keep_house(self, now_s: float) -> None:
         """End what nobody has wanted for a while: transcodes, then pulls (event loop seconds)."""

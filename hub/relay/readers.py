@@ -1,5 +1,6 @@
 """Recipients that are no WebRTC viewers (MSE, RTSP out): leased, counted and ended like them, fed by a layer's ring."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,9 +59,9 @@ class Readers:
         wanted: str,
         takes: Takes,
         make: Make,
-        lease_until_s: float,
+        lease_s: float,
     ) -> Choice:
-        """Open a layer for a recipient and feed it from the newest key frame on, for as long as `renew` names it.
+        """Open a layer for a recipient and feed it from the newest key frame on, for `lease_s` and as long as `renew` names it.
 
         Raises:
             RelayRefused: the stream cannot be had; says why.
@@ -73,7 +74,8 @@ class Readers:
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
             )
         reader = make(choice.offered)
-        reader.lease_until_s = lease_until_s
+        # Counted from now: the camera may have taken longer to open than a lease lasts.
+        reader.lease_until_s = asyncio.get_running_loop().time() + lease_s
         self._readings[viewer_id] = _Reading(viewer_id, spec.camera_id, choice.rendition, reader)
         choice.rendition.fanout.add(reader)
         log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=choice.layer)

@@ -215,7 +215,9 @@ def test_a_killed_recoding_process_costs_seconds_of_one_camera() -> None:
 
 
 def test_no_room_for_another_transcode_is_a_503_with_the_setting_that_spares_it() -> None:
-    """Cameras that need none are served; so is one more viewer of the stream that is recoded already."""
+    """Cameras that need none are served; so is one more viewer of the stream that is recoded already; a place that nobody
+    uses any more is given up at once.
+    """
     recoded, plain = coded_camera("JPEG"), SyntheticCamera()
 
     async def opened(description: Any, deadline: Any, audio: bool) -> Any:
@@ -225,16 +227,22 @@ def test_no_room_for_another_transcode_is_a_503_with_the_setting_that_spares_it(
     async def main() -> None:
         limits = EngineLimits(max_transcodes=1, source_within_s=40.0)
         async with engine_with(recoded, limits, open_source=opened) as relay:
-            _id, viewer = await shown(relay)
+            first, viewer = await shown(relay)
             with pytest.raises(RelayRefused) as refused:
                 await relay.view(Lean().offer(), camera_id="camera-2")
             assert (refused.value.status, refused.value.code) == (503, "transcodes_full")
             assert refused.value.retry_after_s > 0
             assert "sub-stream to H.264" in refused.value.detail
             assert relay.engine.counters()["transcodes_refused"] == 1
-            await relay.view(Lean().offer())
+            beside, _answer = await relay.view(Lean().offer())
             await relay.view(Lean().offer(), camera_id="plain")
+            relay.engine.stop(first, "viewer_left")
+            relay.engine.stop(beside, "viewer_left")
+            await asyncio.sleep(0.3)  # one round of housekeeping: nobody wants it any more
+            _id2, another = await shown(relay, camera_id="camera-2")
+            assert len(recoders()) == 1
             await viewer.close()
+            await another.close()
 
     run(main())
 

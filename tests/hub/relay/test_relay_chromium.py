@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from conftest import engine_with
 from relay_camera import SyntheticCamera
+from relay_coded import coded_camera
 from relay_page import ARGUMENTS, RelayThread, relay_thread, serve_page
 
+from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
-from hub.relay.events import ViewerEnded
+from hub.relay.events import LayerChanged, ViewerEnded
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = "/usr/bin/chromium"
@@ -49,7 +51,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None):
+def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transcodes: int = 0):
     """Set everything up and take it down; viewers named ``tcp...`` are told no UDP candidate, ``auto...`` adapt."""
     with relay_thread() as thread, sync_api.sync_playwright() as playwright:
         stack = contextlib.AsyncExitStack()
@@ -58,7 +60,8 @@ def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None):
             smaller = sub is not None and description.url.endswith("/sub")
             return await (sub if smaller else camera).open(description, deadline, audio)
 
-        relay = thread.do(stack.enter_async_context(engine_with(camera, open_source=opened)))
+        limits = EngineLimits(max_transcodes=transcodes, source_within_s=40.0)
+        relay = thread.do(stack.enter_async_context(engine_with(camera, limits, open_source=opened)))
         layers = {"sub_url": "synthetic://camera/sub", "both": True} if sub is not None else {}
 
         async def answer(viewer: str, text: str) -> tuple[int, str]:
@@ -165,6 +168,20 @@ def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason() -> No
         scene.press_play("one")
         assert scene.reply["status"] == 406
         assert "H.265" in scene.reply["text"]
+
+
+def test_chromium_plays_mjpeg_recoded() -> None:
+    """What no browser receives live is decoded, moves, and the viewer is told why it was recoded."""
+    with stage(coded_camera("JPEG"), transcodes=1) as scene:
+        tab = scene.press_play("one")
+        assert scene.reply["status"] == 201
+        before = scene.wait(tab, lambda seen: seen["decoded"] >= 5, 30)
+        scene.wait(tab, lambda seen: seen["decoded"] > before["decoded"] + 20, 30)
+        after = scene.wait(tab, lambda seen: seen["print"] != before["print"], 30)
+        assert (after["width"], after["height"]) == (320, 240)
+        assert after["brightest"] > 200
+        (told,) = scene.relay.of(LayerChanged)
+        assert (told.rendition, told.codec, told.why) == ("transcode", "H264", "mjpeg")
 
 
 def test_chromium_hears_only_where_it_is_allowed() -> None:
