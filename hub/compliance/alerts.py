@@ -94,6 +94,8 @@ class AlertPage:
 def sentence(kind: str, params: Mapping[str, Any], texts: Texts) -> Both:
     """Return what changed, in one sentence."""
     key = f"drift.{kind}"
+    if kind == "fell":
+        params = {name: texts.both(f"step.outcome.{decision}") for name, decision in params.items()}
     return texts.both(key, params) if texts.has(key) else texts.both("drift.unknown", {"kind": kind})
 
 
