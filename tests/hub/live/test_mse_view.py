@@ -16,6 +16,8 @@ from running_hub import HubThread, onboard, running_hub
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from hub.store.chain import HUB
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
@@ -54,6 +56,15 @@ def watching(
         max_size=None,
     ) as socket:
         yield socket
+
+
+def token(hub: HubThread) -> str:
+    """Return a bearer token of the administrator."""
+    accounts = hub.hub.services.accounts
+    admin = hub.run(accounts.by_name("admin"))
+    assert admin is not None
+    _, secret = hub.run(accounts.issue_token(admin.id, "test", HUB))
+    return secret.reveal()
 
 
 def said(socket: ClientConnection) -> dict[str, Any]:
@@ -122,3 +133,43 @@ def test_nobody_looks_without_signing_in(hub: HubThread, camera: str) -> None:
     """As over HTTP."""
     with watching(hub.client(), camera) as socket:
         assert said(socket)["problem"]["code"] == "not_signed_in"
+
+
+def test_a_token_comes_as_a_protocol_of_the_socket(hub: HubThread, admin: httpx.Client, camera: str) -> None:
+    """A script of another page cannot set a header: the token is one of the protocols, and never echoed."""
+    url = str(admin.base_url).rstrip("/").replace("http", "ws", 1)
+    where = f"{url}/api/v1/cameras/{camera}/mse?lang=en"
+    for given, code in ((token(hub), ""), ("cmh_wrong", "token_refused")):
+        with connect(where, subprotocols=["camhub", f"camhub.bearer.{given}"], max_size=None) as socket:  # type: ignore[list-item]
+            assert socket.subprotocol == "camhub"
+            assert said(socket).get("problem", {}).get("code", "") == code
+
+
+def test_a_token_opens_nothing_on_a_page_that_is_not_listed(
+    hub: HubThread, admin: httpx.Client, camera: str
+) -> None:
+    """As for requests, the operator's list of origins decides."""
+    url = str(admin.base_url).rstrip("/").replace("http", "ws", 1)
+    protocols = ["camhub", f"camhub.bearer.{token(hub)}"]
+    with connect(
+        f"{url}/api/v1/cameras/{camera}/mse",
+        subprotocols=protocols,  # type: ignore[arg-type]
+        origin="https://elsewhere.example",  # type: ignore[arg-type]
+    ) as socket:
+        assert said(socket)["problem"]["code"] == "origin_refused"
+
+
+def test_one_stream_tells_of_all_views_of_a_person(admin: httpx.Client, camera: str) -> None:
+    """A page with sixteen tiles has six connections: each event names the view that it is about."""
+    with admin.stream("GET", "/api/v1/sessions/events", timeout=30) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        lines = stream.iter_lines()
+        with watching(admin, camera) as socket, watching(admin, camera) as other:
+            wanted = {str(said(one)["location"]).rpartition("/")[2] for one in (socket, other)}
+        heard: set[str] = set()
+        for line in lines:
+            if line.startswith("data:") and '"ended"' in line:
+                heard.add(json.loads(line[5:])["session"])
+            if heard >= wanted:
+                break
+    assert heard >= wanted

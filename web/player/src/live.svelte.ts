@@ -55,6 +55,8 @@ export interface Sent {
   codec: string | null;
   rendition: string | null;
   why: string;
+  /** The same as a sentence of the hub. */
+  cause: Text | null;
 }
 
 /** How late the picture is, in seconds; `about`: without what cannot be measured, the way from camera to browser. */
@@ -498,7 +500,7 @@ export class Live {
 
   #sends(told: Record<string, unknown>): void {
     const word = (name: string): string | null => (typeof told[name] === 'string' && told[name] ? (told[name] as string) : null);
-    this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '' };
+    this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '', cause: (told['why_text'] ?? null) as Text | null };
   }
 
   #state(event: StateEvent): void {

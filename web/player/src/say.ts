@@ -107,3 +107,11 @@ export function byLayer(live: Live, say: Say): string {
   const cause = say.pick(live.layer?.cause).replace(/\.$/, '');
   return [name, cause].filter(Boolean).join(': ');
 }
+
+/** That the hub converts, and why; empty where the picture comes as the camera sends it. */
+export function byRendition(live: Live, say: Say): string {
+  const { sent } = live;
+  if (!sent?.why || sent.rendition !== 'transcode') return '';
+  const cause = say.pick(sent.cause).replace(/\.$/, '');
+  return cause ? say.t('player.converted_because', { cause }) : say.t('player.converted');
+}

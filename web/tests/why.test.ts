@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import type { Decoders } from '../player/src/decoders';
+import { Lines } from '../player/src/events';
+import type { Phase } from '../player/src/live.svelte';
+import { explain, type Case } from '../player/src/why';
+import english from '../../hub/locale/en/ui.json';
+
+const chromium: Decoders = { webrtc: true, rtc: { H264: true, H265: false }, mse: true, source: { H264: true, H265: false } };
+const firefox: Decoders = { ...chromium, rtc: { H264: false, H265: false } };
+const refusal = { status: 403, code: 'wrong_area', detail: '', hint: '', params: {}, retryAfter: null };
+
+function seen(phase: Phase, more: Partial<Case> = {}): Case {
+  return { phase, way: { name: 'webrtc' }, sent: null, sends: { codec: 'H264', relay: 'copy' }, decoders: chromium, layer: null, ...more };
+}
+const causes = (one: Case): string[] => explain(one).map((found) => found.cause);
+
+describe('why can I not see it?', () => {
+  it('says nothing where the picture comes as the camera sends it', () => {
+    expect(causes(seen({ name: 'live' }))).toEqual([]);
+  });
+  it('names the network where MSE had to be taken, and how to open it', () => {
+    expect(explain(seen({ name: 'live' }, { way: { name: 'mse', why: 'network' } }))).toEqual([{ cause: 'blocked', done: 'mse', remedy: 'blocked_fix' }]);
+  });
+  it('says of Firefox that its WebRTC lacks the decoder', () => {
+    expect(causes(seen({ name: 'live' }, { way: { name: 'mse', why: 'codec' }, decoders: firefox }))).toEqual(['no_codec']);
+  });
+  it('tells that both ways are blocked from a browser that has only one', () => {
+    expect(causes(seen({ name: 'blocked' }))).toEqual(['blocked_all']);
+    expect(causes(seen({ name: 'blocked' }, { decoders: { ...chromium, mse: false } }))).toEqual(['blocked_no_mse']);
+  });
+  it.each(['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec'])('names the camera setting where %s is recoded', (why) => {
+    const found = explain(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why, cause: null } }));
+    expect(found).toEqual([{ cause: `recoded_${why}`, done: 'recoded', remedy: `recoded_${why}_fix` }]);
+  });
+  it('says a word of the hub that it does not know as an unplayable codec', () => {
+    expect(causes(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why: 'something_new', cause: null } }))).toEqual(['recoded_codec']);
+  });
+  it('blames neither network nor browser for a pause, a refusal or a dead camera', () => {
+    const blocked = { way: { name: 'mse', why: 'network' } } as const;
+    expect(causes(seen({ name: 'paused' }, blocked))).toEqual(['paused']);
+    expect(causes(seen({ name: 'refused', refusal }, blocked))).toEqual(['refused']);
+    expect(causes(seen({ name: 'fault', since: null, cause: null }, blocked))).toEqual(['fault']);
+  });
+  it('says what the camera sends that the browser does not decode', () => {
+    expect(causes(seen({ name: 'cannot_play', refusal: null }, { sends: { codec: 'H265', relay: 'no' } }))).toEqual(['undecoded_h265']);
+    expect(causes(seen({ name: 'cannot_play', refusal: null }, { sends: { codec: 'JPEG', relay: 'no' } }))).toEqual(['undecoded_mjpeg']);
+  });
+  it('admits that it does not know', () => {
+    expect(causes(seen({ name: 'opening', since: 0 }, { sends: null }))).toEqual(['unknown_cause']);
+  });
+  it('says the weak network behind a smaller stream', () => {
+    expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'auto', code: 'network' } }))).toEqual(['weak']);
+  });
+  it('has words for everything that it says', () => {
+    const phases: Phase[] = [
+      { name: 'paused' },
+      { name: 'refused', refusal },
+      { name: 'full', refusal, due: 0 },
+      { name: 'fault', since: null, cause: null },
+      { name: 'reconnecting', at: new Date(0), attempt: 1, due: 0 },
+      { name: 'lost', at: new Date(0) },
+      { name: 'stopped', at: new Date(0) },
+      { name: 'repeating', since: new Date(0) },
+      { name: 'blocked' },
+      { name: 'cannot_play', refusal: null },
+      { name: 'ended', code: 'x', cause: null, at: new Date(0) },
+      { name: 'opening', since: 0 },
+    ];
+    const cases = phases.flatMap((phase) =>
+      [null, 'H264', 'H265', 'JPEG', 'MPEG4', 'VP9'].flatMap((codec) => [
+        seen(phase, { sends: codec ? { codec, relay: null } : null }),
+        seen(phase, { way: { name: 'mse', why: 'missing' }, decoders: { ...firefox, mse: false }, layer: { layer: 'main', wanted: 'sub', code: 'no_sub_stream' } }),
+      ]),
+    );
+    for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null } }));
+    const words = cases.flatMap(explain).flatMap((one) => [one.cause, one.done, one.remedy]).filter((key) => key !== null);
+    expect(words.filter((key) => !(`player.why_${key}` in english))).toEqual([]);
+  });
+});
+
+describe('a stream of events', () => {
+  it('is read whole however it is cut', () => {
+    const text = ': hello\n\nevent: state\ndata: {"a":1}\n\nevent: layer\r\ndata: one\r\ndata: two\r\n\r\n';
+    for (const size of [1, 2, 7, 100]) {
+      const heard: string[] = [];
+      const lines = new Lines((name, data) => heard.push(`${name} ${data}`));
+      for (let at = 0; at < text.length; at += size) lines.add(text.slice(at, at + size));
+      expect(heard).toEqual(['state {"a":1}', 'layer one\ntwo']);
+    }
+  });
+  it('ends where an event never does', () => {
+    const lines = new Lines(() => undefined);
+    expect(() => lines.add('data: '.padEnd(70_000, 'x'))).toThrow();
+  });
+});
