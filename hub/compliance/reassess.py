@@ -34,13 +34,14 @@ from hub.catalog.judgements import (
 from hub.catalog.rows import assessment_from
 from hub.catalog.types import Kind, NewAssessment
 from hub.compliance.judging import Asked, Judged, judge_all, prepare
+from hub.compliance.stated import Holding, Stated
 from hub.coordination.port import EventBus
 from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import Invalid, ServiceError
 from hub.store.store import Store, Writing, new_id
 from standards.assess import PROBATION
-from standards.observation import canonical_json, parse_rfc3339, rfc3339
+from standards.observation import canonical_json, rfc3339
 from standards.pack import Packs, UnknownStandard
 
 _log = structlog.get_logger("reassess")
@@ -206,6 +207,7 @@ class Reassessments:
         async with self._store.read() as tx:
             kept = await kept_standards(tx)
             path = await self._path(tx, run.area)
+            holding = await Holding.at(tx, run.started_at)
             counted = select(func.count()).select_from(_joined())
             run.total = int(await tx.scalar(_within(counted, path)))
         known = _Known(kept, {})
@@ -223,11 +225,14 @@ class Reassessments:
                 ]
                 run.done += len(rows) - len(read)
                 run.unread += len(rows) - len(read)
-                asked = [self._asked(row, name) for row, name in read]
+                stated = [
+                    holding.of(row.camera_id, row.area_path or "", row.kind, row.facts) for row, _ in read
+                ]
+                asked = [self._asked(row, name, said) for (row, name), said in zip(read, stated, strict=True)]
                 judging = loop.run_in_executor(executor, judge_all, asked)
                 coming, judged = await asyncio.gather(self._batch(rows[-1].camera_id, path), judging)
                 await self._write(
-                    run, actor, list(zip((row for row, _ in read), asked, judged, strict=True)), known
+                    run, actor, list(zip((row for row, _ in read), asked, stated, judged, strict=True)), known
                 )
                 rows = coming
         finally:
@@ -267,10 +272,11 @@ class Reassessments:
         statement = (
             select(
                 _J.c.camera_id, _J.c.assessment_id, _J.c.basis_id, _J.c.standard_hash, _J.c.verdicts,
-                _J.c.reasons, _J.c.said, _J.c.facts, _J.c.decision.label("judged"),
+                _J.c.reasons, _J.c.facts, _J.c.decision.label("judged"),
                 _C.c.decision, _C.c.version, _C.c.enrolled_at, _C.c.consent_state, _CUSTODIANS.c.kind,
+                _AREAS.c.path.label("area_path"),
             )
-            .select_from(_joined())
+            .select_from(_joined().outerjoin(_AREAS, _AREAS.c.code == _C.c.area_code))
             .where(_J.c.camera_id > after)
             .order_by(_J.c.camera_id)
             .limit(BATCH)
@@ -278,10 +284,9 @@ class Reassessments:
         async with self._store.read() as tx:
             return await tx.all(_within(statement, path))
 
-    def _asked(self, row: Any, standard: str) -> Asked:
+    def _asked(self, row: Any, standard: str, stated: Stated) -> Asked:
         now = self._clock.now()
         aged = now - row.enrolled_at
-        waived, lapsed = _stated(row.said, now)
         return Asked(
             standard,
             row.facts,
@@ -290,21 +295,21 @@ class Reassessments:
                 "catalog.enrolled_days": round(aged.total_seconds() / 86_400, 2),
             },
             aged < PROBATION,
-            waived,
-            lapsed,
+            stated.waived,
+            stated.lapsed,
         )
 
     async def _write(
         self,
         run: Reassessment,
         actor: Actor,
-        judged: Sequence[tuple[Any, Asked, Judged | str]],
+        judged: Sequence[tuple[Any, Asked, Stated, Judged | str]],
         known: "_Known",
     ) -> None:
         now = self._clock.now()
         new: list[dict[str, Any]] = []
         failing: list[tuple[str, str, tuple[str, ...]]] = []
-        for row, one, said in judged:
+        for row, one, stated, said in judged:
             run.done += 1
             run.before[row.decision] += 1
             if isinstance(said, str):
@@ -344,6 +349,7 @@ class Reassessments:
                     "counts": counts,
                     "because": because,
                     "known": one.known,
+                    "stated": stated.as_json(),
                     "version": row.version + 1,
                 }
             )
@@ -413,7 +419,12 @@ class Reassessments:
                     "counts": one["counts"],
                     "told": zlib.compress(
                         msgspec.json.encode(
-                            {UNWRITTEN: one["basis"], "hash": one["hash"], "known": one["known"]}
+                            {
+                                UNWRITTEN: one["basis"],
+                                "hash": one["hash"],
+                                "known": one["known"],
+                                **one["stated"],
+                            }
                         ),
                         1,
                     ),
@@ -527,17 +538,3 @@ async def _store_failing(tx: Writing, failing: Sequence[tuple[str, str, tuple[st
     ]
     if rows:
         await tx.execute(insert(_FAILED), rows)
-
-
-def _stated(said: Mapping[str, Any], now: datetime) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the rules with a waiver that holds, and those of which every attestation has lapsed."""
-    waivers, attestations = said.get("waivers") or (), said.get("attestations") or ()
-    if not waivers and not attestations:
-        return (), ()
-    holding = {one["rule"] for one in waivers if _holds(one["created"], one["expires"], now)}
-    attested = {one["rule"] for one in attestations if _holds(one["declared"], one["valid_until"], now)}
-    return tuple(sorted(holding)), tuple(sorted({one["rule"] for one in attestations} - attested))
-
-
-def _holds(since: str, until: str, now: datetime) -> bool:
-    return parse_rfc3339(since) <= now < parse_rfc3339(until)

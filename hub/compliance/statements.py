@@ -316,7 +316,7 @@ class Statements:
         async with self._store.read() as tx:
             rows = await tx.all(rows_of)
             total = int(await tx.scalar(select(func.count()).select_from(_TABLE).where(*where)))
-        items = tuple(_from(row) for row in rows[:limit])
+        items = tuple(statement_from(row) for row in rows[:limit])
         more = len(rows) > limit
         last = items[-1] if items else None
         after_that = write_cursor((last.proposed_at.isoformat(), last.id)) if more and last else None
@@ -349,7 +349,7 @@ class Statements:
             ),
         )
         async with self._store.read() as tx:
-            found = [_from(row) for row in await tx.all(statement)]
+            found = [statement_from(row) for row in await tx.all(statement)]
         waivers = [one for one in found if one.kind is Sort.WAIVER and one.expires_at > now]
         model = await self._model(camera) if any(one.selector.way == "model" for one in waivers) else ""
         return (
@@ -395,7 +395,7 @@ class Statements:
         out: dict[Selector, None] = {}
         async with self._store.write() as tx:
             for row in await tx.all(due):
-                one = _from(row)
+                one = statement_from(row)
                 await tx.execute(update(_TABLE).where(_TABLE.c.id == one.id).values(settled=True))
                 await tx.audit(f"{one.kind}.expired", HUB, _subject(one), _facts(one))
                 if one.stored_state == "approved":
@@ -457,7 +457,7 @@ class Statements:
         row = await tx.one(select(_TABLE).where(_TABLE.c.id == statement_id[:64], _visible(who)))
         if row is None:
             raise ServiceError("not_found", "there is no such statement")
-        return _from(row)
+        return statement_from(row)
 
     async def _decide(self, statement_id: str, who: Principal, state: str, reason: str) -> Statement:
         now, reason = self._clock.now(), reason.strip()
@@ -535,7 +535,8 @@ def _proposed(
     )
 
 
-def _from(row: Any) -> Statement:
+def statement_from(row: Any) -> Statement:
+    """Return a row of the table as a statement."""
     return Statement(
         kind=Sort(row.kind),
         selector=Selector.of(row.selector),

@@ -42,11 +42,15 @@ class ReportWriter:
             told = {**basis.report, "decision": one.decision, "summary": word}
             return replace(one, report=told, observations=basis.observations)
         enrolled = basis.report.get("enrolled_at")
+        stated = {
+            **basis.report,
+            **one.report,
+        }  # of that day; older assessments judged again kept none of their own
         found = assess(
             seen,
             profile,
-            waivers=[_waiver(told) for told in basis.report.get("waivers") or ()],
-            attestations=[_attestation(told) for told in basis.report.get("attestations") or ()],
+            waivers=[_waiver(told) for told in stated.get("waivers") or ()],
+            attestations=[_attestation(told) for told in stated.get("attestations") or ()],
             as_of=one.as_of,
             enrolled_at=parse_rfc3339(enrolled) if enrolled else None,
             camera=str(basis.report.get("camera") or ""),

@@ -12,7 +12,7 @@ from itertools import groupby
 from statistics import median
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Integer, case, func, literal_column, or_, select
 
 from hub.catalog.areas import area_in
 from hub.catalog.judgements import KeptStandard, kept_standards
@@ -317,9 +317,9 @@ def _month_of(moment: ColumnElement[Any], months: range) -> ColumnElement[int]:
     starts = [
         (place, datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)) for place, month in enumerate(months)
     ]
-    places = [(moment >= start, literal_column(str(place))) for place, start in reversed(starts[1:])]
-    nowhere = literal_column(str(len(months)))
-    return case((moment.is_(None), nowhere), *places, else_=literal_column("0"))
+    places = [(moment >= start, literal_column(str(place), Integer)) for place, start in reversed(starts[1:])]
+    nowhere = literal_column(str(len(months)), Integer)
+    return case((moment.is_(None), nowhere), *places, else_=literal_column("0", Integer))
 
 
 async def _views(

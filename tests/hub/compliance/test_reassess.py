@@ -10,7 +10,7 @@ from typing import Any
 from hub_world import ANNA, START, World, run, world
 from observed_cameras import camera as observed
 from observed_cameras import missed
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select, update
 
 from hub.catalog.judgements import pack_facts, unpack_facts
 from hub.catalog.types import Camera, Kind
@@ -27,6 +27,7 @@ from standards.compiled import plain
 from standards.observation import Observations
 from standards.pack import Packs, packaged_with
 from standards.reason import Reason
+from standards.waiver import LONGEST_WAIVER
 
 PROFILE = """
 id = "here-2026"
@@ -268,5 +269,92 @@ def test_the_judging_process_judges_as_the_test_does(tmp_path: Path) -> None:
         done = await service.run(ANNA)
         assert (done.state, done.rewritten) == ("done", 1)
         assert await service.last() == done.as_json()
+
+    in_world(tmp_path, work)
+
+
+async def stated(room: World, kind: str, camera_id: str, **more: Any) -> None:
+    """Put an approved statement on record, as two people would."""
+    now = room.clock.now()
+    data = {
+        "justification": "j",
+        "authority": "a",
+        "compensating_control": "c",
+        "author": "b",
+        "role": "owner",
+    }
+    row: dict[str, Any] = {
+        "id": f"{kind[:1]}-{camera_id[:30]}", "kind": kind, "rule": "VQ-02", "camera_id": camera_id, "area_code": None,
+        "selector": {"camera": camera_id}, "data": {**data, "explanation": "e", "attachment_sha256": ""},
+        "starts_at": now, "expires_at": now + timedelta(days=30), "state": "approved", "proposed_by": "p", "proposer": "P",
+        "proposed_at": now, "decided_by": "d", "decider": "D", "decided_at": now, "reason": "", "settled": False, **more,
+    }  # fmt: skip
+    async with room.store.write() as tx:
+        await tx.execute(insert(tables.statements).values(**row))
+
+
+async def letter(room: World, camera_id: str, rule: str = "VQ-02") -> str:
+    """Return the letter of a rule in a camera's judgement."""
+    async with room.store.read() as tx:
+        row = await tx.one(select(tables.judgements).where(tables.judgements.c.camera_id == camera_id))
+        rules = (await tx.one(select(tables.standards_kept).where(tables.standards_kept.c.hash == row.standard_hash))).content["rules"]  # fmt: skip
+    return str(row.verdicts[[one[0] for one in rules].index(rule)])
+
+
+def test_a_waiver_of_today_counts_and_one_that_ended_does_not(tmp_path: Path) -> None:
+    """Waivers approved since the last assessment count, in every way of naming cameras; ended ones do not."""
+
+    async def work(room: World) -> None:
+        own = files(25.0, "1")
+        camera_id = await probed(room, packaged_with(own), "slow", CAMERAS["slow"])
+        room.clock.turn(days=40)
+        await runner(room, own).run(ANNA)
+        assert await letter(room, camera_id) == "F"
+        await stated(room, "waiver", camera_id)
+        table = tables.statements
+        model = str(CAMERAS["slow"].as_json()["device.model"]["value"]).upper()
+        for selector in (
+            {"camera": camera_id},
+            {"area": "99"},
+            {"custodian": "authority"},
+            {"model": model},
+        ):
+            async with room.store.write() as tx:
+                await tx.execute(update(table).values(state="approved", selector=selector))
+            done = await runner(room, own).run(ANNA)
+            assert (done.state, done.rewritten, await letter(room, camera_id)) == ("done", 1, "f"), selector
+            room.catalog.write_out = ReportWriter(packaged_with(own), CLOSED)
+            camera = await room.catalog.get(camera_id)
+            kept = await room.catalog.assessment(str(camera.assessment_id))
+            assert [one["rule"] for one in kept.report["waivers"]] == ["VQ-02"]
+            assert kept.decision == camera.decision
+            async with room.store.write() as tx:
+                await tx.execute(update(table).values(state="revoked"))
+            await runner(room, own).run(ANNA)
+            assert await letter(room, camera_id) == "F", selector
+        async with room.store.write() as tx:
+            await tx.execute(update(table).values(state="approved", selector={"area": "99002"}))
+        assert (await runner(room, own).run(ANNA)).rewritten == 0
+        async with room.store.write() as tx:
+            await tx.execute(update(table).values(selector={"camera": camera_id}))
+        room.clock.turn(seconds=LONGEST_WAIVER.total_seconds())
+        assert (await runner(room, own).run(ANNA)).rewritten == 0
+
+    in_world(tmp_path, work)
+
+
+def test_an_attestation_that_lapsed_takes_its_rule_back(tmp_path: Path) -> None:
+    """While it holds the verdict stands; once every attestation of a rule has lapsed the rule is NOT_CHECKED."""
+
+    async def work(room: World) -> None:
+        own = files(20.0, "1")
+        camera_id = await probed(room, packaged_with(own), "good", CAMERAS["good"])
+        room.clock.turn(days=40)
+        await stated(room, "attestation", camera_id)
+        await runner(room, own).run(ANNA)
+        assert await letter(room, camera_id) == "p"
+        room.clock.turn(days=31)
+        await runner(room, own).run(ANNA)
+        assert (await letter(room, camera_id)).lower() == "n"
 
     in_world(tmp_path, work)
