@@ -22,7 +22,7 @@ from hub.access.rights import (
     may_record_consent,
     may_see_entry,
 )
-from hub.api.forms import check_place, credential_of, custodian_of, etag, if_match, position_of
+from hub.api.forms import check_place, credential_of, custodian_of, etag, if_match, origin_of, position_of
 from hub.api.schemas import CameraCreate, CameraPatch, CustodianInput, PauseBody, PortsBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
@@ -107,6 +107,7 @@ def query_of(
     custodian: str,
     standard: str = "",
     failing: str = "",
+    group: str = "",
     near: str,
     bbox: str,
     cursor: str = "",
@@ -125,6 +126,7 @@ def query_of(
         custodian_id=custodian,
         standard=standard,
         failing=failing,
+        group=group,
         near=around,
         box=box,
         cursor=cursor,
@@ -153,6 +155,7 @@ class CamerasController(Controller):
         custodian: Text = "",
         standard: Text = "",
         failing: Text = "",
+        group: Text = "",
         near: Text = "",
         bbox: Text = "",
         cursor: Annotated[str, QueryParameter(max_length=500)] = "",
@@ -170,6 +173,7 @@ class CamerasController(Controller):
                 custodian=custodian,
                 standard=standard,
                 failing=failing,
+                group=group,
                 near=near,
                 bbox=bbox,
                 cursor=cursor,
@@ -203,6 +207,7 @@ class CamerasController(Controller):
                 sub_address=data.sub_address or "",
                 position=position_of(data.position),
                 notes=data.notes,
+                origin=origin_of(data.origin),
             ),
             caller.principal.actor(),
             credential=credential_of(data.username, data.password),
@@ -256,6 +261,7 @@ class CamerasController(Controller):
             sub_address=(data.sub_address or "") if "sub_address" in given else UNCHANGED,
             notes=data.notes if data.notes is not None else UNCHANGED,
             credential=credential,
+            origin=origin_of(data.origin) if "origin" in given else UNCHANGED,
         )
         try:
             after = await services.catalog.update(

@@ -6,7 +6,7 @@ from litestar.connection import ASGIConnection
 
 from adapters.secret import Credential, Secret
 from hub.api.schemas import ConsentInput as ConsentBody
-from hub.api.schemas import CustodianInput, Position
+from hub.api.schemas import CustodianInput, OriginInput, Position
 from hub.api.security import SignedInCaller
 from hub.api.services import ServiceSet
 from hub.catalog import types
@@ -25,6 +25,15 @@ def credential_of(username: str | None, password: Any) -> Credential | None:
 def position_of(body: Position | None) -> types.Position | None:
     """Return a position."""
     return None if body is None else types.Position(body.lat, body.lon, body.accuracy_m, body.azimuth_deg)
+
+
+def origin_of(body: OriginInput | None) -> types.Origin:
+    """Return where a camera comes from; what is not given is not recorded."""
+    if body is None:
+        return types.Origin()
+    siting = body.siting
+    told = None if siting is None else types.Siting(siting.document, siting.authority, siting.date)
+    return types.Origin(body.group, body.funding, body.source_class, told)
 
 
 async def custodian_of(body: CustodianInput, services: ServiceSet) -> str | NewCustodian:

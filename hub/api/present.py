@@ -177,11 +177,26 @@ class Presenter:
             "last_assessment": None if assessment is None else assessment_json(assessment, knows=knows),
             "quirks": list(value_of(observations, "rtsp.quirks") or []),
             "notes": camera.notes if knows else "",
+            "origin": origin_json(camera) if knows else None,
             "series": series if series and series.get("open") else None,
             "permission": dict(camera.permission) if writes else None,
             "port_tests": port_tests_json(camera, reader) if knows else None,
             "cooldown_until": moment(cooldown_until),
         }
+
+
+def origin_json(camera: Camera) -> dict[str, Any]:
+    """Return where a camera comes from; empty parts were not recorded."""
+    told = camera.origin
+    siting = told.siting
+    return {
+        "group": told.group,
+        "funding": told.funding,
+        "source_class": told.source_class,
+        "siting": None
+        if siting is None
+        else {"document": siting.document, "authority": siting.authority, "date": siting.date.isoformat()},
+    }
 
 
 def port_tests_json(camera: Camera, reader: Principal) -> dict[str, Any]:

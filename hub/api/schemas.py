@@ -178,6 +178,25 @@ class ConsentCreate(ConsentInput):
     camera_id: Identifier
 
 
+class SitingInput(Body):
+    """Which paper approved the place of a camera."""
+
+    document: Name
+    authority: Name
+    date: date
+
+
+class OriginInput(Body):
+    """Where a camera comes from: neighbourhood group, who paid, what kind of source, the approval of its place."""
+
+    group: Line = ""
+    funding: Line = ""
+    source_class: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=32), AfterValidator(_clean)
+    ] = ""
+    siting: SitingInput | None = None
+
+
 class CameraCreate(Body):
     """A camera that is registered without being probed."""
 
@@ -190,6 +209,7 @@ class CameraCreate(Body):
     position: Position | None = None
     custodian: CustodianInput | None = None
     notes: Notes = ""
+    origin: OriginInput | None = None
 
 
 class CameraPatch(Body):
@@ -203,6 +223,7 @@ class CameraPatch(Body):
     password: Password | None = None
     sub_address: Address | None = None
     notes: Notes | None = None
+    origin: OriginInput | None = None
 
 
 class PauseBody(Body):

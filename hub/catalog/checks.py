@@ -11,7 +11,7 @@ from adapters.target import parse_target
 from hub.catalog.areas import area_from, area_in
 from hub.catalog.folding import exact, fold
 from hub.catalog.rows import camera_select
-from hub.catalog.types import Area, Custodian, Kind, Mode, Position
+from hub.catalog.types import Area, Custodian, Kind, Mode, Origin, Position
 from hub.store import tables
 from hub.store.errors import Invalid, ServiceError
 from hub.store.store import Reading, Writing
@@ -121,6 +121,23 @@ def checked_place(position: Position | None) -> dict[str, Any]:
         "longitude": position.lon,
         "accuracy_m": position.accuracy_m,
         "azimuth_deg": position.azimuth_deg,
+    }
+
+
+def checked_origin(origin: Origin) -> dict[str, Any]:
+    """Return the columns of where a camera comes from; names of groups without spaces around them, so that they meet."""
+    siting = None
+    if origin.siting is not None:
+        siting = {
+            "document": checked_text(origin.siting.document, "origin.siting.document", MAX_NAME).strip(),
+            "authority": checked_text(origin.siting.authority, "origin.siting.authority", MAX_NAME).strip(),
+            "date": origin.siting.date.isoformat(),
+        }
+    return {
+        "group_name": checked_text(origin.group, "origin.group", MAX_NAME).strip(),
+        "funding": checked_text(origin.funding, "origin.funding", MAX_NAME).strip(),
+        "source_class": checked_text(origin.source_class, "origin.source_class", 32).strip(),
+        "siting": siting,
     }
 
 

@@ -65,6 +65,8 @@ class Finder:
             if query.standard:
                 failing = failing.where(FAILED.c.standard == query.standard)
             out.append(CAMERAS.c.id.in_(failing))
+        if query.group:
+            out.append(CAMERAS.c.group_name == query.group)
         if query.near is not None:
             out.append(_near(query.near))
         if query.box is not None:

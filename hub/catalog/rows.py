@@ -1,7 +1,7 @@
 """From rows to values: how a camera is read from the store."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -21,9 +21,11 @@ from hub.catalog.types import (
     Health,
     Kind,
     Mode,
+    Origin,
     Playback,
     Position,
     Sharing,
+    Siting,
     StoredAssessment,
 )
 from hub.store import tables
@@ -116,6 +118,7 @@ def camera_from(found: Row[Any], now: datetime) -> Camera:
         changed_at=row.changed_at,
         version=row.version,
         alert=row.alert,
+        origin=_origin(row),
     )
 
 
@@ -224,6 +227,12 @@ def _one_area(told: tuple[Any, ...]) -> Area:
     """Return an area; the same ones come again with every camera."""
     code, name, level, parent, path, valid_from, valid_to = told
     return Area(code, name, level, parent, path_from(path), valid_from, valid_to)
+
+
+def _origin(row: SimpleNamespace) -> Origin:
+    told = row.siting
+    siting = Siting(told["document"], told["authority"], date.fromisoformat(told["date"])) if told else None
+    return Origin(row.group_name, row.funding, row.source_class, siting)
 
 
 def _position(row: SimpleNamespace) -> Position | None:

@@ -18,6 +18,7 @@ from hub.catalog.checks import (
     check_free,
     checked_address,
     checked_name,
+    checked_origin,
     checked_place,
     checked_text,
     custodian_from,
@@ -179,6 +180,7 @@ class CatalogService(SharingChanges, Measurements):
             "notes": checked_text(new.notes, "notes", MAX_NOTES),
             "permission": {str(key): str(value)[:200] for key, value in new.permission.items()},
             **checked_place(new.position),
+            **checked_origin(new.origin),
         }
         async with self._within(within) as tx:
             await check_free(tx, address)
@@ -357,6 +359,8 @@ class CatalogService(SharingChanges, Measurements):
                 values |= {"area_code": code, "area_since": self._clock.now() if code else None}
         if patch.position is not UNCHANGED:
             values |= checked_place(patch.position)
+        if patch.origin is not UNCHANGED:
+            values |= checked_origin(patch.origin)
         if patch.notes is not UNCHANGED:
             values["notes"] = checked_text(patch.notes or "", "notes", MAX_NOTES)
         for name in ("address", "sub_address"):
@@ -415,7 +419,7 @@ class CatalogService(SharingChanges, Measurements):
         return made
 
 
-_PATCHED = ("name", "area", "position", "address", "sub_address", "notes", "credential")
+_PATCHED = ("name", "area", "position", "address", "sub_address", "notes", "credential", "origin")
 
 
 _PTZ = frozenset({PTZ_GRANTED_BY, PTZ_BASIS, PTZ_GRANTED_AT})

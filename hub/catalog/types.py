@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -179,6 +179,25 @@ class Playback:
 
 
 @dataclass(frozen=True, slots=True)
+class Siting:
+    """Which paper approved the place of a camera."""
+
+    document: str  # its number
+    authority: str
+    date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a camera comes from, beside place and custodian. Empty: not recorded."""
+
+    group: str = ""  # the neighbourhood group in which donors join
+    funding: str = ""  # who paid
+    source_class: str = ""
+    siting: Siting | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Camera:
     """One catalog entry: one video source."""
 
@@ -204,6 +223,7 @@ class Camera:
     changed_at: datetime
     version: int
     alert: str = ""  # the worst severity of its open alerts
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +238,7 @@ class NewCamera:
     sub_address: str = ""
     position: Position | None = None
     notes: str = ""
+    origin: Origin = Origin()
 
 
 UNCHANGED: Any = object()
@@ -242,6 +263,7 @@ class CameraPatch:
     sub_address: Any = UNCHANGED
     notes: Any = UNCHANGED
     credential: Any = UNCHANGED
+    origin: Any = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +312,7 @@ class CameraQuery:
     custodian_id: str = ""
     standard: str = ""  # of the present assessment
     failing: str = ""  # a rule that the camera fails by its present assessment
+    group: str = ""  # a neighbourhood group, by its very name
     near: Near | None = None
     box: Box | None = None
     cursor: str = ""

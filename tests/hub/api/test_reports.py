@@ -183,3 +183,44 @@ def test_the_published_keys_are_public_halves(reporting: HubThread) -> None:
     assert set(told) == {"hub", "name", "version", "report_keys"}
     assert [one["signs"] for one in told["report_keys"]] == [True]
     assert set(told["report_keys"][0]) == {"key_id", "algorithm", "public_key", "signs"}
+
+
+def test_where_a_camera_comes_from_is_kept_and_counted(reporting: HubThread) -> None:
+    """Group, funding, source class and the approval of the place: given, shown, changed, listed, counted, audited."""
+    an, binh, admin = (reporting.login(name) for name in ("an", "binh", "admin"))
+    origin = {
+        "group": "Tổ 7",
+        "funding": "Nhân dân đóng góp",
+        "source_class": "donated",
+        "siting": {"document": "12/QĐ-UBND", "authority": "UBND phường", "date": "2026-03-01"},
+    }
+    ids = []
+    for number in range(5):
+        new = {
+            "name": f"Nhà {number}",
+            "address": f"rtsp://10.9.8.7/{number}",
+            "area": WARD,
+            "custodian": {"kind": "shop", "name": f"Chủ {number}"},
+            "origin": {**origin, "group": " Tổ 7 "},
+        }
+        answer = an.post("/api/v1/cameras", json=new)
+        assert answer.status_code == 201, answer.text
+        ids.append(answer.json()["id"])
+    assert an.get(f"/api/v1/cameras/{ids[0]}").json()["origin"] == origin
+    assert an.get("/api/v1/cameras", params={"group": "Tổ 7"}).json()["total"] == 5
+    document = an.get(f"/api/v1/reports/{made(an)['id']}").json()["document"]
+    assert [(one["name"], one["cameras"]) for one in document["groups"]] == [("Tổ 7", 5)]
+    path = f"/api/v1/cameras/{ids[4]}"
+    assert binh.patch(path, json={"origin": origin}).status_code == 404
+    assert an.patch(path, json={"name": "Nhà cuối"}).json()["origin"] == origin
+    changed = an.patch(path, json={"origin": {**origin, "group": "Tổ 8", "siting": None}}).json()
+    assert (changed["origin"]["group"], changed["origin"]["siting"]) == ("Tổ 8", None)
+    assert an.get("/api/v1/cameras", params={"group": "Tổ 8"}).json()["total"] == 1
+    wrong = an.patch(
+        path, json={"origin": {"siting": {"document": "x", "authority": "y", "date": "yesterday"}}}
+    )
+    assert wrong.status_code in (400, 422)
+    document = an.get(f"/api/v1/reports/{made(an)['id']}").json()["document"]
+    assert [(one["name"], one["cameras"]) for one in document["groups"]] == [(None, 5)]
+    told = admin.get("/api/v1/audit", params={"camera": ids[4]}).json()["items"]
+    assert ["origin"] in [one["data"].get("fields") for one in told]
