@@ -197,6 +197,12 @@ export interface Stream {
   fps: number | null;
   bitrate_kbps: number | null;
 }
+export interface Origin {
+  group: string;
+  funding: string;
+  source_class: string;
+  siting: { document: string; authority: string; date: string } | null;
+}
 export interface CameraDetail extends Camera {
   /** For who may change the camera; with the approval to move it, where there is one. */
   permission?: { granted_by: string; basis: string; granted_at: string; ptz_granted_by?: string; ptz_granted_at?: string } | null;
@@ -212,6 +218,8 @@ export interface CameraDetail extends Camera {
   port_tests?: PortTests | null;
   quirks: string[];
   notes: string | null;
+  /** Where it comes from; null for readers who do not work on it. */
+  origin?: Origin | null;
   cooldown_until: string | null;
 }
 export interface Reference {
