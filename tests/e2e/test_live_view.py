@@ -120,14 +120,19 @@ def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) 
 
 
 def test_killed_hub_stops_the_frames(tmp_path: Path, browser: Browser) -> None:
-    """kill -9 of the hub process: frames stop within 2 s, because nobody renews the leases."""
+    """kill -9 of the hub process: frames stop within 2 s, because nobody renews the leases; it is called again gently."""
     with simulators("good-onvif") as (camera,), serving(tmp_path) as hub:
         done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
         press_play(page, hub.url, str(done["camera_id"]))
         assert_moving(page)
+        tries: list[str] = []
+        page.on("request", lambda request: tries.append(request.url) if "/whep" in request.url else None)
 
         hub.process.kill()
 
         frames_stop_within(page, 2.0)
+        page.wait_for_function(f"() => {STATE} === 'reconnecting'", timeout=20_000)
+        page.wait_for_timeout(2000)
+        assert len(tries) <= 4, "a hub that does not answer is asked again after a pause, not at once"
         page.context.close()

@@ -147,4 +147,5 @@ def firefox(profile: Path) -> Iterator[Firefox]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
-        process.stderr.close()
+        if process.stderr is not None:
+            process.stderr.close()

@@ -45,6 +45,10 @@ describe('why can I not see it?', () => {
     expect(causes(seen({ name: 'cannot_play', refusal: null }, { sends: { codec: 'H265', relay: 'no' } }))).toEqual(['undecoded_h265']);
     expect(causes(seen({ name: 'cannot_play', refusal: null }, { sends: { codec: 'JPEG', relay: 'no' } }))).toEqual(['undecoded_mjpeg']);
   });
+  it('does not say of a browser that has H.264 that it lacks it', () => {
+    expect(causes(seen({ name: 'cannot_play', refusal: null }))).toEqual(['undecoded_codec']);
+    expect(causes(seen({ name: 'cannot_play', refusal: null }, { decoders: { ...firefox, mse: false, source: { H264: false, H265: false } } }))).toEqual(['no_h264']);
+  });
   it('admits that it does not know', () => {
     expect(causes(seen({ name: 'opening', since: 0 }, { sends: null }))).toEqual(['unknown_cause']);
   });

@@ -68,10 +68,12 @@ export interface Delay {
 export interface LiveOptions {
   hub: Hub;
   cameraId: string;
+  /** A picture narrower than this is served by the camera's smaller stream, in CSS pixels. */
+  smallPx?: number;
 }
 
-/** A picture narrower than this is served by the camera's smaller stream, in CSS pixels. */
-export const SMALL_PX = 640;
+/** The width of a tile. */
+const SMALL_PX = 640;
 
 interface StateEvent {
   state: 'opening' | 'live' | 'frozen' | 'offline' | 'paused' | 'ended';
@@ -383,7 +385,7 @@ export class Live {
   #fitting(): Wanted {
     if (this.choice !== 'auto') return this.choice;
     const width = this.#video?.clientWidth ?? 0;
-    return width > 0 && width < SMALL_PX ? 'sub' : 'auto';
+    return width > 0 && width < (this.#options.smallPx ?? SMALL_PX) ? 'sub' : 'auto';
   }
 
   #sized(): void {

@@ -91,6 +91,6 @@ export function decodes(seen: Pick<Case, 'sends' | 'decoders'>): boolean | null 
 function undecoded(seen: Case): Explained {
   const codec = seen.sends?.codec;
   const word = codec === 'H265' ? 'h265' : codec === 'JPEG' || codec === 'MJPEG' ? 'mjpeg' : codec === 'MPEG4' || codec === 'MP4V-ES' ? 'mpeg4' : 'codec';
-  const here = codec === 'H264';
+  const here = codec === 'H264' && decodes(seen) === false;
   return { cause: here ? 'no_h264' : `undecoded_${word}`, done: null, remedy: here ? 'no_h264_fix' : `recoded_${word}_fix` };
 }
