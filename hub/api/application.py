@@ -19,6 +19,7 @@ from hub.api.events import CameraEventsController
 from hub.api.idempotency import Idempotency, IdempotencyBook
 from hub.api.live import LiveController
 from hub.api.login import LoginController, MeController
+from hub.api.masks import MasksController
 from hub.api.mse import watch_by_mse
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
@@ -87,6 +88,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             LiveController,
             watch_by_mse,
             PtzController,
+            MasksController,
             CameraEventsController,
             DiscoveriesController,
             ConsentsController,

@@ -18,6 +18,7 @@ from hub.catalog.types import (
     Consent,
     ConsentState,
     Custodian,
+    DeclaredMasks,
     Health,
     Kind,
     Mode,
@@ -119,7 +120,16 @@ def camera_from(found: Row[Any], now: datetime) -> Camera:
         version=row.version,
         alert=row.alert,
         origin=_origin(row),
+        masks=_masks(row.masks),
     )
+
+
+def _masks(told: Mapping[str, Any] | None) -> DeclaredMasks:
+    if not told:
+        return DeclaredMasks()
+    zones = tuple(tuple((float(x), float(y)) for x, y in zone) for zone in told["zones"])
+    words = ("declared_by", "declared_at", "verified_by", "verified_at")
+    return DeclaredMasks(zones, **{word: str(told[word]) for word in words})
 
 
 def shown_of(row: Row[Any] | SimpleNamespace, kind: Kind, consent: Consent | None, now: datetime) -> Shown:

@@ -7,6 +7,7 @@ health, consent, sharing). Measured health is no act of a person and has no audi
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -47,11 +48,13 @@ from hub.catalog.types import (
     ConsentState,
     Counts,
     Custodian,
+    DeclaredMasks,
     Failures,
     Kind,
     Mode,
     NewCamera,
     NewCustodian,
+    Zone,
 )
 from hub.store import tables
 from hub.store.chain import Actor
@@ -264,6 +267,33 @@ class CatalogService(SharingChanges, Measurements):
             said = {"granted_by": granted[0], "basis": granted[1]} if granted is not None else {}
             await tx.audit(kind, actor, f"camera/{camera_id}", said)
             self._tell(tx, camera_id, "changed", version)
+
+    async def declare_masks(
+        self, camera_id: str, zones: tuple[Zone, ...], actor: Actor, *, name: str, verified: bool
+    ) -> DeclaredMasks:
+        """Record the zones to be masked, by whom they are declared, and whether the camera was seen to mask them itself.
+
+        No zone takes the declaration back.
+
+        Raises:
+            ServiceError: `not_found`.
+        """
+        async with self._store.write() as tx:
+            before = await self._read(tx, camera_id)
+            now = rfc3339(self._clock.now())
+            same = before.masks.zones == zones
+            masks = DeclaredMasks(
+                zones,
+                before.masks.declared_by if same else name,
+                before.masks.declared_at if same else now,
+                name if verified else "",
+                now if verified else "",
+            )
+            version = await self._touch(tx, before, {"masks": asdict(masks) if zones else None})
+            said = {"zones": len(zones), "verified": verified}
+            await tx.audit("camera.masks_declared", actor, f"camera/{camera_id}", said)
+            self._tell(tx, camera_id, "changed", version)
+            return masks
 
     async def allow_ports(
         self,

@@ -178,6 +178,26 @@ class Playback:
     fps: float | None = None
 
 
+# A polygon: corners (x, y) from 0 to 1 of the picture's width and height.
+Zone = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredMasks:
+    """Zones of the picture that were declared as to be masked. Until they are verified at the camera, the hub paints them."""
+
+    zones: tuple[Zone, ...] = ()
+    declared_by: str = ""
+    declared_at: str = ""  # RFC 3339
+    verified_by: str = ""  # who saw that the camera masks them itself
+    verified_at: str = ""
+
+    @property
+    def painted(self) -> tuple[Zone, ...]:
+        """Return the zones that the hub has to paint."""
+        return () if self.verified_at else self.zones
+
+
 @dataclass(frozen=True, slots=True)
 class Siting:
     """Which paper approved the place of a camera."""
@@ -224,6 +244,7 @@ class Camera:
     version: int
     alert: str = ""  # the worst severity of its open alerts
     origin: Origin = Origin()
+    masks: DeclaredMasks = DeclaredMasks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,17 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
 
 class StillJob(msgspec.Struct, frozen=True, tag=True):
-    """Decode one picture and give it as a JPEG of at most `max_width` px; `cpu_s` of processor time kill."""
+    """Decode one picture and give it as a JPEG of at most `max_width` px; `cpu_s` of processor time kill.
+
+    `masks` are polygons, corners (x, y) from 0 to 1, that are painted black before the JPEG is coded.
+    """
 
     number: int
     codec: str
     nals: tuple[bytes, ...]
     max_width: int
     cpu_s: int
+    masks: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 class JudgeJob(msgspec.Struct, frozen=True, tag=True):

@@ -20,6 +20,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from hub.decode import limits
 from hub.decode.errors import NotDecodable, TooLarge
+from hub.decode.masks import Painter, Polygon
 from hub.decode.sizes import bound, check_declared
 
 _DECODERS: Final = {"H264": "h264", "H265": "hevc", "JPEG": "mjpeg", "MPEG4": "mpeg4"}
@@ -83,8 +84,12 @@ def decode(codec: str, nals: Sequence[bytes]) -> VideoFrame:
     return frame
 
 
-def still(codec: str, nals: Sequence[bytes], max_width: int) -> tuple[bytes, int, int]:
+def still(
+    codec: str, nals: Sequence[bytes], max_width: int, masks: Sequence[Polygon] = ()
+) -> tuple[bytes, int, int]:
     """Return a picture as a JPEG of at most `max_width` px, without anything that came with it, and its size.
+
+    Zones of `masks` are black in it.
 
     Raises: as `decode`.
     """
@@ -107,6 +112,8 @@ def still(codec: str, nals: Sequence[bytes], max_width: int) -> tuple[bytes, int
     bare.pts = 0
     for target, source in zip(bare.planes, scaled.planes, strict=True):
         target.update(_rows(source, target.line_size, target.height))
+    if masks:
+        Painter(masks).paint(bare)
     try:
         packets = [*context.encode(bare), *context.encode(None)]
     except av.error.MemoryError as error:

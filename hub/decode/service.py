@@ -128,11 +128,18 @@ class DecodeService:
         return tuple(sorted(process.pid for process in self._processes if process.alive))
 
     async def still(
-        self, picture: CodedPicture, codec: str, *, camera: str, max_width: int, deadline: Deadline
+        self,
+        picture: CodedPicture,
+        codec: str,
+        *,
+        camera: str,
+        max_width: int,
+        deadline: Deadline,
+        masks: tuple[tuple[tuple[float, float], ...], ...] = (),
     ) -> Still:
         """Return one key frame (or JPEG) coded anew, scaled down to `max_width` px where it is wider.
 
-        `camera` names whose picture it is: pictures that end a process are counted by it.
+        Zones of `masks` (polygons, corners from 0 to 1) are black in it. `camera` names whose picture it is: pictures that end a process are counted by it.
 
         Raises:
             DecodeError: see `hub.decode.errors`.
@@ -140,7 +147,7 @@ class DecodeService:
         self._check(picture.nals, codec)
 
         def job(number: int, cpu_s: int) -> m.Job:
-            return m.StillJob(number, codec, picture.nals, max_width, cpu_s)
+            return m.StillJob(number, codec, picture.nals, max_width, cpu_s, masks)
 
         reply = await self._run("still", job, camera, deadline)
         if not isinstance(reply, m.StillDone) or not reply.jpeg.startswith(b"\xff\xd8\xff"):

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 def _answer(job: m.Job) -> m.FromWorker:
     try:
         if isinstance(job, m.StillJob):
-            return m.StillDone(job.number, *pictures.still(job.codec, job.nals, job.max_width))
+            return m.StillDone(job.number, *pictures.still(job.codec, job.nals, job.max_width, job.masks))
         told = pictures.judge(job.codec, job.pictures)
     except NotDecodable as error:
         return m.Refused(job.number, error.code, str(error)[:300])

@@ -291,6 +291,9 @@ class ViewerSessions:
             await asyncio.shield(self._spawn(self._finish(session, "connection_lost")))
             raise
         self._check_running(session)
+        if (await self._catalog.get(camera_id)).masks != camera.masks:
+            await self._finish(session, "changed")  # what was opened does not paint the zones of now
+        self._check_running(session)
         self._relay.renew([view_id])
         await self._review([session])  # the owner may have paused while the camera was being opened
         self._check_running(session)

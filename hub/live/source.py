@@ -44,6 +44,7 @@ class Sources:
             sub_url=sub.url if sub is not None and sub.url != main.url else "",
             both=bold,
             may_ask=bold,
+            masks=camera.masks.painted,
         )
 
     async def still(self, camera: Camera) -> Target:

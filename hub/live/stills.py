@@ -168,6 +168,11 @@ class Stills:
 
     async def _coded(self, camera: Camera, taken: Taken, deadline: Deadline) -> Still:
         told = await self._decode.still(
-            taken.picture, taken.codec, camera=camera.id, max_width=MAX_WIDTH, deadline=deadline
+            taken.picture,
+            taken.codec,
+            camera=camera.id,
+            max_width=MAX_WIDTH,
+            deadline=deadline,
+            masks=camera.masks.painted,
         )
         return Still(told.jpeg, taken.taken_at, told.width, told.height)

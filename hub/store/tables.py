@@ -83,6 +83,7 @@ cameras = Table(
     Column("azimuth_deg", Float, nullable=True),
     Column("notes", Text, nullable=False),
     Column("permission", JsonText, nullable=False),
+    Column("masks", JsonText, nullable=True),  # declared zones; who declared and who verified them
     Column("decision", String(16), nullable=False),
     Column("decision_reasons", JsonText, nullable=False),
     Column("assessment_id", Id, nullable=True),
