@@ -107,6 +107,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "unsupported": 422,
         "tls_failed": 502,
         "device_busy": 409,
+        "reassess_busy": 409,
         "check_broke": 500,
     }
 )
