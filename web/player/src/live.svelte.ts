@@ -214,7 +214,8 @@ export class Live {
     this.#abort = abort;
     this.#connecting = true;
     const resuming = this.kept;
-    if (!resuming) this.phase = { name: 'asking' };
+    if (this.phase.name === 'reconnecting') this.phase = { ...this.phase, due: Date.now() };
+    else if (!resuming) this.phase = { name: 'asking' };
     this.#asked = this.#fitting();
     const query = new URLSearchParams({ purpose: this.purpose, layer: this.#asked });
     if (this.#incident) query.set('incident', this.#incident);
