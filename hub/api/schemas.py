@@ -320,7 +320,7 @@ class IncidentCreate(Body):
     minutes: Annotated[int, Field(ge=1, le=720)] = 120
 
 
-Digest = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=64)]  # SHA-256, or none
 RuleId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16), AfterValidator(_clean)]
 Day = AwareDatetime | date  # a date is a day in Vietnam
 DeclaredValue = (
