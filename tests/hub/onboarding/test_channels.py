@@ -3,6 +3,7 @@
 from adapters.port import StreamOffer
 from adapters.target import Target, parse_target
 from hub.onboarding.run import channels
+from standards.observation import Observations
 
 NVR = Target("onvif", "192.168.1.9", 8000, "/onvif/device_service", "VS 1/a")
 
@@ -28,9 +29,11 @@ def test_the_other_channels_are_told_with_their_addresses() -> None:
     """What remains of a recorder is listed, each with the address by which it is offered."""
     offers = tuple(offer(source, layer) for source in ("VS 1/a", "VS2", "VS3") for layer in ("main", "sub"))
 
-    assert [(item["source"], item["address"], item["width"]) for item in channels(NVR, offers)] == [
+    assert [
+        (item["source"], item["address"], item["width"]) for item in channels(NVR, offers, Observations({}))
+    ] == [
         ("VS2", "onvif://192.168.1.9:8000/onvif/device_service#VS2", 1920),
         ("VS3", "onvif://192.168.1.9:8000/onvif/device_service#VS3", 1920),
     ]
-    assert channels(NVR, offers[:2]) == []
-    assert channels(NVR, ()) == []
+    assert channels(NVR, offers[:2], Observations({})) == []
+    assert channels(NVR, (), Observations({})) == []
