@@ -80,17 +80,16 @@ def test_every_camera_that_may_be_seen_plays(demo: Demo, browser: Browser) -> No
     page.context.close()
 
 
-def test_h265_says_why_it_cannot_be_shown(demo: Demo, browser: Browser) -> None:
-    """An H.265 camera names the reason in a browser that cannot play it."""
+def test_an_h265_camera_plays_where_no_browser_takes_it_and_says_why(demo: Demo, browser: Browser) -> None:
+    """Debian's Chromium has no H.265: it gets the camera's other stream or a transcode, and is told so."""
     page = sign_in(browser, demo.url, "admin", demo.passwords["admin"])
     camera = next(c for c in demo.cameras.values() if c["playback"]["codec"] == "H265")  # type: ignore[index]
 
-    page.goto(f"{demo.url}/cameras/{camera['id']}")
+    press_play(page, demo.url, str(camera["id"]))
+    assert_moving(page)
     page.wait_for_function(
         "() => document.querySelector('[data-player-state]')?.textContent.includes('H.265')"
     )
-
-    assert picture(page)["frames"] == 0
     page.context.close()
 
 

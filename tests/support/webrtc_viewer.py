@@ -82,6 +82,8 @@ class Viewer:
                 async for line in stream.aiter_lines():
                     if line.startswith("data: "):
                         told = json.loads(line[6:])
+                        if "state" not in told:
+                            continue  # of another event: the layer
                         self.states.append((time.monotonic(), told["state"], told["code"]))
 
     def wait_for_frames(self, more: int = 5, seconds: float = 10) -> None:
