@@ -16,7 +16,7 @@ demo: env ## set up, then run a hub with nine simulated cameras and open it
 test: dev ## set up, then run the whole test suite
 	@$(PYTHON) tools/setup.py system
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not browser and not slow" $(ARGS)
-	@$(RUN) -m pytest -m "browser or slow" $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "browser or slow" $(ARGS)
 
 env: ## set up only: .venv, locked dependencies, the program, the user interface
 	@$(PYTHON) tools/setup.py env
