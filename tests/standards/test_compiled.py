@@ -21,6 +21,8 @@ from standards.verdict import Overlay, Severity, Verdict
 from standards.waiver import Attestation, Waiver
 from standards.wording import Text
 
+pytestmark = pytest.mark.long
+
 PACKS = packaged()
 PROFILES = {standard: PACKS.profile(standard) for standard in PACKS.standards()}
 COMPILED = {standard: CompiledProfile(profile) for standard, profile in PROFILES.items()}

@@ -18,6 +18,8 @@ from standards.reason import Reason
 from standards.rule import Rule
 from standards.verdict import Decision, Verdict
 
+pytestmark = pytest.mark.long
+
 PACKS = packaged()
 PROFILES = [PACKS.profile(standard) for standard in PACKS.standards()]
 SETTLED = {Verdict.PASS, Verdict.NOT_APPLICABLE}

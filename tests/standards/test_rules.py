@@ -24,6 +24,8 @@ from standards.reason import Reason
 from standards.rule import Rule
 from standards.verdict import RANK
 
+pytestmark = pytest.mark.long
+
 RULES = packaged().rules
 # Slips that change no verdict, and why: not worth a case, because there can be none.
 EQUAL = {

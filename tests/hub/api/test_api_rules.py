@@ -11,6 +11,8 @@ from running_hub import HubThread
 from hub.problems import STATUS
 from hub.texts import Texts
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 CAMERA = {"name": "Cổng trước", "address": "rtsp://127.0.0.1:9/live"}
 

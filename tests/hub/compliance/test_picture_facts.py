@@ -35,6 +35,8 @@ from standards.observation import Method, NotObserved, Observation, Observations
 from standards.pack import packaged
 from standards.reason import Reason
 
+pytestmark = pytest.mark.long
+
 CLOCK = SystemClock()
 TARGET = Target("rtsp", "127.0.0.1", 5554, "/main")
 TOLD = Provenance(Method.TEST, "kept/1", "RTSP PLAY", "127.0.0.1:5554", datetime(2026, 11, 21, tzinfo=UTC))

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hub_world import ANNA, START, World, run, world
 from observed_cameras import camera as observed
 from observed_cameras import missed
@@ -28,6 +29,8 @@ from standards.observation import Observations
 from standards.pack import Packs, packaged_with
 from standards.reason import Reason
 from standards.waiver import LONGEST_WAIVER
+
+pytestmark = pytest.mark.long
 
 PROFILE = """
 id = "here-2026"

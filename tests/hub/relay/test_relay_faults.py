@@ -18,6 +18,8 @@ from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceState, ViewerEnded
 from hub.relay.timeline import Timeline
 
+pytestmark = pytest.mark.long
+
 
 async def lean(relay) -> tuple[str, Lean]:
     """Connect a lean viewer and wait for its first packet."""

@@ -16,6 +16,8 @@ from hub.relay.quality import UP_AFTER_S, Quality
 from hub.relay.rtcp import read_feedback
 from hub.relay.twcc import SendHistory, read_report
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("rtx", [True, False])
 def test_a_lost_packet_comes_again_on_a_stream_of_its_own(camera: SyntheticCamera, *, rtx: bool) -> None:

@@ -15,6 +15,8 @@ from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, SourceState, ViewerEnded
 
+pytestmark = pytest.mark.long
+
 SUB = "synthetic://camera/sub"
 
 

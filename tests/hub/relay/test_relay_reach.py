@@ -18,6 +18,8 @@ from hub.relay.ice import IcePeer, UdpPort
 from hub.relay.reachability import allocation, examine
 from hub.relay.turn import TurnAddress, TurnSetup, checked_url
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("profile", [b"SRTP_AEAD_AES_128_GCM", b"SRTP_AES128_CM_SHA1_80"])
 @pytest.mark.parametrize("tcp", [False, True])

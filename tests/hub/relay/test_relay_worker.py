@@ -28,6 +28,8 @@ from hub.relay.service import (
     ViewerEnded,
 )
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 COMMAND = (sys.executable, str(HERE / "relay_worker_program.py"))
 CAMERA = SourceSpec("c1", "rtsp://127.0.0.1:9/live", None)
