@@ -27,7 +27,7 @@ from hub.simulator.device import REALM, Device, new_password  # noqa: E402
 from hub.simulator.digest import DigestVerifier, Login  # noqa: E402
 from hub.simulator.packets import h264_payloads  # noqa: E402
 from hub.simulator.presets import shipped  # noqa: E402
-from hub.simulator.replies import PATHS, SNAPSHOT_PATH, operations  # noqa: E402
+from hub.simulator.replies import PATHS, operations, snapshot_path  # noqa: E402
 from hub.simulator.soap import SoapFault, TokenVerifier, envelope, not_authorized, parse  # noqa: E402
 
 PRESET = "good-onvif"
@@ -68,7 +68,7 @@ class Camera:
 
     def answer(self, method: str, path: str, authorization: str | None, body: bytes) -> bytes:
         """Answer one HTTP request."""
-        if path == SNAPSHOT_PATH:
+        if path == snapshot_path(1):
             login = self.device.judge(self.verifier, authorization, method, path)
             if login is not Login.ACCEPTED:
                 return http_reply(UNAUTHORISED + self.challenge(login), b"401\n", "text/plain")
