@@ -227,7 +227,7 @@ class RelayService:
                 lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted, codecs),
             )
         except BaseException:
-            del self._segments[viewer_id]
+            self._segments.pop(viewer_id, None)  # it may have ended, or the worker died, meanwhile
             raise
         return str(reply.codec)
 

@@ -276,7 +276,7 @@ class Worker:
                 codecs=message.codecs,
             )
         except BaseException:
-            del self._recipients[message.viewer_id]
+            self._recipients.pop(message.viewer_id, None)  # it may have ended meanwhile
             raise
         return m.Reading(message.request, layer, offered.codec)
 
