@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Decoders } from '../player/src/decoders';
 import { Lines } from '../player/src/events';
-import type { Phase } from '../player/src/live.svelte';
+import type { Phase } from '../player/src/states';
 import { explain, type Case } from '../player/src/why';
 import english from '../../hub/locale/en/ui.json';
 

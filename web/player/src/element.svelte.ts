@@ -9,8 +9,9 @@ import english from 'virtual:camhub-words/en';
 import vietnamese from 'virtual:camhub-words/vi';
 import { clock, dateTimeShort, number, since } from '../../src/lib/format';
 import type { Hub } from './hub';
-import { Live, WANTED, type Wanted } from './live.svelte';
+import { Live } from './live.svelte';
 import type { Say } from './say';
+import { WANTED, type Wanted } from './states';
 import Standing from './Standing.svelte';
 
 /** What `statechange` says: a state as the player means it, and what is known about the picture. */
@@ -49,8 +50,8 @@ export class CamhubPlayer extends HTMLElement {
       live: phase.name === 'live',
       way: live?.way.name ?? 'webrtc',
       why: live?.way.name === 'mse' ? live.way.why : '',
-      layer: live?.layer?.layer ?? null,
-      delay: live?.delay?.seconds ?? null,
+      layer: live?.layers.played?.layer ?? null,
+      delay: live?.picture.delay?.seconds ?? null,
       frozenSince: phase.name === 'stopped' ? phase.at.toISOString() : null,
     };
   }

@@ -1,6 +1,7 @@
 /** The words of the player. They come from the catalogue of the interface, whoever shows them. */
 import type catalogue from '../../../hub/locale/vi/ui.json';
-import type { Live, Phase, Text } from './live.svelte';
+import type { Live } from './live.svelte';
+import type { Phase, Text } from './states';
 
 export type Key = keyof typeof catalogue;
 type Params = Record<string, string | number>;
@@ -79,7 +80,7 @@ export function moving(live: Live, say: Say): { word: string; tail: string } | n
   const { t } = say;
   switch (live.phase.name) {
     case 'live': {
-      const delay = live.delay;
+      const delay = live.picture.delay;
       if (delay === null) return { word: t('player.live'), tail: t('player.delay_unknown') };
       const s = say.number(delay.seconds, 1);
       return { word: t('player.live'), tail: delay.about ? t('player.delay_about', { s }) : t('player.delay', { s }) };
@@ -101,16 +102,17 @@ export function byWay(live: Live, say: Say): string {
 /** Which stream is shown and why not the other, as one clause. */
 export function byLayer(live: Live, say: Say): string {
   const { t } = say;
-  const size = live.size ? `${live.size.width}×${live.size.height}` : '';
-  const layer = live.layer?.layer;
+  const { size: px } = live.picture;
+  const size = px ? `${px.width}×${px.height}` : '';
+  const layer = live.layers.played?.layer;
   const name = layer ? t(layer === 'sub' ? 'player.layer_is_sub' : 'player.layer_is_main', { size }).trim() : size;
-  const cause = say.pick(live.layer?.cause).replace(/\.$/, '');
+  const cause = say.pick(live.layers.played?.cause).replace(/\.$/, '');
   return [name, cause].filter(Boolean).join(': ');
 }
 
 /** That the hub converts, and why; empty where the picture comes as the camera sends it. */
 export function byRendition(live: Live, say: Say): string {
-  const { sent } = live;
+  const { sent } = live.layers;
   if (!sent?.why || sent.rendition !== 'transcode') return '';
   const cause = say.pick(sent.cause).replace(/\.$/, '');
   return cause ? say.t('player.converted_because', { cause }) : say.t('player.converted');

@@ -4,7 +4,7 @@
  * Pure: words are keys of the catalogue (`player.why_...`), so that every case can be tested without a browser.
  */
 import type { Decoders } from './decoders';
-import type { Phase, Sent, Way } from './live.svelte';
+import type { Phase, Sent, Way } from './states';
 
 /** What the last assessment saw of the camera's main stream. */
 export interface Sends {

@@ -1,0 +1,58 @@
+/** The states of one viewing, and what is known about what is shown: plain values, named as the pages name them. */
+import type { Refusal } from './refusal';
+
+/** A sentence of the hub in both languages. */
+export interface Text {
+  vi: string;
+  en: string;
+}
+
+export type Phase =
+  | { name: 'idle' }
+  | { name: 'asking' }
+  | { name: 'opening'; since: number }
+  | { name: 'live' }
+  | { name: 'hesitating' }
+  | { name: 'stopped'; at: Date }
+  | { name: 'repeating'; since: Date }
+  | { name: 'reconnecting'; at: Date; attempt: number; due: number }
+  | { name: 'lost'; at: Date }
+  | { name: 'fault'; since: Date | null; cause: Text | null }
+  | { name: 'paused' }
+  | { name: 'refused'; refusal: Refusal }
+  | { name: 'full'; refusal: Refusal; due: number }
+  | { name: 'cannot_play'; refusal: Refusal | null }
+  | { name: 'blocked' }
+  | { name: 'ended'; code: string; cause: Text | null; at: Date };
+
+/** How the picture comes, and why not by WebRTC. */
+export type Way = { name: 'webrtc' } | { name: 'mse'; why: 'missing' | 'network' | 'codec' };
+
+export type LayerName = 'main' | 'sub';
+export type Wanted = LayerName | 'auto';
+export const WANTED: readonly Wanted[] = ['auto', 'main', 'sub'];
+
+/** Which of the camera's streams is shown, and why not the one that was wanted. */
+export interface Layer {
+  layer: LayerName;
+  wanted: Wanted;
+  code: string;
+  cause: Text | null;
+}
+
+/** What the hub sends, and why not as the camera does; null where it does not say. */
+export interface Sent {
+  codec: string | null;
+  rendition: string | null;
+  why: string;
+  /** The same as a sentence of the hub. */
+  cause: Text | null;
+}
+
+/** What the event stream of a view says of its state. */
+export interface StateEvent {
+  state: 'opening' | 'live' | 'frozen' | 'offline' | 'paused' | 'ended';
+  since: string | null;
+  cause: Text | null;
+  code: string | null;
+}
