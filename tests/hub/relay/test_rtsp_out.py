@@ -1,66 +1,75 @@
-"""RTSP out, played by FFmpeg's client, which nobody here wrote, and asked by hand where the answer matters."""
+"""RTSP out, played by FFmpeg's and GStreamer's clients, which nobody here wrote, and asked by hand where the answer matters."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import av
 import pytest
 from decode_pictures import picture
 
+from hub.relay import rtsp_door, rtsp_out
 from hub.relay.errors import RelayRefused
 from hub.relay.packetise import H264Packetiser
-from hub.relay.ring import Packet, PacketRing
-from hub.relay.rtsp_out import RtspOutput, RtspReader, token_of
+from hub.relay.ring import PacketRing
+from hub.relay.rtsp_door import RtspDoor, digest_asked
+from hub.relay.rtsp_out import RtspOutput, Wanted, digest_of, token_of
+from hub.relay.rtsp_reader import RtspReader
 
 T = TypeVar("T")
 TOKEN = "a-token-of-one-recipient"
 
 
 class Camera:
-    """A ring that fills 25 times a second, and the feed of it that a token opens."""
-
-    codec = "H264"
+    """A ring that fills, the door to it, and what the hub would answer: one token opens it."""
 
     def __init__(self) -> None:
         self.ring = PacketRing()
-        self.readers: set[RtspReader] = set()
-        self.opened = self.closed = 0
-        self.end: Callable[[str], None] = lambda _code: None
+        self.output = RtspOutput(self.wanted, self.left)
+        self.door = RtspDoor(self.hand_over)
+        self.readers: dict[str, RtspReader] = {}
+        self.asked: list[Wanted] = []
+        self.gone: list[tuple[str, str]] = []
         self._packetiser = H264Packetiser()
         self._count = 0
 
-    async def open(self, token: str, address: str, on_end: Callable[[str], None]) -> "Camera":
-        """Open the feed for the one token that there is."""
-        assert address == "127.0.0.1"
-        if token != TOKEN:
-            raise RelayRefused(403, "token_unknown", "no such token")
-        self.opened += 1
-        self.end = on_end
-        return self
+    async def hand_over(self, digest: str, sock: socket.socket) -> None:
+        """Take a connection, as the worker does whose process gets a copy of the descriptor."""
+        del digest
+        await self.output.take(sock.dup())
 
-    def add(self, reader: RtspReader) -> None:
-        """Vouch for a reader and feed it."""
+    def wanted(self, wanted: Wanted) -> None:
+        """Open the feed for the one token that there is; vouch for it."""
+        self.asked.append(wanted)
+        assert wanted.address == "127.0.0.1"
+        if wanted.digest != digest_of(TOKEN):
+            self.output.refuse(wanted.connection, RelayRefused(404, "token_unknown", "no such token"))
+            return
+        view = f"view-{wanted.connection}"
+        reader = self.output.reader(wanted.connection, view, "H264")
         reader.lease_until_s = asyncio.get_running_loop().time() + 60
         reader.attach(self.ring)
-        self.readers.add(reader)
+        self.readers[view] = reader
 
-    def key_frame(self) -> Sequence[Packet]:
-        """Return the newest key frame's packets."""
-        return self.ring.key_frame()
-
-    async def aclose(self) -> None:
+    def left(self, view: str, code: str) -> None:
         """The recipient has gone."""
-        self.closed += 1
-        self.readers.clear()
+        self.readers.pop(view, None)
+        self.gone.append((view, code))
+
+    def end(self, code: str) -> None:
+        """Let the hub cut every view."""
+        for reader in list(self.readers.values()):
+            reader.end(code)
 
     def step(self) -> None:
         """Let one picture come."""
         nals = picture(seed=self._count % 4)
         self.ring.append(self._packetiser.payloads(nals, key_frame=True), 3600 * self._count, key_frame=True)
         self._count += 1
-        for reader in self.readers:
+        for reader in self.readers.values():
             reader.take()
 
     async def run(self) -> None:
@@ -76,17 +85,23 @@ def with_output(work: Callable[[Camera, int], Awaitable[T]]) -> T:
     async def main() -> T:
         camera = Camera()
         camera.step()
-        output = RtspOutput(camera.open)
-        port = await output.start(["127.0.0.1"], 0)
+        port = camera.door.start(["127.0.0.1"], 0)
         pictures = asyncio.create_task(camera.run())
         try:
             async with asyncio.timeout(60):
                 return await work(camera, port)
         finally:
             pictures.cancel()
-            await output.aclose()
+            await camera.door.aclose()
+            await camera.output.aclose()
 
     return asyncio.run(main())
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    while not what():
+        await asyncio.sleep(0.01)
 
 
 class Client:
@@ -130,11 +145,11 @@ class Client:
 
 
 def test_ffmpeg_plays() -> None:
-    """An independent client describes, sets up over TCP, plays, and decodes whole pictures."""
+    """An independent client describes, sets up over TCP, plays, and decodes whole pictures; its leaving is told."""
 
     async def work(camera: Camera, port: int) -> list[tuple[int, int]]:
         def watch() -> list[tuple[int, int]]:
-            url = f"rtsp://127.0.0.1:{port}/live/{TOKEN}"
+            url = f"rtsp://127.0.0.1:{port}/{TOKEN}"
             with av.open(url, options={"rtsp_transport": "tcp"}, timeout=30) as container:
                 out = []
                 for frame in container.decode(video=0):
@@ -144,21 +159,45 @@ def test_ffmpeg_plays() -> None:
             return out
 
         seen = await asyncio.to_thread(watch)
-        while camera.closed == 0:
-            await asyncio.sleep(0.01)
+        await until(lambda: camera.gone)
+        assert camera.gone == [("view-1", "viewer_left")]
+        assert len(camera.asked) == 1, "one connection, one decision"
         return seen
 
     assert with_output(work) == [(320, 192)] * 5
 
 
-@pytest.mark.parametrize("path", ["/live/another-token-of-nobody", "/live/short", "/", "/live/" + "x" * 500])
+@pytest.mark.gstreamer
+def test_gstreamer_plays() -> None:
+    """Another independent client, over TCP, decodes ten pictures and says so by its exit."""
+    program = shutil.which("gst-launch-1.0")
+    if program is None:
+        pytest.skip("gstreamer: needs Debian's gstreamer1.0-tools")
+
+    async def work(camera: Camera, port: int) -> tuple[int, str]:
+        url = f"rtsp://127.0.0.1:{port}/{TOKEN}"
+        line = (
+            f"rtspsrc location={url} protocols=tcp latency=0 ! decodebin ! fakesink num-buffers=10 sync=false"
+        )
+        process = await asyncio.create_subprocess_exec(
+            program, "-q", *line.split(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        await until(lambda: camera.gone)
+        return process.returncode or 0, said.decode(errors="replace")
+
+    status, said = with_output(work)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("path", ["/another-token-of-nobody", "/short", "/", "/" + "x" * 500, ""])
 def test_without_a_good_token_there_is_nothing(path: str) -> None:
     """Whoever guesses learns that there is no such thing, and not why."""
 
     async def work(camera: Camera, port: int) -> int:
         async with Client.connect(port) as client:
             status, _ = await client.ask("DESCRIBE", f"rtsp://127.0.0.1:{port}{path}")
-            assert camera.opened == 0
+            assert not camera.readers
             return status
 
     assert with_output(work) == 404
@@ -170,11 +209,33 @@ def test_udp_is_refused_by_name() -> None:
     async def work(camera: Camera, port: int) -> int:
         del camera
         async with Client.connect(port) as client:
-            uri = f"rtsp://127.0.0.1:{port}/live/{TOKEN}"
+            uri = f"rtsp://127.0.0.1:{port}/{TOKEN}"
             status, _ = await client.ask("SETUP", uri, "Transport: RTP/AVP;unicast;client_port=5000-5001")
             return status
 
     assert with_output(work) == 461
+
+
+def test_nothing_of_the_picture_comes_before_play() -> None:
+    """Described and set up, the connection is a view that waits; PLAY begins with the key frame at hand."""
+
+    async def work(camera: Camera, port: int) -> None:
+        async with Client.connect(port) as client:
+            uri = f"rtsp://127.0.0.1:{port}/{TOKEN}"
+            _, head = await client.ask("DESCRIBE", uri)
+            assert "sprop-parameter-sets=" in head
+            _, head = await client.ask("SETUP", uri, "Transport: RTP/AVP/TCP;interleaved=2-3")
+            session = next(line for line in head.splitlines() if line.startswith("Session:")).partition(";")[
+                0
+            ]
+            (reader,) = camera.readers.values()
+            for _ in range(3):
+                camera.step()
+            assert reader.packets == 0
+            assert (await client.ask("PLAY", uri, session))[0] == 200
+            assert (await client.reader.readexactly(2)) == b"$\x02"
+
+    with_output(work)
 
 
 def test_an_end_by_the_hub_closes_the_connection_at_once() -> None:
@@ -182,14 +243,13 @@ def test_an_end_by_the_hub_closes_the_connection_at_once() -> None:
 
     async def work(camera: Camera, port: int) -> None:
         async with Client.connect(port) as client:
-            assert await client.play(f"rtsp://127.0.0.1:{port}/live/{TOKEN}") == 200
+            assert await client.play(f"rtsp://127.0.0.1:{port}/{TOKEN}") == 200
             assert await client.reader.readexactly(1) == b"$"
             camera.end("paused")
             with contextlib.suppress(ConnectionError):
                 while await client.reader.read(65536):
                     pass
-            while camera.closed == 0:
-                await asyncio.sleep(0.01)
+            assert len(camera.output) == 0
 
     with_output(work)
 
@@ -200,7 +260,7 @@ def test_play_needs_the_session_that_was_set_up() -> None:
     async def work(camera: Camera, port: int) -> None:
         del camera
         async with Client.connect(port) as client:
-            uri = f"rtsp://127.0.0.1:{port}/live/{TOKEN}"
+            uri = f"rtsp://127.0.0.1:{port}/{TOKEN}"
             assert (await client.ask("PLAY", uri))[0] == 455
             assert (await client.ask("SETUP", uri, "Transport: RTP/AVP/TCP;interleaved=0-1"))[0] == 200
             assert (await client.ask("PLAY", uri, "Session: another"))[0] == 454
@@ -210,43 +270,186 @@ def test_play_needs_the_session_that_was_set_up() -> None:
     with_output(work)
 
 
+def test_a_request_in_pieces_reaches_the_worker_whole() -> None:
+    """The door looks without taking: what it waited for is read again by who serves."""
+
+    async def work(camera: Camera, port: int) -> None:
+        async with Client.connect(port) as client:
+            for part in ("OPTI", f"ONS rtsp://127.0.0.1:{port}/{TOKEN} RT", "SP/1.0\r\nCSeq: 7\r\n\r\n"):
+                client.writer.write(part.encode())
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            head = (await client.reader.readuntil(b"\r\n\r\n")).decode()
+            assert head.startswith("RTSP/1.0 200")
+            assert "CSeq: 7" in head
+            assert not camera.asked, "OPTIONS opens nothing"
+
+    with_output(work)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\n",
+        b"A" * 5000,
+        b"describe x RTSP/1.0\r\n",
+        b"\n",
+    ],
+)
+def test_what_is_not_rtsp_is_hung_up_on_at_the_door(said: bytes) -> None:
+    """No worker ever sees it."""
+
+    async def work(camera: Camera, port: int) -> None:
+        async with Client.connect(port) as client:
+            client.writer.write(said)
+            with contextlib.suppress(ConnectionError):
+                assert await client.reader.read() == b""
+        assert len(camera.output) == 0
+        assert camera.door.turned_away == 1
+
+    with_output(work)
+
+
+def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-open connections end by themselves, and one address cannot hold all places: others come in meanwhile."""
+    monkeypatch.setattr(rtsp_door, "_WITHIN_S", 0.5)
+    monkeypatch.setattr(rtsp_door, "_MOST_OF_ADDRESS", 4)
+
+    async def work(camera: Camera, port: int) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+        for reader, writer in silent:
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        assert camera.door.turned_away == 12
+        async with Client.connect(port) as client:
+            assert await client.play(f"rtsp://127.0.0.1:{port}/{TOKEN}") == 200
+
+    with_output(work)
+
+
+def test_who_never_plays_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that asks for this and that holds a view no longer than the time to settle."""
+    monkeypatch.setattr(rtsp_out, "_SETTLE_S", 0.5)
+
+    async def work(camera: Camera, port: int) -> None:
+        async with Client.connect(port) as client:
+            assert (await client.ask("DESCRIBE", f"rtsp://127.0.0.1:{port}/{TOKEN}"))[0] == 200
+            with contextlib.suppress(ConnectionError):
+                assert await client.reader.read() == b""
+        assert camera.gone == [("view-1", "not_connected")]
+
+    with_output(work)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "X: " + "y" * 20_000,
+        "\r\n".join(f"H{number}: 1" for number in range(200)),
+        "Content-Length: 99999999",
+    ],
+)
+def test_heads_beyond_the_limits_end_the_connection(said: str) -> None:
+    """Long headers, many headers, a huge body: 400 and the end."""
+
+    async def work(camera: Camera, port: int) -> bytes:
+        async with Client.connect(port) as client:
+            uri = f"rtsp://127.0.0.1:{port}/{TOKEN}"
+            client.writer.write(f"OPTIONS {uri} RTSP/1.0\r\nCSeq: 1\r\n{said}\r\n\r\n".encode())
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                while more := await client.reader.read(65536):
+                    answer += more
+            await until(lambda: len(camera.output) == 0)
+            return answer
+
+    assert with_output(work).startswith(b"RTSP/1.0 400")
+
+
+class Slow(asyncio.Transport):
+    """A connection that takes what it wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+        self.written: list[bytes] = []
+
+    def get_write_buffer_size(self) -> int:
+        """Return what waits."""
+        return self.held
+
+    def is_closing(self) -> bool:
+        """Tell that it is open."""
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Note what is written."""
+        self.written.append(bytes(data))
+
+
 def test_a_reader_that_takes_nothing_begins_again_at_a_newer_key_frame() -> None:
-    """It is not waited for, its memory stays bounded, and it never gets half a picture."""
+    """It is not waited for, its memory stays bounded, it never gets half a picture, and its stamps rise."""
 
-    class Slow(asyncio.Transport):
-        held = 0
-        written: list[bytes]
-
-        def get_write_buffer_size(self) -> int:
-            return self.held
-
-        def is_closing(self) -> bool:
-            return False
-
-        def write(self, data: bytes | bytearray | memoryview) -> None:
-            self.written.append(bytes(data))
-
-    camera = Camera()
-    camera.step()
-    line = Slow()
-    line.written = []
-    reader = RtspReader(line, 0)
-    reader.attach(camera.ring)
-    reader.take()
-    first = len(line.written)
-    line.held = 2 << 20
-    for _ in range(5):
+    async def main() -> None:
+        camera, line = Camera(), Slow()
         camera.step()
-        assert reader.take()
-    assert len(line.written) == first
-    line.held = 0
-    reader.take()
-    assert reader.skipped > 0
-    assert line.written[-1][4 + 12] & 0x1F == 24  # the sets of a key frame stand first
+        reader = RtspReader("H264", line)
+        reader.lease_until_s = asyncio.get_running_loop().time() + 60
+        reader.attach(camera.ring)
+        reader.play(0)
+        first = len(line.written)
+        assert first == 1
+        line.held = 2 << 20
+        for _ in range(5):
+            camera.step()
+            assert not reader.take()
+        assert len(line.written) == first
+        assert reader.slow_since_s is not None
+        line.held = 0
+        reader.take()
+        assert reader.skipped > 0
+        assert reader.slow_since_s is None
+        assert line.written[-1][4 + 12] & 0x1F == 24  # the sets of a key frame stand first
+        sequences = [int.from_bytes(line.written[at][6:8], "big") for at in (0, -1)]
+        stamps = [int.from_bytes(line.written[at][8:12], "big") for at in (0, -1)]
+        assert sequences[1] > sequences[0]
+        assert stamps[1] > stamps[0]
+
+    asyncio.run(main())
+
+
+def test_who_joins_late_is_not_played_the_past_fast_forward() -> None:
+    """The pictures since the key frame go out a tick apart, ending at the newest one's own stamp."""
+
+    async def main() -> None:
+        ring, line = PacketRing(), Slow()
+        packetiser = H264Packetiser()
+        for count in range(5):
+            ring.append(
+                packetiser.payloads(picture(), key_frame=count == 0), 3600 * count, key_frame=count == 0
+            )
+        reader = RtspReader("H264", line)
+        reader.lease_until_s = asyncio.get_running_loop().time() + 60
+        reader.attach(ring)
+        reader.play(0)
+        data, stamps = b"".join(line.written), []
+        while data:
+            size = int.from_bytes(data[2:4], "big")
+            stamps.append(int.from_bytes(data[8:12], "big"))
+            data = data[4 + size :]
+        assert sorted(set(stamps)) == [14396, 14397, 14398, 14399, 14400]
+
+    asyncio.run(main())
 
 
 def test_tokens_are_read_from_the_path_alone() -> None:
-    """With or without the track behind it."""
-    assert token_of(f"rtsp://hub:8554/live/{TOKEN}/trackID=0") == TOKEN
-    assert token_of("rtsp://[::1/live/x") == ""
+    """With or without the track behind it; the door finds the same one."""
+    assert token_of(f"rtsp://hub:8554/{TOKEN}/trackID=0") == TOKEN
+    assert token_of(f"rtsp://user:word@hub:8554/{TOKEN}?a=b") == TOKEN
+    assert token_of("rtsp://[::1/x") == ""
     assert token_of("*") == ""
+    assert digest_asked(f"OPTIONS rtsp://h/{TOKEN} RTSP/1.0\r\n".encode()) == digest_of(TOKEN)
+    assert digest_asked(b"OPTIONS * RTSP/1.0\r\n") == ""
+    assert digest_asked(f"OPTIONS rtsp://h/{TOKEN} RTSP/1.0".encode()) is None
