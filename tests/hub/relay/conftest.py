@@ -65,7 +65,7 @@ async def engine_with(camera: SyntheticCamera, limits: EngineLimits | None = Non
     """Run an engine that opens `camera` for every spec."""
     events: list[RelayEvent] = []
     engine = RelayEngine(fields.pop("open_source", camera.open), SystemClock(), events.append, limits)
-    engine.start(("127.0.0.1",), 0)
+    engine.start((fields.pop("host", "127.0.0.1"),), 0)
     harness = Harness(engine, events, camera)
 
     async def vouch() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>relay</title><video id="v" muted autoplay playsinline></video>
@@ -30,11 +30,12 @@ window.look = async () => {
   if (window.pc) (await window.pc.getStats()).forEach((item) => {
     if (item.type === "inbound-rtp" && item.kind === "audio") { heard = item.packetsReceived; loud = item.totalAudioEnergy; }
   });
-  let decoded = 0, dropped = 0, lost = 0, plis = 0, nacks = 0, freezes = 0;
+  let decoded = 0, dropped = 0, lost = 0, plis = 0, nacks = 0, freezes = 0, again = 0;
   if (window.pc) (await window.pc.getStats()).forEach((item) => {
     if (item.type === "inbound-rtp" && item.kind === "video") {
       decoded = item.framesDecoded || 0; dropped = item.framesDropped || 0; lost = item.packetsLost || 0;
       plis = item.pliCount || 0; nacks = item.nackCount || 0; freezes = item.freezeCount || 0;
+      again = item.retransmittedPacketsReceived || 0;
     }});
   let sum = 0, print = "", brightest = 0;
   if (video.videoWidth) {
@@ -45,7 +46,7 @@ window.look = async () => {
     for (let i = 0; i < data.length; i += 4) { sum += data[i]; brightest = Math.max(brightest, data[i]); }
     for (let x = 0; x < 32; x++) print += (data[(12 * 32 + x) * 4] >> 4).toString(16);
   }
-  return {heard, loud, decoded, dropped, lost, plis, nacks, freezes, mean: sum / 768, brightest, print, width: video.videoWidth,
+  return {heard, loud, decoded, dropped, lost, plis, nacks, freezes, again, mean: sum / 768, brightest, print, width: video.videoWidth,
           height: video.videoHeight, first: window.firstFrame, states: window.states,
           quality: video.getVideoPlaybackQuality().totalVideoFrames};
 };
@@ -55,10 +56,16 @@ window.look = async () => {
 class RelayThread:
     """Runs a relay and the page's server in an event loop of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        """`place` is entered by the thread: where on the network its sockets stand."""
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._place = place
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        with self._place():
+            self.loop.run_forever()
 
     def do(self, work: Coroutine[Any, Any, Any], limit_s: float = 30.0) -> Any:
         """Run a coroutine there and return its result."""
@@ -80,16 +87,18 @@ class RelayThread:
 
 
 @contextmanager
-def relay_thread():
+def relay_thread(place: Callable[[], AbstractContextManager[Any]] = nullcontext):
     """Run a loop in a thread for the length of a test."""
-    thread = RelayThread()
+    thread = RelayThread(place)
     try:
         yield thread
     finally:
         thread.stop()
 
 
-async def serve_page(answer: Callable[[str, str], Awaitable[tuple[int, str]]]) -> tuple[asyncio.Server, str]:
+async def serve_page(
+    answer: Callable[[str, str], Awaitable[tuple[int, str]]], host: str = "127.0.0.1"
+) -> tuple[asyncio.Server, str]:
     """Serve the page and the WHEP endpoint; `answer` gets (viewer, offer) and returns (status, body)."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,8 +121,8 @@ async def serve_page(answer: Callable[[str, str], Awaitable[tuple[int, str]]]) -
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server = await asyncio.start_server(handle, host, 0)
+    return server, f"http://{host}:{server.sockets[0].getsockname()[1]}/"
 
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
