@@ -10,6 +10,7 @@ const ROUTES: [string, string][] = [
   ['add', '/cameras/new'],
   ['onboarding', '/onboardings/:id'],
   ['camera', '/cameras/:id'],
+  ['wall', '/wall'],
   ['my', '/my'],
   ['my-history', '/my/:id/views'],
   ['my-sharing', '/my/:id/sharing'],
