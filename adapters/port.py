@@ -148,6 +148,7 @@ class Track:
     clock_rate_hz: int
     parameter_sets: tuple[bytes, ...] = ()  # from the SDP: SPS, PPS (H264); VPS, SPS, PPS (H265)
     channels: int = 1
+    configuration: bytes = b""  # of AAC: its AudioSpecificConfig, as the SDP has it (RFC 3640 4.1)
 
 
 @dataclass(slots=True)

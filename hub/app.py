@@ -238,6 +238,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             public_addresses=tuple(settings.relay.public_addresses),
             turn=turn,
             max_transcodes=settings.relay.recoded_at_once,
+            max_sounds=settings.relay.sounds,
             transcode_width=settings.relay.transcode_width,
             transcode_fps=float(settings.relay.transcode_fps),
             transcode_bit_s=settings.relay.transcode_kbit_s * 1000,
@@ -282,7 +283,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     )
     registry = Registry.installed()
     receipts = Receipts(store, clock, office=settings.name)
-    sources = Sources(catalog)
+    sources = Sources(catalog, clock)
     viewers = ViewerSessions(
         catalog=catalog,
         incidents=incidents.covering,

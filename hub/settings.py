@@ -88,6 +88,13 @@ class Relay(BaseModel):
         default=2000, ge=100, le=50_000, description="at most so many thousand bits a second"
     )
 
+    sounds: int = Field(
+        default=8,
+        ge=0,
+        le=256,
+        description="tracks of AAC sound recoded to Opus at once for browsers; 0 recodes none",
+    )
+
     @property
     def recoded_at_once(self) -> int:
         """Return how many streams are recoded at once."""

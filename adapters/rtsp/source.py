@@ -18,7 +18,7 @@ from adapters.errors import (
 from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.client import RtspClient
 from adapters.rtsp.policy import DEFAULT, Policies
-from adapters.rtsp.sdp import SessionDescription
+from adapters.rtsp.sdp import Media, SessionDescription
 from adapters.rtsp.stale import StaleSessions
 from adapters.secret import Credential
 from adapters.target import Target
@@ -85,7 +85,7 @@ class RtspSource:
         if video is None:
             raise no_video(client)
         await client.setup(video, deadline, deliver=self._deliver, tcp=tcp)
-        heard = next((media for media in receivable if media.kind == "audio"), None)
+        heard = min((media for media in receivable if media.kind == "audio"), key=_costs, default=None)
         if audio and heard is not None:
             over_tcp = client.tracks[0].channels is not None
             await client.setup(heard, deadline, deliver=self._deliver, tcp=over_tcp)
@@ -210,6 +210,13 @@ class RtspSource:
                     hint="Check the camera; over UDP, also that its packets may pass, or use TCP",
                 )
             )
+
+
+def _costs(sound: Media) -> int:
+    """Rank sound by what a browser can make of it: G.711 goes out as it is, AAC is recoded."""
+    if sound.codec in {"PCMU", "PCMA"} and (sound.clock_rate_hz, sound.channels) == (8000, 1):
+        return 0
+    return 1 if sound.codec == "MPEG4-GENERIC" else 2
 
 
 def no_video(client: RtspClient) -> AdapterError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from adapters.deadline import Deadline
 from adapters.errors import AdapterError
 from adapters.port import AccessUnit, ProbeContext, Track
+from adapters.rtsp.audio import parse_audio_config
 from adapters.rtsp.connection import Connection, our_fault, remote_error
 from adapters.rtsp.depacketize import depacketizer_for
 from adapters.rtsp.policy import Policies
@@ -105,7 +106,15 @@ class Tracks:
         media, index = agreed.media, len(self.opened)
         try:
             sets = parameter_sets(media, self._tolerances)
-            track = Track(index, media.kind, media.codec, media.clock_rate_hz or 90000, sets, media.channels)
+            track = Track(
+                index,
+                media.kind,
+                media.codec,
+                media.clock_rate_hz or 90000,
+                sets,
+                media.channels,
+                _configuration(media),
+            )
             ports = agreed.transport.server_ports
             if sockets and (ports is None or 0 in ports):
                 self._tolerances.note(Tolerance.SERVER_PORT_MISSING)
@@ -219,6 +228,18 @@ class Tracks:
             take(data, now_s)
 
         return taken
+
+
+def _configuration(media: Media) -> bytes:
+    """Return the AudioSpecificConfig that the SDP tells of AAC; empty where it tells none that can be read."""
+    if media.codec != "MPEG4-GENERIC":
+        return b""
+    try:
+        told = bytes.fromhex(media.format_parameters.get("config", "")[:128])
+        parse_audio_config(told)
+    except ValueError:
+        return b""
+    return told
 
 
 def _claimed_size(media: Media) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def decide(ask: Ask, subject: Subject, now: datetime) -> Decision:
             return Refused("decision_rejected" if subject.decision == "REJECTED" else "decision_pending")
         answer: Decision = Allowed(test_only=True, max_s=TEST_SECONDS)
     elif own or subject.custodian_kind is Kind.AUTHORITY:
-        answer = Allowed(test_only=ask.is_test, max_s=max_s)
+        answer = Allowed(test_only=ask.is_test, max_s=max_s, audio=shares_sound(subject, now))
     else:
         answer = _by_consent(ask, subject, now)
     if isinstance(answer, Allowed) and not subject.playable and ask.kind != "snapshot":
@@ -163,6 +163,22 @@ def _by_consent(ask: Ask, subject: Subject, now: datetime) -> Decision:
         max_s=TEST_SECONDS if ask.is_test else None,
         until=min(ends),
         audio=consent.audio,
+    )
+
+
+def shares_sound(subject: Subject, now: datetime) -> bool:
+    """Tell whether a consent in force says that the camera may be heard too; no other ground allows that.
+
+    An authority's camera has no consent record, so nobody hears it; of one that may not be viewed nothing is heard either.
+    """
+    consent = subject.consent
+    return (
+        subject.decision in VIEWED
+        and consent is not None
+        and consent.camera_id == subject.camera_id
+        and now >= consent.given_at
+        and consent.state(now) is ConsentState.ACTIVE
+        and consent.audio
     )
 
 

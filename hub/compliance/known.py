@@ -97,7 +97,8 @@ def declared_facts(
             know("place.accuracy_m", place.accuracy_m, "declaration of place", Method.INTERVIEW)
     enrolled_days = (now - camera.enrolled_at).total_seconds() / 86_400 if camera is not None else 0.0
     know("catalog.enrolled_days", round(enrolled_days, 2), "catalog")
-    know("relay.audio", False, "relay settings")
+    in_force = isinstance(consent, Consent) and consent.state(now) is ConsentState.ACTIVE
+    know("relay.audio", in_force and consent is not None and consent.audio, "relay settings")
     return Observations(facts)
 
 

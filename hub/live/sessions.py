@@ -113,6 +113,8 @@ class ViewerSession:
     rendition: str = "copy"  # copy | transcode
     codec: str = "H264"  # of what is sent
     why: str = ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.processing.WHY`)
+    audio: bool = False  # it may be heard too
+    sound: str = ""  # on, or why nothing is heard (`hub.relay.events.LayerChanged`); "" until that is known
     ice: int = 1  # counts ICE restarts; its ETag
     ended: bool = False
     feeds: Feeds = field(default_factory=Feeds)
@@ -272,6 +274,8 @@ class ViewerSessions:
             login=login,
             started_s=self._clock.monotonic(),
             max_s=allowed.max_s,
+            audio=allowed.audio,
+            sound="" if allowed.audio else self._unshared(camera),
             since=self._clock.now(),
             wanted=wanted,
             layer="sub" if wanted == "sub" else "main",
@@ -432,6 +436,8 @@ class ViewerSessions:
             "codec": session.codec,
             "why": session.why,
             "why_text": self._texts.both(f"live.why.{session.why}") if session.why else None,
+            "sound": session.sound,
+            "sound_text": self._texts.both(f"live.sound.{session.sound}") if session.sound else None,
         }
 
     # --- what the relay tells
@@ -461,6 +467,7 @@ class ViewerSessions:
                 if session is not None:
                     session.layer, session.layer_code = event.layer, event.code
                     session.rendition, session.codec, session.why = event.rendition, event.codec, event.why
+                    session.sound = event.sound or session.sound
                     self._say(session, "layer", self.layer_json(session))
                     pull = self._pulls.get((session.camera_id, session.layer))
                     if pull is not None:
@@ -525,6 +532,8 @@ class ViewerSessions:
                 ending.append((session, self._why(answer)))
             elif session.max_s is not None and self._clock.monotonic() - session.started_s >= session.max_s:
                 ending.append((session, "time_limit"))
+            elif answer.audio != session.audio:
+                ending.append((session, "changed"))  # sound is shared now, or no more: it is answered anew
             else:
                 renewed.append(session.id)
         if renewed:
@@ -547,6 +556,11 @@ class ViewerSessions:
                     await self._finish(session, "signed_out" if login else "no_role")
                 else:
                     session.ask = Ask(person, session.ask.purpose, session.ask.incident, session.ask.kind)
+
+    @staticmethod
+    def _unshared(camera: Camera) -> str:
+        """Return why a camera may not be heard."""
+        return "not_shared" if camera.custodian.is_donor else "no_consent"
 
     @staticmethod
     def _why(answer: Refused) -> str:

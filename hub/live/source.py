@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from adapters.clock import Clock
 from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
-from hub.access.decide import VIEWED
+from hub.access.decide import VIEWED, shares_sound, subject_of
 from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_from
 from hub.catalog.types import Camera, Kind
@@ -19,8 +20,9 @@ MAIN, SUB = "main", "sub"
 class Sources:
     """Finds the stream and the still of a camera."""
 
-    def __init__(self, catalog: CatalogService) -> None:
+    def __init__(self, catalog: CatalogService, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
 
     async def stream(self, camera: Camera) -> SourceSpec:
         """Return what the relay pulls.
@@ -44,6 +46,7 @@ class Sources:
             sub_url=sub.url if sub is not None and sub.url != main.url else "",
             both=bold,
             may_ask=bold,
+            audio=shares_sound(subject_of(camera), self._clock.now()),
             masks=camera.masks.painted,
         )
 

@@ -65,7 +65,7 @@ class Chooser:
         self._within_s = within_s
         self._recodes = places.limit > 0
 
-    async def choose(self, spec: SourceSpec, wanted: str, takes: Takes, *, audio: bool = False) -> Choice:
+    async def choose(self, spec: SourceSpec, wanted: str, takes: Takes) -> Choice:
         """Return the layer wanted, copied; else the camera's other layer, copied; else the layer wanted, recoded.
 
         Raises:
@@ -78,28 +78,26 @@ class Chooser:
             name, code = other.name, "one_stream"
         await self._layers.only(spec, name)
         if spec.masks:
-            return await self.recoded(spec, name, takes, code=code, why="mask", audio=audio)
-        copied = await self.copied(spec, name, takes, audio=audio)
+            return await self.recoded(spec, name, takes, code=code, why="mask")
+        copied = await self.copied(spec, name, takes)
         if isinstance(copied, Choice):
             return Choice(name, copied.rendition, copied.offered, code)
         refusal, why = copied
-        instead = await self._other_layer(spec, name, takes, why, audio=audio)
+        instead = await self._other_layer(spec, name, takes, why)
         if instead is not None:
             return instead
         if not self._recodes or not takes(_RECODED):
             raise refusal
         await self._layers.only(spec, name)
-        return await self.recoded(spec, name, takes, code=code, why=why, audio=audio)
+        return await self.recoded(spec, name, takes, code=code, why=why)
 
-    async def copied(
-        self, spec: SourceSpec, name: str, takes: Takes, *, audio: bool
-    ) -> Choice | tuple[RelayRefused, str]:
+    async def copied(self, spec: SourceSpec, name: str, takes: Takes) -> Choice | tuple[RelayRefused, str]:
         """Return the copy of a layer, or why it does not play.
 
         Raises:
             RelayRefused: the layer cannot be pulled.
         """
-        async with self._layers.opened(spec, name, audio=audio, within_s=self._within_s) as layer:
+        async with self._layers.opened(spec, name, within_s=self._within_s) as layer:
             copy = self._layers.rendition(layer, "copy")
             try:
                 sent = Offered(await _kept(copy, copy.codec()))
@@ -119,9 +117,7 @@ class Chooser:
         )
         return refusal, why_not(sent.codec)
 
-    async def recoded(
-        self, spec: SourceSpec, name: str, takes: Takes, *, why: str, code: str = "", audio: bool
-    ) -> Choice:
+    async def recoded(self, spec: SourceSpec, name: str, takes: Takes, *, why: str, code: str = "") -> Choice:
         """Return the transcode of a layer.
 
         Raises:
@@ -136,15 +132,13 @@ class Chooser:
             )
         if not takes(_RECODED):
             raise RelayRefused(406, "codec_not_playable", "this browser does not receive H.264")
-        async with self._layers.opened(spec, name, audio=audio, within_s=self._within_s) as layer:
+        async with self._layers.opened(spec, name, within_s=self._within_s) as layer:
             if "transcode" not in layer.renditions and self._places.taken >= self._places.limit:
                 await self._layers.make_room()
             rendition = self._layers.rendition(layer, "transcode")
             return Choice(name, rendition, await _kept(rendition, rendition.offered()), code, why)
 
-    async def _other_layer(
-        self, spec: SourceSpec, name: str, takes: Takes, why: str, *, audio: bool
-    ) -> Choice | None:
+    async def _other_layer(self, spec: SourceSpec, name: str, takes: Takes, why: str) -> Choice | None:
         """Return the camera's other layer, where it plays as it is and may be pulled."""
         other = "main" if name == "sub" else "sub"
         known = spec.codec if other == "main" else spec.sub_codec
@@ -154,7 +148,7 @@ class Chooser:
             return None
         await self._layers.only(spec, other)
         try:
-            found = await self.copied(spec, other, takes, audio=audio)
+            found = await self.copied(spec, other, takes)
         except RelayRefused:
             return None
         if not isinstance(found, Choice):

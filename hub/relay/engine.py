@@ -33,6 +33,7 @@ from hub.relay.reachability import examine
 from hub.relay.readers import Make, Readers
 from hub.relay.renditions import Kind
 from hub.relay.sdp import Fragment, LocalTransport, Offer, Offered, negotiate, restart_fragment, write_answer
+from hub.relay.sound import OPUS, SoundSetup
 from hub.relay.source import OpenSource
 from hub.relay.transcoding import Places, TranscodeH264, Transcoding
 from hub.relay.transport import Certificate, PacketSender, Turns
@@ -54,6 +55,7 @@ class EngineLimits:
     max_viewers: int = 1000
     max_cameras: int = 500
     max_transcodes: int = 0  # streams that are recoded at once; 0: none ever
+    max_sounds: int = 0  # tracks of AAC that are recoded to Opus at once
     connect_within_s: float = 15.0  # a half-open viewer is dropped
     gone_after_s: float = 30.0  # without an ICE check (RFC 7675 5.1)
     idle_stop_s: float = 10.0
@@ -87,15 +89,18 @@ class RelayEngine:
         self._housekeeper: asyncio.Task[None] | None = None
         self._transcoding = transcoding or Transcoding()
         self._places = Places(self._limits.max_transcodes)
+        self._sounds = SoundSetup(Places(self._limits.max_sounds), self._transcoding.setup)
         self._readers = Readers(self._choose_for_reader, on_event)
         self._layers = Layers(
             open_source,
             clock,
             self._sender,
             process=self._process,
+            sound=self._sounds,
             max_cameras=self._limits.max_cameras,
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
+            on_sound=self._sound_changed,
             on_ended=self._end,
             on_readers_ended=self._readers.rendition_ended,
             on_joined=self._joined,
@@ -189,9 +194,9 @@ class RelayEngine:
     ) -> str:
         """Answer an offer; frames flow once the browser has connected, for as long as `renew` names the viewer.
 
-        `audio`: this viewer may hear the camera (consent says so). Sound is asked of the camera only when the viewer that
-        opens it may hear; one that joins a pull without sound gets the picture alone. `wanted`: the layer, main | sub | auto;
-        where it cannot be had the other is given, and `LayerChanged` says why.
+        `audio`: this viewer may hear the camera (consent says so); of the camera sound is asked only where `spec.audio` says
+        that it is shared. `wanted`: the layer, main | sub | auto; where it cannot be had the other is given, and
+        `LayerChanged` says why.
 
         Raises:
             RelayRefused: says why, with the HTTP status.
@@ -209,13 +214,13 @@ class RelayEngine:
         try:
             await self._turns.turn()
             offer = Offer.parse(offer_sdp)
-            choice = await self._chooser.choose(spec, wanted, OfferTakes(offer), audio=audio)
+            choice = await self._chooser.choose(spec, wanted, OfferTakes(offer))
         finally:
             self._answering -= 1
         rendition, source = choice.rendition, choice.offered
-        agreed = negotiate(
-            offer, source if audio else replace(source, audio_codec=""), adaptive=len(spec.layers) > 1
-        )
+        if audio and (heard := self._layers.sound_of(rendition.fanout)) is not None:
+            source = replace(source, audio_codec=heard.codec)
+        agreed = negotiate(offer, source, adaptive=len(spec.layers) > 1)
         viewer = Viewer(
             viewer_id,
             spec.camera_id,
@@ -224,6 +229,7 @@ class RelayEngine:
             sender=self._sender,
             lease_until_s=self._now() + LEASE_S,
             wanted=wanted,
+            may_hear=audio,
             turns=self._turns,
             on_connected=self._connected,
             on_ended=self._end,
@@ -361,6 +367,10 @@ class RelayEngine:
             "transcodes": self._places.taken,
             "transcodes_refused": self._places.refused,
             "transcodes_failed": self._places.failed,
+            "sound_packets": sum(viewer.sounds for viewer in viewers),
+            "sounds_recoded": self._sounds.places.taken,
+            "sounds_refused": self._sounds.places.refused,
+            "sounds_failed": self._sounds.places.failed,
             "send_blocked": self._sender.blocked,
             "send_failed": self._sender.failed,
             "refused_datagrams": self._port.refused if self._port is not None else 0,
@@ -412,7 +422,28 @@ class RelayEngine:
             fanout.kind,
             viewer.agreed.codec,
             viewer.why,
+            self._sound_for(viewer, fanout),
         )
+
+    def _sound_for(self, viewer: Viewer, fanout: Fanout) -> str:
+        """Return whether a viewer hears anything of a layer, or why not (`LayerChanged.sound`)."""
+        heard = self._layers.sound_of(fanout)
+        if not viewer.may_hear or heard is None:
+            return ""
+        agreed = viewer.agreed.audio_codec
+        if heard.why in {"none", "codec"} or (heard.why and agreed != OPUS):
+            return heard.why
+        if not agreed:
+            return "not_offered"
+        if heard.why:
+            return heard.why
+        return "on" if agreed == heard.codec else "codec"
+
+    def _sound_changed(self, layer: Layer) -> None:
+        for rendition in layer.renditions.values():
+            for viewer in rendition.fanout.viewers.values():
+                if viewer.may_hear:
+                    self._on_event(self._layer_of(viewer, rendition.fanout, ""))
 
     def _move(self, viewer: Viewer, name: str, code: str) -> None:
         spec = self._specs.get(viewer.viewer_id)
@@ -435,9 +466,8 @@ class RelayEngine:
         await self._layers.only(spec, name)
         takes = CodecsTaken(frozenset({viewer.agreed.codec}))
         recoded = viewer.feed is not None and viewer.feed.kind == "transcode"
-        audio = viewer.agreed.audio is not None
         try:
-            choice = await self._beside(spec, name, takes, recoded=recoded, audio=audio)
+            choice = await self._beside(spec, name, takes, recoded=recoded)
         except RelayRefused as error:
             self._not_joined(viewer, error.code)
             return
@@ -446,23 +476,21 @@ class RelayEngine:
         viewer.moving_why = choice.why
         choice.rendition.fanout.join(viewer)
 
-    async def _beside(
-        self, spec: SourceSpec, name: str, takes: Takes, *, recoded: bool, audio: bool
-    ) -> Choice:
+    async def _beside(self, spec: SourceSpec, name: str, takes: Takes, *, recoded: bool) -> Choice:
         """Return what a viewer gets of a layer beside the one that it has: recoded only where that one is as well.
 
         Raises:
             RelayRefused: the layer cannot be had.
         """
         if spec.masks:
-            return await self._chooser.recoded(spec, name, takes, why="mask", audio=audio)
-        copied = await self._chooser.copied(spec, name, takes, audio=audio)
+            return await self._chooser.recoded(spec, name, takes, why="mask")
+        copied = await self._chooser.copied(spec, name, takes)
         if isinstance(copied, Choice):
             return copied
         refusal, why = copied
         if not recoded:
             raise refusal
-        return await self._chooser.recoded(spec, name, takes, why=why, audio=audio)
+        return await self._chooser.recoded(spec, name, takes, why=why)
 
     def _joined(self, viewer: Viewer, fanout: Fanout) -> None:
         viewer.moving_to, viewer.why = "", viewer.moving_why

@@ -31,6 +31,7 @@ class SourceSpec:
     sub_codec: str = ""
     both: bool = False  # main and sub may be pulled at the same time: two sessions of one device
     may_ask: bool = False  # the camera may be asked for a key frame (admitted municipal cameras)
+    audio: bool = False  # the sound is shared as well: without it the camera is not asked for it
     masks: Masks = ()  # zones that are painted black before a picture leaves; with any, nothing is copied
 
     @property
@@ -93,6 +94,8 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
     viewer), ``recovered``, ``no_sub_stream``, ``one_stream`` (the device may be pulled once only), ``codec_not_playable``, or the
     code of the error that kept the other stream from being opened. `rendition`: copy | transcode; `codec` is what is sent;
     `why` says why the stream wanted is not sent as the camera sends it: h265, mjpeg, mpeg4, b_frames, format, mask, codec.
+    `sound`: ``on``, or why the viewer hears nothing: ``none`` (the camera sends none), ``codec`` (none that can be heard),
+    ``full`` (as much is recoded as may be), ``failed``, ``not_offered`` (the viewer has no place for it); ``""`` where it may not hear.
     """
 
     viewer_id: str
@@ -102,6 +105,7 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
     rendition: str = "copy"
     codec: str = "H264"
     why: str = ""
+    sound: str = ""
 
 
 RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged

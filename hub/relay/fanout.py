@@ -107,12 +107,18 @@ class Fanout:
                     viewer.begin()
         self._wake.set()
 
+    def hears(self, codec: str) -> bool:
+        """Tell whether any viewer agreed to sound in this codec."""
+        return any(viewer.agreed.audio_codec == codec for viewer in self.viewers.values())
+
     def sound(self, sound: Sound) -> None:
         """Take one packet of sound from the source and send it to those who may hear it; it is not kept."""
-        tick = self._sound_line.map(sound.timestamp, 8000, sound.arrived_s)
+        if sound.clock_rate_hz != self._sound_line.rate_hz:
+            self._sound_line = Timeline(sound.clock_rate_hz)
+        tick = self._sound_line.map(sound.timestamp, sound.clock_rate_hz, sound.arrived_s)
         now = self._loop.time()
         for viewer in list(self.viewers.values()):
-            if viewer.hears and viewer.lease_until_s >= now:
+            if viewer.hears and viewer.agreed.audio_codec == sound.codec and viewer.lease_until_s >= now:
                 try:
                     viewer.send_sound(sound.payload, tick)
                 except SendFailed:

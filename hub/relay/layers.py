@@ -17,6 +17,7 @@ from hub.relay.events import SourceSpec, SourceState
 from hub.relay.fanout import Fanout
 from hub.relay.processing import MakeProcessor
 from hub.relay.renditions import Kind, Rendition
+from hub.relay.sound import Sounds, SoundSetup
 from hub.relay.source import OpenSource, Pull
 from hub.relay.transport import PacketSender
 from hub.relay.viewer import Viewer
@@ -78,9 +79,11 @@ class Layers:
         sender: PacketSender,
         *,
         process: Callable[[SourceSpec, str, Kind], MakeProcessor],
+        sound: SoundSetup,
         max_cameras: int,
         idle_stop_s: float,
         on_state: Callable[[SourceState], None],
+        on_sound: Callable[[Layer], None],
         on_ended: Callable[[Viewer, str], None],
         on_readers_ended: Callable[[Rendition, str], None],
         on_joined: Callable[[Viewer, Fanout], None],
@@ -91,9 +94,11 @@ class Layers:
         self._clock = clock
         self._sender = sender
         self._process = process
+        self._sound = sound
         self._max = max_cameras
         self._idle_stop_s = idle_stop_s
         self._on_state = on_state
+        self._on_sound = on_sound
         self._on_ended = on_ended
         self._on_readers_ended = on_readers_ended
         self._on_joined = on_joined
@@ -117,15 +122,13 @@ class Layers:
         return len({camera_id for camera_id, _name in self._layers})
 
     @asynccontextmanager
-    async def opened(
-        self, spec: SourceSpec, name: str, *, audio: bool, within_s: float
-    ) -> AsyncIterator[Layer]:
+    async def opened(self, spec: SourceSpec, name: str, *, within_s: float) -> AsyncIterator[Layer]:
         """Give a layer, pulled, and keep it for as long as the caller finds out what it sends.
 
         Raises:
             RelayRefused: it cannot be had; says why.
         """
-        layer = await self._layer(spec, name, audio=audio)
+        layer = await self._layer(spec, name)
         layer.waiting += 1
         try:
             async with asyncio.timeout(within_s):
@@ -158,6 +161,11 @@ class Layers:
         layer.renditions[kind] = rendition
         layer.pull.add(rendition)
         return rendition
+
+    def sound_of(self, fanout: Fanout) -> Sounds | None:
+        """Return the sound that goes with a fan-out's pictures."""
+        layer = self._layers.get((fanout.camera_id, fanout.layer))
+        return layer.pull.sounds if layer is not None else None
 
     def other_in_use(self, spec: SourceSpec, name: str, but: Viewer | None = None) -> Layer | None:
         """Return the camera's other layer where the device may be pulled once only and somebody else needs that one."""
@@ -278,7 +286,7 @@ class Layers:
         for layer in list(self._layers.values()):
             self.release(layer)
 
-    async def _layer(self, spec: SourceSpec, name: str, *, audio: bool) -> Layer:
+    async def _layer(self, spec: SourceSpec, name: str) -> Layer:
         key = (spec.camera_id, name)
         while (leaving := self._releasing.get(key)) is not None:
             # many cameras allow one client only: the old one says goodbye first
@@ -294,7 +302,7 @@ class Layers:
             self._end_all(layer, "source_changed")
             self.release(layer)
         if stale:
-            return await self._layer(spec, name, audio=audio)
+            return await self._layer(spec, name)
         if (held := self._layers.get(key)) is not None:
             return held
         if len(self._layers) >= self._max:
@@ -309,8 +317,9 @@ class Layers:
             self._opened,
             self._clock,
             layer=name,
-            audio=audio,
+            sound=self._sound,
             on_state=self._on_state,
+            on_sound=lambda: self._on_sound(layer),
             on_end=lambda refusal: self._pull_ended(layer, refusal),
         )
         layer = Layer(spec, name, pull)

@@ -39,6 +39,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     transcode_width: int = 1280  # px, at most
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
+    max_sounds: int = 0  # tracks of AAC recoded at once
 
 
 class Network(msgspec.Struct, frozen=True, tag=True):
@@ -64,6 +65,7 @@ class Source(msgspec.Struct, frozen=True):
     both: bool
     may_ask: bool
     masks: Masks
+    audio: bool
 
     @classmethod
     def of(cls, spec: SourceSpec) -> "Source":
@@ -83,6 +85,7 @@ class Source(msgspec.Struct, frozen=True):
             spec.both,
             spec.may_ask,
             spec.masks,
+            spec.audio,
         )
 
     def spec(self) -> SourceSpec:
@@ -98,6 +101,7 @@ class Source(msgspec.Struct, frozen=True):
             self.sub_codec,
             self.both,
             self.may_ask,
+            self.audio,
             self.masks,
         )
 

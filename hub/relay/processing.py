@@ -30,11 +30,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """One packet of G.711, as the camera cut it."""
+    """One packet of sound, ready to be sent."""
 
     payload: bytes
-    timestamp: int  # 8 kHz, of the camera, unwrapped
+    timestamp: int  # of the camera, unwrapped
     arrived_s: float
+    codec: str  # PCMU | PCMA | OPUS
+    clock_rate_hz: int
 
 
 class Unplayable(Exception):

@@ -7,7 +7,6 @@ pause, without touching the camera.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, Literal, Protocol
 
 import structlog
@@ -56,7 +55,6 @@ class Rendition:
         self._processor = process(self._made)
         self._on_picture: Callable[[Picture], None] = lambda _picture: None
         self._track: Track | None = None
-        self._audio_codec = ""
         self._shown = False  # a picture was made in this connection
         self._again_s = 0.0  # when what failed is begun anew (monotonic); 0: it runs
         self._begun_s = 0.0
@@ -103,9 +101,9 @@ class Rendition:
         """
         return await asyncio.shield(self._offered)
 
-    def begin(self, track: Track, opened_s: float, audio_codec: str) -> None:
+    def begin(self, track: Track, opened_s: float) -> None:
         """Expect a new connection of the camera."""
-        before, self._track, self._audio_codec = self._track, track, audio_codec
+        before, self._track = self._track, track
         self._shown, self._again_s = False, 0.0
         changed = before is not None and before.codec != track.codec and self.kind == "copy"
         if changed or self.refused is not None:
@@ -146,7 +144,7 @@ class Rendition:
         if self.refused is None and self._track is not None and not self._offered.done():
             offered = self._processor.offered(self._clock.monotonic())
             if offered is not None:
-                self._offered.set_result(replace(offered, audio_codec=self._audio_codec))
+                self._offered.set_result(offered)
 
     def want_key_frame(self) -> bool:
         """Make the next picture a key frame; false where only the camera can."""

@@ -147,7 +147,7 @@ class Offered:
 
     codec: str  # H264 | H265 | ...
     sps: h264.Sps | h265.Sps | None = None
-    audio_codec: str = ""  # PCMU | PCMA where audio is allowed and the camera sends it, else ""
+    audio_codec: str = ""  # PCMU | PCMA | OPUS where there is sound that the viewer may hear, else ""
 
     @property
     def words(self) -> str:
@@ -181,6 +181,7 @@ class Agreed:
     audio: MediaLine | None
     audio_payload_type: int
     codec: str = "H264"  # of the picture
+    audio_codec: str = ""  # of the sound, "" where none was agreed
     rtx_payload_type: int = NO_RTX
     transport_wide: int = 0  # identifier of the header extension; 0: not agreed
     playout_delay: int = 0
@@ -213,7 +214,7 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
     if source.audio_codec:
         for line in offer.media:
             if line.kind == "audio" and line.wants and (not offer.bundle or line.mid in offer.bundle):
-                chosen = _g711(line, source.audio_codec)
+                chosen = _sound(line, source.audio_codec)
                 if chosen is not None:
                     audio, audio_type = line, chosen
                     break
@@ -239,6 +240,7 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
         audio=audio,
         audio_payload_type=audio_type,
         codec=source.codec,
+        audio_codec=source.audio_codec if audio is not None else "",
         rtx_payload_type=_rtx(video, int(codec.payloadType)) if "nack" in said else NO_RTX,
         transport_wide=wide,
         playout_delay=extensions.get(PLAYOUT_DELAY, 0),
@@ -347,9 +349,11 @@ def _offered_profile(codec: Any) -> str:
     return _HIGH if idc == 100 else ""
 
 
-def _g711(line: MediaLine, wanted: str) -> int | None:
+def _sound(line: MediaLine, wanted: str) -> int | None:
+    """Return the offered payload type of a codec of sound (RFC 7587 section 7: Opus always counts 48 kHz)."""
+    rate_hz = 48_000 if wanted == "OPUS" else 8000
     for codec in line.codecs:
-        if _name(codec) == wanted and codec.clockRate == 8000:
+        if _name(codec) == wanted and codec.clockRate == rate_hz and 0 <= codec.payloadType < 128:
             return int(codec.payloadType)
     static = _G711.get(wanted)
     return static if static is not None and str(static) in line.formats else None
@@ -377,7 +381,7 @@ def write_answer(
     cname: str,
     rtx_ssrc: int = 0,
 ) -> str:
-    """Write the answer: ICE-lite, one accepted video line, G.711 where agreed, everything else refused (port 0)."""
+    """Write the answer: ICE-lite, one accepted video line, sound where agreed, everything else refused (port 0)."""
     accepted = [line for line in (agreed.video, agreed.audio) if line is not None]
     mids = [line.mid for line in offer.media if line in accepted and line.mid in offer.bundle]
     lines = ["v=0", f"o=- {session} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
@@ -428,8 +432,8 @@ def _accepted(
         agreed_extensions = ((TRANSPORT_WIDE, agreed.transport_wide), (PLAYOUT_DELAY, agreed.playout_delay))
         out += [f"a=extmap:{identifier} {uri}" for uri, identifier in agreed_extensions if identifier]
     else:
-        name = "PCMU" if payload == 0 else "PCMA" if payload == 8 else _rtpmap_name(line, payload)
-        out.append(f"a=rtpmap:{payload} {name}/8000")
+        shape = "opus/48000/2" if agreed.audio_codec == "OPUS" else f"{agreed.audio_codec}/8000"
+        out.append(f"a=rtpmap:{payload} {shape}")
     track = "video" if video else "audio"
     out.append(f"a=msid:{cname} {track}")
     if len(sources) > 1:
@@ -512,10 +516,6 @@ def _rtpmap(codec: Any) -> str:
     name = str(codec.mimeType).partition("/")[2]
     channels = f"/{codec.channels}" if (codec.channels or 1) > 1 else ""
     return f"a=rtpmap:{codec.payloadType} {name}/{codec.clockRate}{channels}"
-
-
-def _rtpmap_name(line: MediaLine, payload: int) -> str:
-    return next(_name(codec) for codec in line.codecs if codec.payloadType == payload)
 
 
 def _priority(place: int) -> int:

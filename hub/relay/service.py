@@ -94,6 +94,7 @@ class RelaySetup:
     transcode_width: int = 1280  # px, at most
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
+    max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
     log_level: str = "info"
     log_format: str = "json"
     command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.relay.worker"))
@@ -345,6 +346,7 @@ class RelayService:
                 setup.transcode_width,
                 setup.transcode_fps,
                 setup.transcode_bit_s,
+                setup.max_sounds,
             )
         )
         try:

@@ -28,9 +28,9 @@ from adapters.errors import (
 from adapters.port import AccessUnit, MediaSource, Track
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState, State
-from hub.relay.packetise import PAYLOAD_MAX
 from hub.relay.processing import Picture, Sound
 from hub.relay.renditions import Rendition
+from hub.relay.sound import AAC, OPUS, Sounds, SoundSetup, copied
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +58,8 @@ _FINAL: Final = (
 class Pull:
     """Keeps one camera's stream open until `aclose`, and feeds what is made of it (`add`): one pull, however many those are.
 
-    `audio` asks the camera for its sound too; only G.711 is passed on, and only where a viewer may hear it. `on_state`
-    hears each change, `on_end` the refusal once the pull has ended for good by itself.
+    The camera is asked for its sound only where `spec.audio` says that it is shared. `on_state` hears each change,
+    `on_sound` that there is sound now or none any more, `on_end` the refusal once the pull has ended for good by itself.
     """
 
     def __init__(
@@ -69,21 +69,30 @@ class Pull:
         clock: Clock,
         *,
         layer: str = "main",
-        audio: bool,
+        sound: SoundSetup,
         on_state: Callable[[SourceState], None],
+        on_sound: Callable[[], None],
         on_end: Callable[[RelayRefused], None],
     ) -> None:
         self.spec = spec
         self.layer = layer
         self._open = open_source
         self._clock = clock
-        self._audio = audio
         self._on_state = on_state
+        self._on_sound = on_sound
         self._on_end = on_end
         self._renditions: list[Rendition] = []
         self._source: MediaSource | None = None
         self._video: Track | None = None
-        self._sound: Track | None = None
+        self._heard: Track | None = None
+        self._told_sound = ""
+        self.sounds = Sounds(
+            sound,
+            clock,
+            f"{spec.camera_id} {layer}",
+            give=self._give_sound,
+            listened=lambda: any(rendition.fanout.hears(OPUS) for rendition in self._renditions),
+        )
         self._opened_s = 0.0
         self._pictures = 0  # handed on in this connection
         self._last_picture_s = 0.0
@@ -107,6 +116,7 @@ class Pull:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self.sounds.aclose()
 
     def add(self, rendition: Rendition) -> None:
         """Feed a rendition from now on."""
@@ -115,7 +125,7 @@ class Pull:
         if self.ended is not None:
             rendition.end(self.ended)
         elif self._video is not None and self._source is not None:
-            rendition.begin(self._video, self._opened_s, self._audio_codec)
+            rendition.begin(self._video, self._opened_s)
 
     def remove(self, rendition: Rendition) -> None:
         """Feed a rendition no more. Idempotent."""
@@ -196,14 +206,15 @@ class Pull:
         self._failure = None
         if self._state != "offline":
             self._set("opening")
-        source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S), self._audio)
+        source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S), self.spec.audio)
         try:
             self._video = _video_track(source)
-            self._sound = _sound_track(source) if self._audio else None
+            self._heard = _sound_track(source) if self.spec.audio else None
+            self.sounds.begin(self._heard)
             self._opened_s = self._clock.monotonic()
             self._source = source
             for rendition in tuple(self._renditions):
-                rendition.begin(self._video, self._opened_s, self._audio_codec)
+                rendition.begin(self._video, self._opened_s)
             self._look()
             reader = asyncio.create_task(source.run(self._take), name=f"read {self.spec.camera_id}")
             failed = asyncio.create_task(self._failed.wait(), name=f"watch {self.spec.camera_id}")
@@ -235,13 +246,10 @@ class Pull:
         self._look()
 
     def _take(self, unit: AccessUnit) -> None:
-        video, sound = self._video, self._sound
-        if sound is not None and unit.track == sound.index and self._pictures:
-            payload = b"".join(unit.nals)
-            if 0 < len(payload) <= PAYLOAD_MAX:
-                heard = Sound(payload, unit.timestamp, unit.arrived_s)
-                for rendition in self._renditions:
-                    rendition.fanout.sound(heard)
+        video, heard = self._video, self._heard
+        if heard is not None and unit.track == heard.index:
+            if self._pictures:
+                self.sounds.take(unit)
             return
         if video is None or unit.track != video.index or self._failure is not None:
             return
@@ -274,10 +282,14 @@ class Pull:
         for rendition in tuple(self._renditions):
             rendition.look()
             self._known = self._known or rendition.known
+        self.sounds.look()
+        if self._known and self.sounds.why != self._told_sound:
+            self._told_sound = self.sounds.why
+            self._on_sound()
 
-    @property
-    def _audio_codec(self) -> str:
-        return self._sound.codec if self._sound is not None else ""
+    def _give_sound(self, sound: Sound) -> None:
+        for rendition in self._renditions:
+            rendition.fanout.sound(sound)
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
@@ -332,17 +344,9 @@ def _video_track(source: MediaSource) -> Track:
 
 
 def _sound_track(source: MediaSource) -> Track | None:
-    """Return the sound that browsers take as it is (G.711, RFC 7874 3), if the camera sends it."""
-    return next(
-        (
-            track
-            for track in source.tracks
-            if track.kind == "audio"
-            and track.codec in {"PCMU", "PCMA"}
-            and (track.clock_rate_hz, track.channels) == (8000, 1)
-        ),
-        None,
-    )
+    """Return the sound that costs the least to hear: what goes out as it is, else what can be recoded, else any."""
+    tracks = [track for track in source.tracks if track.kind == "audio"]
+    return min(tracks, key=lambda track: 0 if copied(track) else 1 if track.codec == AAC else 2, default=None)
 
 
 def _sentence(error: AdapterError) -> str:

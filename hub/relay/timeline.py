@@ -11,7 +11,7 @@ class Timeline:
     """Maps a track's unwrapped timestamps to ticks of `rate_hz` that always rise."""
 
     def __init__(self, rate_hz: int = 90_000) -> None:
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._offset: int | None = None
         self._last = 0
         self._arrived_s = 0.0
@@ -23,14 +23,12 @@ class Timeline:
     def map(self, timestamp: int, clock_rate_hz: int, arrived_s: float) -> int:
         """Return the tick of a picture; `arrived_s` is monotonic seconds."""
         ticks = (
-            timestamp
-            if clock_rate_hz == self._rate_hz
-            else timestamp * self._rate_hz // max(1, clock_rate_hz)
+            timestamp if clock_rate_hz == self.rate_hz else timestamp * self.rate_hz // max(1, clock_rate_hz)
         )
-        elapsed = max(0, int((arrived_s - self._arrived_s) * self._rate_hz))
-        expected = self._last + elapsed if self._arrived_s else int(arrived_s * self._rate_hz)
+        elapsed = max(0, int((arrived_s - self._arrived_s) * self.rate_hz))
+        expected = self._last + elapsed if self._arrived_s else int(arrived_s * self.rate_hz)
         mapped = ticks + self._offset if self._offset is not None else expected
-        if self._offset is None or abs(mapped - expected) > _LEAP_S * self._rate_hz:
+        if self._offset is None or abs(mapped - expected) > _LEAP_S * self.rate_hz:
             mapped = max(expected, self._last + 1)
             self._offset = mapped - ticks
         # Pictures that share a stamp would be taken for one by a jitter buffer; the stamp moves by one tick.
@@ -40,4 +38,4 @@ class Timeline:
 
     def at(self, now_s: float) -> int:
         """Return the tick that a picture arriving now would have."""
-        return self._last + max(0, int((now_s - self._arrived_s) * self._rate_hz)) if self._arrived_s else 0
+        return self._last + max(0, int((now_s - self._arrived_s) * self.rate_hz)) if self._arrived_s else 0

@@ -39,6 +39,7 @@ class Viewer:
         lease_until_s: float,
         turns: Turns,
         wanted: str = "main",
+        may_hear: bool = False,
         on_connected: Callable[["Viewer"], None],
         on_ended: Callable[["Viewer", str], None],
         on_picture_lost: Callable[["Viewer"], None],
@@ -49,6 +50,7 @@ class Viewer:
         self.peer = IcePeer(agreed.video.ufrag, self)
         self.lease_until_s = lease_until_s
         self.wanted = wanted  # main | sub | auto
+        self.may_hear = may_hear
         self.feed: Fanout | None = None  # the layer that it gets
         self.joining: Fanout | None = None  # and the one that it waits for
         self.moving_to = ""  # the layer that is being opened for it
@@ -72,7 +74,8 @@ class Viewer:
         self._sequence = secrets.randbelow(1 << 15)
         self._offset = secrets.randbelow(1 << 31)
         self._payload_type = agreed.payload_type
-        self._sounds = self._sound_octets = 0
+        self.sounds = 0  # packets of sound
+        self._sound_octets = 0
         self._sound_first = secrets.randbelow(1 << 15)
         self._sound_offset = secrets.randbelow(1 << 31)
         self._sound_tick = 0
@@ -247,30 +250,30 @@ class Viewer:
         if path is None:
             return
         tick = max(tick, self._sound_tick + 1)  # the line of another layer may lie a little behind
-        packet = Packet(payload, 0 if self._sounds else 0x80, tick, 0)  # RFC 3551 4.1: a talkspurt begins
+        packet = Packet(payload, 0 if self.sounds else 0x80, tick, 0)  # RFC 3551 4.1: a talkspurt begins
         sent, size = self._sender.send(
             path,
             self.peer.address,
             self._dtls.srtp,
             self._sender.prepare((packet,), self._dtls.tag),
             payload_type=self.agreed.audio_payload_type,
-            sequence=self._sound_first + self._sounds,
+            sequence=self._sound_first + self.sounds,
             ssrc=self.audio_ssrc,
             offset=self._sound_offset,
         )
         if sent:
             self._sound_tick = tick
-            self._sounds += 1
+            self.sounds += 1
             self._sound_octets += size
 
     def report(self, unix_s: float, tick: int, sound_tick: int) -> None:
         """Send sender reports: the ticks of the layer's lines are those of now, so that lips and voice agree."""
-        if self.hears and self._sounds:
+        if self.hears and self.sounds:
             packet = rtcp.sender_report(
                 self.audio_ssrc,
                 unix_s=unix_s,
                 timestamp=sound_tick + self._sound_offset,
-                packets=self._sounds,
+                packets=self.sounds,
                 octets=self._sound_octets,
                 cname=self.cname,
             )

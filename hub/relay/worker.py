@@ -134,6 +134,7 @@ class Worker:
             max_viewers=start.max_viewers,
             max_cameras=start.max_cameras,
             max_transcodes=start.max_transcodes,
+            max_sounds=start.max_sounds,
         )
         how = Transcoding(
             max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s

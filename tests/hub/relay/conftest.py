@@ -47,11 +47,14 @@ class Harness:
         self.vouched: set[str] = set()
 
     async def view(
-        self, offer: str, viewer_id: str = "", *, audio: bool = False, **fields: Any
+        self, offer: str, viewer_id: str = "", *, may_hear: bool = False, **fields: Any
     ) -> tuple[str, str]:
         """Answer an offer and keep its lease; return (viewer id, answer)."""
         viewer_id = viewer_id or secrets.token_hex(4)
-        answer = await self.engine.view(viewer_id, spec(**fields), offer, audio=audio)
+        fields.setdefault(
+            "audio", bool(self.camera.sound)
+        )  # what is shared; `may_hear`: and with this viewer
+        answer = await self.engine.view(viewer_id, spec(**fields), offer, audio=may_hear)
         self.vouched.add(viewer_id)
         return viewer_id, answer
 

@@ -1,12 +1,15 @@
 """A camera without a network: real H.264 of a moving picture, encoded once and repeated, given out in real time."""
 
 import asyncio
+import math
 import random
+from array import array
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 
 from adapters.deadline import Deadline
 from adapters.errors import AdapterError, Unreachable
@@ -68,6 +71,27 @@ def _drawn(width: int, height: int, *, left: int, noise: random.Random | None) -
     return picture
 
 
+AAC_HZ = 16_000
+
+
+@lru_cache(maxsize=1)
+def aac_tone() -> tuple[bytes, tuple[bytes, ...]]:
+    """Encode 4 s of a tone of 440 Hz; return its AudioSpecificConfig and the frames of 1,024 samples."""
+    coder = AudioCodecContext.create("aac", "w")
+    coder.sample_rate, coder.layout, coder.format = AAC_HZ, "mono", "fltp"
+    out: list[bytes] = []
+    for number in range(4 * AAC_HZ // 1024):
+        frame = av.AudioFrame("fltp", "mono", 1024)
+        frame.sample_rate, frame.pts = AAC_HZ, number * 1024
+        times = range(number * 1024, number * 1024 + 1024)
+        frame.planes[0].update(
+            array("f", (math.sin(at * math.tau * 440 / AAC_HZ) / 2 for at in times)).tobytes()
+        )
+        out += [bytes(packet) for packet in coder.encode(frame)]
+    assert coder.extradata
+    return bytes(coder.extradata), tuple(out)
+
+
 class SyntheticCamera:
     """Counts how often it is opened; can be killed, silenced and brought back."""
 
@@ -91,6 +115,7 @@ class SyntheticCamera:
         self.codec = codec
         self.start_at = start_at
         self.sound = sound
+        self.config_in_sdp = True
         self.asked_for_sound: list[bool] = []
         self.sets = tuple(nal for nal in self.units[0] if nal[0] & 31 in {7, 8}) if sets_in_sdp else ()
         self.opened = 0
@@ -131,14 +156,16 @@ class SyntheticSource:
         self.camera = camera
         self.tracks = (Track(0, "video", camera.codec, CLOCK_RATE_HZ, camera.sets),)
         if sound:
-            self.tracks += (Track(1, "audio", camera.sound, 8000),)
+            aac = camera.sound == "MPEG4-GENERIC"
+            told = {"configuration": aac_tone()[0]} if aac and camera.config_in_sdp else {}
+            self.tracks += (Track(1, "audio", camera.sound, AAC_HZ if aac else 8000, **told),)
         self.closed = False
         camera.open_now += 1
 
     async def run(self, sink: Callable[[AccessUnit], None]) -> None:
         """Deliver pictures in real time."""
         camera, loop = self.camera, asyncio.get_running_loop()
-        began, number = loop.time(), 0
+        began, number, heard = loop.time(), 0, 0
         base = int(began * 1000) % 100_000 * 90
         while True:
             await asyncio.sleep(max(0.0, began + number / camera.fps - loop.time()))
@@ -149,7 +176,12 @@ class SyntheticSource:
                 nals = camera.edit(number, list(camera.units[place]))
                 key = camera.is_key(place, nals)
                 sink(AccessUnit(0, base + number * CLOCK_RATE_HZ // camera.fps, loop.time(), nals, key))
-                if len(self.tracks) > 1:  # a square wave of 40 ms, in A-law or mu-law alike loud
+                if len(self.tracks) > 1 and camera.sound == "MPEG4-GENERIC":
+                    frames = aac_tone()[1]
+                    while heard * 1024 * camera.fps <= number * AAC_HZ:
+                        sink(AccessUnit(1, heard * 1024, loop.time(), [frames[heard % len(frames)]], True))
+                        heard += 1
+                elif len(self.tracks) > 1:  # a square wave of 40 ms, in A-law or mu-law alike loud
                     sink(AccessUnit(1, number * 320, loop.time(), [(b"\x2a" * 8 + b"\xaa" * 8) * 20], True))
             number += 1
 

@@ -66,7 +66,7 @@ def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transc
 
         async def answer(viewer: str, text: str) -> tuple[int, str]:
             try:
-                told = (await relay.view(text, viewer, audio=viewer.startswith("hears"), **layers))[1]
+                told = (await relay.view(text, viewer, may_hear=viewer.startswith("hears"), **layers))[1]
                 if viewer.startswith("tcp"):
                     told = "".join(line for line in told.splitlines(True) if " udp " not in line)
                 return 201, told

@@ -459,7 +459,7 @@ def test_sound_is_heard_where_it_is_allowed_and_nowhere_else(codec: str) -> None
         viewer = Watching()
 
         async def answered(text: str) -> str:
-            return (await relay.view(text, audio=allowed))[1]
+            return (await relay.view(text, may_hear=allowed))[1]
 
         await viewer.play(answered, audio=True)
         await until(lambda: viewer.frames > 0, 5, "the first picture")
@@ -490,7 +490,7 @@ def test_a_camera_is_not_asked_for_sound_that_nobody_may_hear() -> None:
 
     async def main() -> None:
         async with engine_with(camera) as relay:
-            _id, viewer = await playing(relay)
+            _id, viewer = await playing(relay, audio=False, may_hear=True)
             assert camera.asked_for_sound == [False]
             await viewer.close()
 
