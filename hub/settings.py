@@ -68,11 +68,31 @@ class Relay(BaseModel):
         default="",
         description='UDP address to bind; "" follows the HTTP host, or every address behind a proxy',
     )
-    udp_port: int = Field(default=8189, ge=0, le=65535, description="the one UDP port for media; 0 picks one")
+    udp_port: int = Field(
+        default=8189,
+        ge=0,
+        le=65535,
+        description="port for media, UDP and TCP, of the first worker; each further one takes the next; 0 picks any",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="processes that relay; by default one per core but one, at least one",
+    )
     public_addresses: list[str] = Field(
         default_factory=list,
         max_length=16,
         description="addresses told to browsers, where they differ from the bound one",
+    )
+    rtsp_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port from which other systems take outputs by RTSP, unencrypted; unset: none; 0 picks one",
+    )
+    rtsp_host: str = Field(
+        default="", description='TCP address to bind for it; "" follows the HTTP host, as for UDP'
     )
     transcodes: int | None = Field(
         default=None,
@@ -96,11 +116,23 @@ class Relay(BaseModel):
     )
 
     @property
+    def processes(self) -> int:
+        """Return how many workers relay."""
+        return self.workers if self.workers is not None else min(64, _cores_but_one())
+
+    @property
     def recoded_at_once(self) -> int:
         """Return how many streams are recoded at once."""
-        if self.transcodes is not None:
-            return self.transcodes
-        return max(1, (os.cpu_count() or 1) - 1)
+        return self.transcodes if self.transcodes is not None else _cores_but_one()
+
+    @model_validator(mode="after")
+    def _ports(self) -> "Relay":
+        last = self.udp_port + self.processes - 1
+        if self.udp_port and last > 65535:
+            raise ValueError(
+                f"udp_port {self.udp_port} leaves no room for {self.processes} workers, each with the next port: the last would be {last}"
+            )
+        return self
 
     @field_validator("public_addresses")
     @classmethod
@@ -111,6 +143,10 @@ class Relay(BaseModel):
             except ValueError as error:
                 raise ValueError(f"{address!r} is not an IP address") from error
         return addresses
+
+
+def _cores_but_one() -> int:
+    return max(1, (os.cpu_count() or 1) - 1)
 
 
 class Turn(BaseModel):

@@ -139,7 +139,7 @@ async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
             tls_key=None,
             behind_proxy=False,
             networks=Networks(public=False),  # nothing, until the cameras' ports are known
-            relay=Relay(udp_port=0),
+            relay=Relay(udp_port=0, workers=1),
             health=Health(interval_s=20.0),
             probes_at_once=len(PRESETS),
         )

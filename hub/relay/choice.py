@@ -133,7 +133,7 @@ class Chooser:
         if not takes(_RECODED):
             raise RelayRefused(406, "codec_not_playable", "this browser does not receive H.264")
         async with self._layers.opened(spec, name, within_s=self._within_s) as layer:
-            if "transcode" not in layer.renditions and self._places.taken >= self._places.limit:
+            if "transcode" not in layer.renditions and self._places.full:
                 await self._layers.make_room()
             rendition = self._layers.rendition(layer, "transcode")
             return Choice(name, rendition, await _kept(rendition, rendition.offered()), code, why)

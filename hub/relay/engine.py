@@ -15,6 +15,7 @@ from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
 from hub.relay.copying import Copy
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
+    CameraPulled,
     Finding,
     KeyFrame,
     LayerChanged,
@@ -28,6 +29,7 @@ from hub.relay.fanout import Fanout
 from hub.relay.ice import UdpPort
 from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
+from hub.relay.places import SharedPlaces
 from hub.relay.processing import MakeProcessor, Picture
 from hub.relay.reachability import examine
 from hub.relay.readers import Make, Readers
@@ -74,6 +76,7 @@ class RelayEngine:
         limits: EngineLimits | None = None,
         *,
         transcoding: Transcoding | None = None,
+        shared_places: SharedPlaces | None = None,
     ) -> None:
         self._clock = clock
         self._on_event = on_event
@@ -88,7 +91,7 @@ class RelayEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
         self._transcoding = transcoding or Transcoding()
-        self._places = Places(self._limits.max_transcodes)
+        self._places = Places(self._limits.max_transcodes, shared_places)
         self._sounds = SoundSetup(Places(self._limits.max_sounds), self._transcoding.setup)
         self._readers = Readers(self._choose_for_reader, on_event)
         self._layers = Layers(
@@ -100,6 +103,7 @@ class RelayEngine:
             max_cameras=self._limits.max_cameras,
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
+            on_pulled=lambda camera_id, pulled: on_event(CameraPulled(camera_id, pulled)),
             on_sound=self._sound_changed,
             on_ended=self._end,
             on_readers_ended=self._readers.rendition_ended,

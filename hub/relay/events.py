@@ -108,15 +108,25 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
     sound: str = ""
 
 
-RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged
+class CameraPulled(msgspec.Struct, frozen=True, tag=True):
+    """A camera is held by this worker from now on, or no more: every stream was closed and the camera told so.
+
+    Between the two no other worker may open it.
+    """
+
+    camera_id: str
+    pulled: bool
+
+
+RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged | CameraPulled
 
 
 class Finding(msgspec.Struct, frozen=True, tag=True):
     """One way by which browsers could reach the relay, and whether it goes (`reachability.py`).
 
-    `way`: udp | tcp | turn | addresses. `code`: ok, not_bound, no_answer, no_answer_public, refused_connection, turn_refused,
+    `way`: udp | tcp | turn | addresses | worker. `code`: ok, worker_down, not_bound, no_answer, no_answer_public, refused_connection, turn_refused,
     turn_unreachable, turn_no_relay, turn_secret_missing, loopback_only, private_only, no_ipv6. `detail` is one English sentence that names
-    what was seen and what to do.
+    what was seen and what to do. `worker`: whose port it is.
     """
 
     way: str
@@ -124,3 +134,4 @@ class Finding(msgspec.Struct, frozen=True, tag=True):
     outcome: Outcome
     code: str
     detail: str
+    worker: int = 0

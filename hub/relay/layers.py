@@ -70,7 +70,11 @@ class Layer:
 
 
 class Layers:
-    """All layers of this process. `process` says what makes a rendition's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer now."""
+    """All layers of this process.
+
+    `process` says what makes a rendition's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer
+    now, `on_pulled` that a camera is held by this process from now on (True), or that nothing of it is left (False).
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Layers:
         max_cameras: int,
         idle_stop_s: float,
         on_state: Callable[[SourceState], None],
+        on_pulled: Callable[[str, bool], None],
         on_sound: Callable[[Layer], None],
         on_ended: Callable[[Viewer, str], None],
         on_readers_ended: Callable[[Rendition, str], None],
@@ -98,6 +103,7 @@ class Layers:
         self._max = max_cameras
         self._idle_stop_s = idle_stop_s
         self._on_state = on_state
+        self._on_pulled = on_pulled
         self._on_sound = on_sound
         self._on_ended = on_ended
         self._on_readers_ended = on_readers_ended
@@ -278,6 +284,8 @@ class Layers:
         def forget(done: "asyncio.Task[None]") -> None:
             if self._releasing.get(key) is done:
                 del self._releasing[key]
+                if not self._holds(key[0]):
+                    self._on_pulled(key[0], False)
 
         task.add_done_callback(forget)
 
@@ -323,12 +331,18 @@ class Layers:
             on_end=lambda refusal: self._pull_ended(layer, refusal),
         )
         layer = Layer(spec, name, pull)
+        if not self._holds(spec.camera_id):
+            self._on_pulled(spec.camera_id, True)
         self._layers[key] = layer
         # Where a zone is to be black no picture that shows it is kept: there is no copy, and no ring of it.
         self.rendition(layer, "transcode" if spec.masks else "copy")
         self._on_state(pull.state())
         pull.start()
         return layer
+
+    def _holds(self, camera_id: str) -> bool:
+        """Tell whether anything of a camera is open, or not yet closed."""
+        return any(key[0] == camera_id for key in (*self._layers, *self._releasing))
 
     async def _opened(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
         self.pulls_opened += 1

@@ -1,4 +1,4 @@
-"""What hub and worker say to each other: length-prefixed JSON over an inherited socket pair.
+"""What hub and worker say to each other: length-prefixed JSON over an inherited socket pair, one for each worker.
 
 The hub opens with `Start`; the worker answers `Ready` (or `Failed`, and ends). Either side that reads the end of the
 socket stops: the worker stops every frame at once, the hub starts another worker.
@@ -11,6 +11,7 @@ import msgspec
 
 from adapters.secret import Credential, Secret
 from hub.relay.events import (
+    CameraPulled,
     Finding,
     LayerChanged,
     Masks,
@@ -40,6 +41,8 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
     max_sounds: int = 0  # tracks of AAC recoded at once
+    places_fd: int = -1  # of the places that all workers share (`places.py`); -1: they are its own
+    door_fd: int = -1  # over which connections of RTSP come (`rtsp_door.py`); -1: none do
 
 
 class Network(msgspec.Struct, frozen=True, tag=True):
@@ -125,6 +128,16 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     source: Source
     wanted: str
     codecs: tuple[str, ...] = ("H264",)  # what the recipient plays
+    connection: int = 0  # of RTSP, which gets the packets in place of segments
+
+
+class OutputRefused(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `OutputWanted` where it is no; else `Read` with its connection."""
+
+    connection: int
+    status: int
+    code: str
+    detail: str
 
 
 class Taken(msgspec.Struct, frozen=True, tag=True):
@@ -172,6 +185,12 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     code: str
 
 
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """Ask whether the worker's event loop runs; answered by `Done`."""
+
+    request: int
+
+
 class Count(msgspec.Struct, frozen=True, tag=True):
     """Ask for the counters."""
 
@@ -198,12 +217,14 @@ FromHub = (
     | Network
     | View
     | Read
+    | OutputRefused
     | Taken
     | Trickle
     | ChooseLayer
     | Examine
     | Renew
     | Stop
+    | Beat
     | Count
     | KeyFrameOf
     | CooldownIs
@@ -292,6 +313,14 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     retry_after_s: float
 
 
+class OutputWanted(msgspec.Struct, frozen=True, tag=True):
+    """A connection of RTSP asks for what a token opens. `digest`: SHA-256 of the token, hexadecimal."""
+
+    connection: int
+    digest: str
+    address: str
+
+
 class CooldownOf(msgspec.Struct, frozen=True, tag=True):
     """Ask until when a device's credential must not be sent."""
 
@@ -306,17 +335,15 @@ class CooldownStarted(msgspec.Struct, frozen=True, tag=True):
     until: datetime
 
 
+# The answers to requests, but for `Refused`.
+Reply = Answer | Reading | Trickled | Examined | Done | Counted | KeyFrameIs
+
 FromWorker = (
     Ready
     | Failed
-    | Answer
-    | Reading
+    | Reply
     | Segment
-    | Trickled
-    | Examined
-    | Done
-    | Counted
-    | KeyFrameIs
+    | OutputWanted
     | Refused
     | CooldownOf
     | CooldownStarted
@@ -324,6 +351,7 @@ FromWorker = (
     | ViewerEnded
     | SourceState
     | LayerChanged
+    | CameraPulled
 )
 
 _encoder = msgspec.json.Encoder()

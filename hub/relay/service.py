@@ -1,19 +1,21 @@
-"""The hub's side of the relay: starts the worker, supervises it, speaks for it.
+"""The hub's side of the relay: holds the workers, says which camera and which viewer belong to which, speaks for all.
 
-The worker is a process; it may die at any moment. Its viewers then end with ``relay_restarted`` and another worker is
-started on the same port, so that browsers that ask again are served at once.
+A camera stays with its worker while it is pulled, so that it is pulled once; a new one goes to the worker with the fewest
+viewers. The viewers of a worker that died end with ``relay_restarted``; browsers that ask again are served at once, by
+another worker where there is one.
 """
 
 import asyncio
 import contextlib
-import itertools
-import os
 import socket
 import sys
+import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import IO, Any, Final
 
+import msgspec
 import structlog
 
 from adapters.clock import Clock
@@ -22,6 +24,7 @@ from adapters.wire.gate import DeviceBook
 from hub.relay import messages as m
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
+    CameraPulled,
     Finding,
     KeyFrame,
     LayerChanged,
@@ -31,7 +34,9 @@ from hub.relay.events import (
     ViewerConnected,
     ViewerEnded,
 )
+from hub.relay.rtsp_door import Passage
 from hub.relay.turn import TurnSetup
+from hub.relay.workers import RelayUnavailable, Told, WorkerProcess, WorkerState
 
 log = structlog.get_logger(__name__)
 
@@ -45,47 +50,31 @@ __all__ = [
     "SourceState",
     "ViewerConnected",
     "ViewerEnded",
+    "WorkerState",
 ]
 
 MAX_OFFER_BYTES: Final = 1 << 16
-_READY_WITHIN_S: Final = 15.0
 _ANSWER_WITHIN_S: Final = 20.0
 _STOP_WITHIN_S: Final = 2.0
 _EXAMINED_WITHIN_S: Final = 20.0
-_EXIT_WITHIN_S: Final = 5.0
-_RESTART_PAUSES_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
-_SOUND_AFTER_S: Final = 30.0  # a worker that ran so long is restarted without a pause
-# What a worker may know of the hub's environment: never CAMHUB_* (keys, passwords, database addresses).
-_ENVIRONMENT: Final = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "PYTHONPATH",
-    "VIRTUAL_ENV",
-    "SYSTEMROOT",
-)
+_RECIPIENT_WITHIN_S: Final = 10.0  # a camera is kept for the worker that a connection for it went to
 
 
 OnSegment = Callable[[bytes, str], None]
-
-
-class RelayUnavailable(Exception):
-    """The worker cannot start: says why (the UDP port is taken, the program is damaged)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelaySetup:
     """How the relay is to run.
 
-    `hosts` are the UDP addresses to bind, the first is required; `port` 0 picks one; `public_addresses` are told to
-    browsers where they differ from the bound ones. `command` starts a worker and gets the descriptor as last argument.
+    `hosts` are the UDP addresses to bind, the first is required; worker n of `workers` gets `port` + n, with 0 each picks
+    one; `public_addresses` are told to browsers where they differ from the bound ones. `command` starts a worker and gets
+    the descriptor as last argument. `max_viewers` and `max_cameras` hold for each worker, the others for all together.
     """
 
     hosts: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; STUN proves each
     port: int = 8189
+    workers: int = 1
     public_addresses: tuple[str, ...] = ()
     turn: TurnSetup = field(default_factory=TurnSetup)
     max_viewers: int = 1000
@@ -95,6 +84,7 @@ class RelaySetup:
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
     max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
+    rtsp: bool = False  # connections of RTSP are handed to the workers
     log_level: str = "info"
     log_format: str = "json"
     command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.relay.worker"))
@@ -104,11 +94,68 @@ def _ignore(_event: RelayEvent) -> None:
     """Take an event when nobody has asked for events."""
 
 
+@dataclass(frozen=True, slots=True)
+class RtspRecipient:
+    """A connection of RTSP that asks for what its token opens: to be fed by `serve` or answered by `refuse`."""
+
+    digest: str
+    address: str
+    service: "RelayService"
+    worker: WorkerProcess
+    number: int
+
+    async def serve(self, viewer_id: str, source: SourceSpec, *, wanted: str, codecs: tuple[str, ...]) -> str:
+        """Feed it for as long as `renew` names the viewer; return the codec.
+
+        Raises:
+            RelayRefused: with the HTTP status, a stable code and one sentence.
+        """
+        reply = await self.service.open_reader(
+            viewer_id,
+            source,
+            lambda number: m.Read(
+                number, viewer_id, m.Source.of(source), wanted, codecs, connection=self.number
+            ),
+            on=self.worker,
+        )
+        return reply.codec
+
+    def refuse(self, error: RelayRefused) -> None:
+        """Answer it that it gets nothing."""
+        self.worker.send(m.OutputRefused(self.number, error.status, error.code, error.detail))
+
+
+def _refuse(recipient: RtspRecipient) -> None:
+    """Refuse a recipient when nobody was set to decide."""
+    recipient.refuse(RelayRefused(404, "outputs_off", "this hub gives nothing to other systems"))
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A camera's row in the table: its worker, for as long as that pulls it or somebody is to see it."""
+
+    worker: WorkerProcess
+    pulled: bool = False
+    viewers: set[str] = field(default_factory=set)
+    layers: set[str] = field(default_factory=set)  # that were told to be open
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A viewer's row in the table."""
+
+    camera_id: str
+    worker: WorkerProcess
+    answered: bool = False
+    lost: bool = False  # with its worker, before it was known to be answered
+    on_segment: OnSegment | None = None  # where the pieces of a reader go
+
+
 class RelayService:
-    """One relay worker, kept alive.
+    """The relay workers, kept alive, and the table of who belongs to which.
 
     `on_event` is called in the event loop for each event. `policy` and `own_listeners` are read before each view, so
-    that the worker's dialer follows the hub's. `book` is the device book of the whole hub.
+    that the workers' dialers follow the hub's. `book` is the device book of the whole hub.
     """
 
     def __init__(
@@ -121,62 +168,94 @@ class RelayService:
         clock: Clock,
     ) -> None:
         self.on_event: Callable[[RelayEvent], None] = _ignore
-        self.restarts = 0
+        self.on_recipient: Callable[[RtspRecipient], None] = _refuse
         self._setup = setup
         self._policy = policy
         self._own_listeners = own_listeners
         self._book = book
         self._clock = clock
-        self._port = 0
-        self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._network: m.Network | None = None  # as last told to this worker
-        self._requests: dict[int, asyncio.Future[Any]] = {}
-        self._numbers = itertools.count(1)
-        self._viewers: dict[str, str] = {}  # answered and not ended -> their camera
-        self._segments: dict[str, OnSegment] = {}  # where the pieces of readers go
-        self._supervisor: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._workers: tuple[WorkerProcess, ...] = ()
+        self._cameras: dict[str, _Held] = {}
+        self._seats: dict[str, _Seat] = {}
+        self._passages: tuple[Passage, ...] = ()  # by worker
+        self._places: IO[bytes] | None = None  # of transcodes, see `places.py`
 
     @property
     def port(self) -> int:
-        """Return the UDP port, 0 before the first worker was ready."""
-        return self._port
+        """Return the UDP port of the first worker, 0 before it was ready."""
+        return self._workers[0].port if self._workers else 0
+
+    @property
+    def restarts(self) -> int:
+        """Return how often a worker was started anew."""
+        return sum(worker.restarts for worker in self._workers)
 
     @property
     def worker_pid(self) -> int | None:
-        """Return the worker's process id, `None` while there is none."""
-        return self._process.pid if self._process is not None and self._process.returncode is None else None
+        """Return the process id of the first worker that runs, `None` while there is none."""
+        return next((worker.pid for worker in self._workers if worker.pid is not None), None)
+
+    def workers(self) -> tuple[WorkerState, ...]:
+        """Return how each worker does."""
+        return tuple(worker.state for worker in self._workers)
+
+    def worker_of(self, camera_id: str) -> int | None:
+        """Return the index of the worker that holds a camera, `None` where none does."""
+        held = self._cameras.get(camera_id)
+        return None if held is None else held.worker.index
 
     def listeners(self) -> frozenset[tuple[str, int]]:
         """Return where the relay listens: what the dialer must never dial."""
-        if not self._port:
-            return frozenset()
         unspecified = {"0.0.0.0", "::"}  # noqa: S104  compared, not bound
-        return frozenset(("*" if host in unspecified else host, self._port) for host in self._setup.hosts)
+        return frozenset(
+            ("*" if host in unspecified else host, worker.port)
+            for host in self._setup.hosts
+            for worker in self._workers
+            if worker.port
+        )
 
     async def start(self) -> None:
-        """Start the worker and keep it running.
+        """Start the workers and keep them running.
 
         Raises:
-            RelayUnavailable: it does not become ready; says why.
+            RelayUnavailable: one does not become ready; says why.
         """
-        reader = await self._launch()
-        self._supervisor = asyncio.create_task(self._supervise(reader), name="relay supervisor")
+        setup = self._setup
+        try:
+            self._places = tempfile.TemporaryFile(prefix="camhub-places-")  # noqa: SIM115  closed by `aclose`
+        except OSError as error:
+            raise RelayUnavailable(f"the relay cannot make a temporary file: {error.strerror}") from error
+        places_fd = self._places.fileno()
+        self._passages = tuple(Passage() for _ in range(setup.workers)) if setup.rtsp else ()
+        door_fds = [passage.fd for passage in self._passages]
+        self._workers = tuple(
+            WorkerProcess(
+                index,
+                setup.command,
+                self._first_word(index, places_fd, door_fds[index] if door_fds else -1),
+                self,
+                book=self._book,
+                clock=self._clock,
+                inherited=(places_fd, *door_fds[index : index + 1]),
+            )
+            for index in range(setup.workers)
+        )
+        outcomes = await asyncio.gather(*(worker.start() for worker in self._workers), return_exceptions=True)
+        failed = next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None)
+        if failed is not None:
+            await self.aclose()
+            raise failed
+        for worker in self._workers:
+            self._tell_network(worker)
 
     async def aclose(self) -> None:
-        """Stop the worker: no frame leaves after this returns. Idempotent."""
-        self._closing = True
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
-            self._supervisor = None
-        await self._reap()
-        self._lost("relay_stopped")
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Stop the workers: no frame leaves after this returns. Idempotent."""
+        await asyncio.gather(*(worker.aclose() for worker in self._workers))
+        for passage in self._passages:
+            passage.close()
+        if self._places is not None:
+            self._places.close()
+            self._places = None
 
     async def view(
         self,
@@ -220,33 +299,47 @@ class RelayService:
         Raises:
             RelayRefused: with the HTTP status, a stable code and one sentence.
         """
-        self._segments[viewer_id] = on_segment
-        try:
-            reply = await self._open(
-                viewer_id,
-                source,
-                lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted, codecs),
-            )
-        except BaseException:
-            self._segments.pop(viewer_id, None)  # it may have ended, or the worker died, meanwhile
-            raise
+        reply = await self._open(
+            viewer_id,
+            source,
+            lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted, codecs),
+            on_segment,
+        )
         return str(reply.codec)
+
+    async def open_reader(
+        self, viewer_id: str, source: SourceSpec, message: Callable[[int], m.FromHub], *, on: WorkerProcess
+    ) -> m.Reading:
+        """Have a camera read by a recipient that a worker has already.
+
+        Raises:
+            RelayRefused: with the HTTP status, a stable code and one sentence.
+        """
+        reply: m.Reading = await self._open(viewer_id, source, message, on=on)
+        return reply
+
+    def pass_on(self, camera_id: str, sock: socket.socket) -> None:
+        """Hand a connection of RTSP to the worker that holds a camera, or will; any worker where `camera_id` is "".
+
+        Raises:
+            RelayRefused: no worker can take it now.
+        """
+        if camera_id:
+            held = self._hold(camera_id)
+            asyncio.get_running_loop().call_later(_RECIPIENT_WITHIN_S, self._forget, camera_id, held)
+            worker = held.worker
+        else:
+            worker = next((one for one in self._workers if one.serves), self._workers[0])
+        try:
+            self._passages[worker.index].send(sock)
+        except OSError as error:
+            raise RelayRefused(503, "relay_full", "the relay worker takes no connection now") from error
 
     def taken(self, viewer_id: str, size: int) -> None:
         """Note that so many bytes of segments left for their recipient."""
-        self._send(m.Taken(viewer_id, size))
-
-    async def _open(self, viewer_id: str, source: SourceSpec, message: Callable[[int], m.FromHub]) -> Any:
-        self._tell_network()
-        try:
-            reply = await self._ask(message, _ANSWER_WITHIN_S)
-        except BaseException as error:
-            # Whoever waited has gone, or time is up: an answer that comes later must not leave a viewer behind.
-            if not isinstance(error, RelayRefused) or error.code == "relay_slow":
-                self._send(m.Stop(next(self._numbers), viewer_id, "nobody_waits"))
-            raise
-        self._viewers[viewer_id] = source.camera_id
-        return reply
+        seat = self._seats.get(viewer_id)
+        if seat is not None:
+            seat.worker.send(m.Taken(viewer_id, size))
 
     async def trickle(self, viewer_id: str, fragment: str) -> str:
         """Hand on a browser's trickled candidates; return the fragment to answer with where ICE was restarted, else "".
@@ -258,7 +351,9 @@ class RelayService:
             raise RelayRefused(
                 422, "offer_unreadable", f"the fragment is larger than {MAX_OFFER_BYTES} bytes"
             )
-        reply = await self._ask(lambda number: m.Trickle(number, viewer_id, fragment), _STOP_WITHIN_S)
+        reply = await self._seat(viewer_id).worker.ask(
+            lambda number: m.Trickle(number, viewer_id, fragment), _STOP_WITHIN_S
+        )
         return str(reply.fragment)
 
     async def choose_layer(self, viewer_id: str, wanted: str) -> None:
@@ -267,233 +362,267 @@ class RelayService:
         Raises:
             RelayRefused: 404 no such viewer, 422 no such layer.
         """
-        await self._ask(lambda number: m.ChooseLayer(number, viewer_id, wanted), _STOP_WITHIN_S)
+        await self._seat(viewer_id).worker.ask(
+            lambda number: m.ChooseLayer(number, viewer_id, wanted), _STOP_WITHIN_S
+        )
 
     async def examine(self) -> tuple[Finding, ...]:
-        """Test every way by which a browser could reach the relay, and say which one would fail.
+        """Test every way by which a browser could reach each worker, and say which one would fail.
 
         Raises:
-            RelayRefused: the worker does not answer.
+            RelayRefused: no worker answers.
         """
         turn = self._setup.turn
-        reply = await self._ask(
-            lambda number: m.Examine(number, turn.urls, turn.secret.reveal()), _EXAMINED_WITHIN_S
+        findings: dict[tuple[str, ...], Finding] = {}
+        answers = await asyncio.gather(
+            *(
+                worker.ask(
+                    lambda number: m.Examine(number, turn.urls, turn.secret.reveal()), _EXAMINED_WITHIN_S
+                )
+                for worker in self._workers
+            ),
+            return_exceptions=True,
         )
-        return tuple(reply.findings)
+        for worker, answer in zip(self._workers, answers, strict=True):
+            if isinstance(answer, RelayRefused):
+                if len(self._workers) == 1:
+                    raise answer
+                found: tuple[Finding, ...] = (
+                    Finding(
+                        "worker",
+                        str(worker.state.port),
+                        "failed",
+                        "worker_down",
+                        worker.state.trouble or f"worker {worker.index} does not answer: {answer.detail}",
+                    ),
+                )
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found = answer.findings
+            for one in found:
+                # What is said of the addresses themselves is the same for each worker, and said once.
+                key = (one.way, one.address, one.code, *(() if one.way == "addresses" else (one.detail,)))
+                findings.setdefault(key, msgspec.structs.replace(one, worker=worker.index))
+        return tuple(findings.values())
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let these viewers receive for two more seconds. To be called each 0.5 s; silence stops their frames."""
-        if viewer_ids:
-            self._send(m.Renew(tuple(viewer_ids)))
+        theirs: defaultdict[WorkerProcess, list[str]] = defaultdict(list)
+        for viewer_id in viewer_ids:
+            seat = self._seats.get(viewer_id)
+            if seat is not None:
+                theirs[seat.worker].append(viewer_id)
+        for worker, renewed in theirs.items():
+            worker.send(m.Renew(tuple(renewed)))
 
     async def stop(self, viewer_id: str, code: str) -> None:
         """End a viewer; returns when no packet of picture leaves any more (or the worker itself has gone).
 
         Unknown viewers are passed over.
         """
-        with contextlib.suppress(RelayRefused):
-            await self._ask(lambda number: m.Stop(number, viewer_id, code), _STOP_WITHIN_S)
+        seat = self._seats.get(viewer_id)
+        if seat is not None:
+            with contextlib.suppress(RelayRefused):
+                await seat.worker.ask(lambda number: m.Stop(number, viewer_id, code), _STOP_WITHIN_S)
 
     async def counters(self) -> dict[str, int]:
-        """Return the worker's counters, for metrics.
+        """Return the counters of all workers that answer, added up.
 
         Raises:
-            RelayRefused: the worker does not answer.
+            RelayRefused: none answers.
         """
-        reply = await self._ask(m.Count, _STOP_WITHIN_S)
-        return dict(reply.counters)
+        answers = await asyncio.gather(
+            *(worker.ask(m.Count, _STOP_WITHIN_S) for worker in self._workers), return_exceptions=True
+        )
+        found: Counter[str] = Counter()
+        counted = [answer for answer in answers if isinstance(answer, m.Counted)]
+        if not counted:
+            raise RelayRefused(503, "relay_down", "no relay worker answers; try again", retry_after_s=1.0)
+        for one in counted:
+            found.update(one.counters)
+        return dict(found)
 
     async def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
         """Return the newest key frame of a camera that is pulled from this address now; asks nothing of the camera."""
+        held = self._cameras.get(camera_id)
+        if held is None:
+            return None
         try:
-            reply = await self._ask(lambda number: m.KeyFrameOf(number, camera_id, url), _STOP_WITHIN_S)
+            reply = await held.worker.ask(lambda number: m.KeyFrameOf(number, camera_id, url), _STOP_WITHIN_S)
         except RelayRefused:
             return None
         return None if reply.arrived_at is None else KeyFrame(reply.nals, reply.arrived_at)
 
-    # --- the worker
+    # --- the table
 
-    async def _launch(self) -> asyncio.StreamReader:
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._setup.command,
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            )
-        except OSError as error:
-            ours.close()
-            raise RelayUnavailable(f"the relay worker cannot be started: {error.strerror}") from error
-        finally:
-            theirs.close()
-        self._process = process
-        ours.setblocking(False)
-        reader, self._writer = await asyncio.open_connection(sock=ours)
-        self._network = None
-        setup = self._setup
-        self._send(
-            m.Start(
-                setup.hosts,
-                self._port or setup.port,
-                setup.public_addresses,
-                setup.max_viewers,
-                setup.max_cameras,
-                setup.log_level,
-                setup.log_format,
-                setup.max_transcodes,
-                setup.transcode_width,
-                setup.transcode_fps,
-                setup.transcode_bit_s,
-                setup.max_sounds,
-            )
-        )
-        try:
-            async with asyncio.timeout(_READY_WITHIN_S):
-                ready = await m.read_from_worker(reader)
-        except (TimeoutError, m.Broken) as error:
-            await self._reap()
-            raise RelayUnavailable(
-                f"the relay worker was not ready within {_READY_WITHIN_S:.0f} s; see its log"
-            ) from error
-        if not isinstance(ready, m.Ready):
-            await self._reap()
-            why = ready.detail if isinstance(ready, m.Failed) else "it ended before it was ready; see its log"
-            raise RelayUnavailable(f"the relay worker cannot work: {why}")
-        self._port = ready.port
-        self._tell_network()
-        log.info("relay.worker.ready", pid=process.pid, port=ready.port)
-        return reader
+    def _hold(self, camera_id: str, on: WorkerProcess | None = None) -> _Held:
+        """Return a camera's row, made where there is none; `on` is the one worker that it may be.
 
-    async def _supervise(self, reader: asyncio.StreamReader) -> None:
-        failures = 0
-        while not self._closing:
-            began = self._clock.monotonic()
-            try:
-                while (message := await m.read_from_worker(reader)) is not None:
-                    self._take(message)
-            except m.Broken:
-                log.exception("relay.worker.broken")
-            await self._reap()
-            status = self._process.returncode if self._process is not None else None
-            log.error("relay.worker.ended", status=status, viewers=len(self._viewers))
-            self._lost("relay_restarted")
-            failures = 0 if self._clock.monotonic() - began > _SOUND_AFTER_S else failures + 1
-            while True:
-                await self._clock.sleep(_RESTART_PAUSES_S[min(failures, len(_RESTART_PAUSES_S) - 1)])
-                try:
-                    reader = await self._launch()
-                    self.restarts += 1
-                    break
-                except RelayUnavailable as error:
-                    failures += 1
-                    log.error("relay.worker.not_restarted", detail=str(error))
-
-    async def _reap(self) -> None:
-        """Close the socket, which ends the worker; kill it where it does not go."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        try:
-            async with asyncio.timeout(_EXIT_WITHIN_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-    def _lost(self, code: str) -> None:
-        """Tell everybody that the worker has gone."""
-        for future in list(self._requests.values()):
-            if not future.done():
-                future.set_exception(
-                    RelayRefused(
-                        503, code, "the relay was restarted while it answered; try again", retry_after_s=1.0
-                    )
+        Raises:
+            RelayRefused: no worker runs, or another one holds the camera.
+        """
+        held = self._cameras.get(camera_id)
+        if held is None and on is not None and on.serves:
+            held = self._cameras[camera_id] = _Held(on)
+        if held is not None:
+            if on is not None and held.worker is not on:
+                raise RelayRefused(
+                    503, "relay_busy", "another worker holds the camera; connect again", retry_after_s=1.0
                 )
-        viewers, self._viewers = self._viewers, {}
-        self._segments.clear()
-        for viewer_id in viewers:
-            self.on_event(ViewerEnded(viewer_id, code))
-        for camera_id in sorted(set(viewers.values())):
-            self.on_event(
-                SourceState(camera_id, "offline", self._clock.now(), code, "the relay process was restarted")
+            return held
+        loads = {
+            worker: (
+                sum(1 for seat in self._seats.values() if seat.worker is worker),
+                sum(1 for row in self._cameras.values() if row.worker is worker),
             )
+            for worker in self._workers
+            if worker.serves
+        }
+        if not loads:
+            raise RelayRefused(
+                503, "relay_down", "the relay is being restarted; try again", retry_after_s=1.0
+            )
+        held = self._cameras[camera_id] = _Held(min(loads, key=lambda worker: loads[worker]))
+        return held
 
-    def _take(self, message: m.FromWorker) -> None:
+    def _seat(self, viewer_id: str) -> _Seat:
+        seat = self._seats.get(viewer_id)
+        if seat is None:
+            raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
+        return seat
+
+    def _leave(self, viewer_id: str) -> None:
+        """Take a viewer out of the table. Idempotent."""
+        seat = self._seats.pop(viewer_id, None)
+        held = None if seat is None else self._cameras.get(seat.camera_id)
+        if seat is not None and held is not None and held.worker is seat.worker:
+            held.viewers.discard(viewer_id)
+            self._forget(seat.camera_id, held)
+
+    def _forget(self, camera_id: str, held: _Held) -> None:
+        """Let a camera be given to any worker again, once nothing of it is left."""
+        if not held.pulled and not held.viewers and self._cameras.get(camera_id) is held:
+            del self._cameras[camera_id]
+
+    async def _open(
+        self,
+        viewer_id: str,
+        source: SourceSpec,
+        message: Callable[[int], m.FromHub],
+        on_segment: OnSegment | None = None,
+        on: WorkerProcess | None = None,
+    ) -> Any:
+        if viewer_id in self._seats:
+            raise RelayRefused(
+                409, "viewer_exists", "this viewer session has been answered already; open another"
+            )
+        held = self._hold(source.camera_id, on)
+        seat = self._seats[viewer_id] = _Seat(source.camera_id, held.worker, on_segment=on_segment)
+        held.viewers.add(viewer_id)
+        self._tell_network(held.worker)
+        try:
+            reply = await held.worker.ask(message, _ANSWER_WITHIN_S)
+            if seat.lost:
+                raise RelayRefused(
+                    503, "relay_restarted", "the relay was restarted; try again", retry_after_s=1.0
+                )
+        except BaseException as error:
+            # Whoever waited has gone, or time is up: an answer that comes later must not leave a viewer behind.
+            if not isinstance(error, RelayRefused) or error.code == "relay_slow":
+                seat.worker.send(m.Stop(0, viewer_id, "nobody_waits"))
+            if self._seats.get(viewer_id) is seat:
+                self._leave(viewer_id)
+            raise
+        seat.answered = True
+        return reply
+
+    # --- what the workers tell
+
+    def told(self, worker: WorkerProcess, message: Told) -> None:
+        """Take what a worker tells by itself (called in the event loop)."""
         match message:
             case m.Segment():
-                on_segment = self._segments.get(message.viewer_id)
-                if on_segment is not None:
-                    on_segment(message.data, message.mime)
-            case (
-                m.Answer()
-                | m.Reading()
-                | m.Done()
-                | m.Counted()
-                | m.KeyFrameIs()
-                | m.Trickled()
-                | m.Examined()
-            ):
-                self._resolve(message.request, message)
-            case m.Refused():
-                future = self._requests.get(message.request)
-                if future is not None and not future.done():
-                    future.set_exception(
-                        RelayRefused(
-                            message.status, message.code, message.detail, retry_after_s=message.retry_after_s
-                        )
-                    )
-            case m.CooldownOf():
-                self._spawn(self._say_cooldown(message))
-            case m.CooldownStarted():
-                self._spawn(self._book.start_cooldown(message.device, message.until))
-            case ViewerEnded():
-                self._viewers.pop(message.viewer_id, None)
-                self._segments.pop(message.viewer_id, None)
-                self.on_event(message)
-            case SourceState() | ViewerConnected() | LayerChanged():
-                self.on_event(message)
-            case m.Ready() | m.Failed():
-                raise m.Broken("the worker said twice that it is ready")
-
-    async def _say_cooldown(self, asked: m.CooldownOf) -> None:
-        self._send(m.CooldownIs(asked.request, await self._book.cooldown_until(asked.device)))
-
-    def _resolve(self, request: int, value: object) -> None:
-        future = self._requests.get(request)
-        if future is not None and not future.done():
-            future.set_result(value)
-
-    async def _ask(self, message: Callable[[int], m.FromHub], within_s: float) -> Any:
-        number = next(self._numbers)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._requests[number] = future
-        try:
-            if not self._send(message(number)):
-                raise RelayRefused(
-                    503, "relay_down", "the relay is being restarted; try again", retry_after_s=1.0
+                seat = self._seats.get(message.viewer_id)
+                if seat is not None and seat.on_segment is not None:
+                    seat.on_segment(message.data, message.mime)
+            case m.OutputWanted():
+                self._recipient(
+                    RtspRecipient(message.digest, message.address, self, worker, message.connection)
                 )
-            async with asyncio.timeout(within_s):
-                return await future
-        except TimeoutError:
-            raise RelayRefused(
-                503, "relay_slow", f"the relay did not answer within {within_s:.0f} s", retry_after_s=5.0
-            ) from None
-        finally:
-            del self._requests[number]
+            case CameraPulled():
+                held = self._cameras.get(message.camera_id)
+                if held is None and message.pulled:
+                    held = self._cameras[message.camera_id] = _Held(worker)
+                if held is not None and held.worker is worker:
+                    held.pulled = message.pulled
+                    self._forget(message.camera_id, held)
+            case ViewerEnded():
+                self._leave(message.viewer_id)
+                self._say(message)
+            case SourceState():
+                held = self._cameras.get(message.camera_id)
+                if held is not None and held.worker is worker:
+                    (held.layers.discard if message.state == "offline" else held.layers.add)(message.layer)
+                self._say(message)
+            case ViewerConnected() | LayerChanged():
+                self._say(message)
 
-    def _send(self, message: m.FromHub) -> bool:
-        if self._writer is None or self._writer.is_closing():
-            return False
-        self._writer.write(m.pack(message))
-        return True
+    def lost(self, worker: WorkerProcess, code: str) -> None:
+        """Tell everybody that a worker has gone, and take its rows out of the table (called in the event loop)."""
+        seats = {name: seat for name, seat in self._seats.items() if seat.worker is worker}
+        cameras = {name: held for name, held in self._cameras.items() if held.worker is worker}
+        for viewer_id in seats:
+            del self._seats[viewer_id]
+        for camera_id in cameras:
+            del self._cameras[camera_id]
+        if seats:
+            log.warning("relay.viewers.lost", worker=worker.index, viewers=len(seats), cameras=len(cameras))
+        for viewer_id, seat in seats.items():
+            if seat.answered:
+                self._say(ViewerEnded(viewer_id, code))
+            seat.lost = True
+        now = self._clock.now()
+        for camera_id, held in sorted(cameras.items()):
+            for layer in sorted(held.layers):
+                self._say(
+                    SourceState(
+                        camera_id, "offline", now, code, "the relay process was restarted", layer=layer
+                    )
+                )
 
-    def _tell_network(self) -> None:
+    def _recipient(self, recipient: RtspRecipient) -> None:
+        try:
+            self.on_recipient(recipient)
+        except Exception:  # whoever decides must not end a worker
+            log.exception("relay.recipient.fault")
+
+    def _say(self, event: RelayEvent) -> None:
+        try:
+            self.on_event(event)
+        except Exception:  # whoever listens must not end a worker
+            log.exception("relay.event.fault", kind=type(event).__name__)
+
+    def _first_word(self, index: int, places_fd: int, door_fd: int) -> m.Start:
+        setup = self._setup
+        return m.Start(
+            setup.hosts,
+            setup.port and setup.port + index,
+            setup.public_addresses,
+            setup.max_viewers,
+            setup.max_cameras,
+            setup.log_level,
+            setup.log_format,
+            setup.max_transcodes,
+            setup.transcode_width,
+            setup.transcode_fps,
+            setup.transcode_bit_s,
+            setup.max_sounds,
+            places_fd,
+            door_fd,
+        )
+
+    def _tell_network(self, worker: WorkerProcess) -> None:
         policy = self._policy()
         allow = tuple(
             str(rule.network)
@@ -504,11 +633,4 @@ class RelayService:
             for rule in policy.allow
         )
         listeners = tuple(sorted(self._own_listeners() | self.listeners()))
-        network = m.Network(allow, policy.public, listeners)
-        if network != self._network and self._send(network):
-            self._network = network
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        worker.tell_network(m.Network(allow, policy.public, listeners))

@@ -20,6 +20,7 @@ from hub.decode import recode_messages as m
 from hub.decode.errors import DecodeError
 from hub.decode.recode import RecodeSetup, Recoding
 from hub.relay.packetise import H264Packetiser
+from hub.relay.places import SharedPlaces
 from hub.relay.processing import Picture, Unplayable, why_not
 from hub.relay.sdp import Offered
 
@@ -46,12 +47,18 @@ class RecodingFailed(AdapterError):
 
 @dataclass(slots=True)
 class Places:
-    """How many streams one worker recodes at once."""
+    """How many streams are recoded at once: by this worker, or by all that share the places."""
 
     limit: int
-    taken: int = 0
+    shared: SharedPlaces | None = None
+    taken: int = 0  # by this worker
     refused: int = 0  # streams that found no place
     failed: int = 0  # recoding processes that died, hung or could not be started
+
+    @property
+    def full(self) -> bool:
+        """Tell whether all are taken."""
+        return self.taken >= self.limit or (self.shared is not None and not self.shared.left)
 
     def take(self, peer: str) -> None:
         """Take a place.
@@ -59,7 +66,7 @@ class Places:
         Raises:
             NoRoom: all are taken.
         """
-        if self.taken >= self.limit:
+        if self.taken >= self.limit or (self.shared is not None and not self.shared.take()):
             self.refused += 1
             raise NoRoom(
                 f"{self.limit} streams are recoded already, which is what this machine is set to recode",
@@ -72,6 +79,8 @@ class Places:
     def free(self) -> None:
         """Give a place back."""
         self.taken -= 1
+        if self.shared is not None:
+            self.shared.free()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ from hub.relay.engine import EngineLimits, RelayEngine
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, ViewerEnded
 from hub.relay.mse import MseReader, Segment
+from hub.relay.places import SharedPlaces
+from hub.relay.readers import Ending
+from hub.relay.rtsp_door import Arrivals
+from hub.relay.rtsp_out import RtspOutput, Wanted
 from hub.relay.sdp import Offered
 from hub.relay.transcoding import Transcoding
 from hub.relay.turn import TurnSetup
@@ -122,6 +126,7 @@ class Worker:
         self._answering: dict[str, asyncio.Task[None]] = {}  # views that wait for their camera, by viewer
         self._recipients: dict[str, Recipient] = {}  # of segments
         self._examining: set[asyncio.Task[None]] = set()
+        self._output = RtspOutput(self._output_wanted, self._recipient_left)
 
     async def serve(self, sock: socket.socket) -> int:
         """Work until the hub goes; return the exit status."""
@@ -139,7 +144,10 @@ class Worker:
         how = Transcoding(
             max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s
         )
-        self._engine = engine = RelayEngine(self._open, self._clock, self._event, limits, transcoding=how)
+        shared = SharedPlaces(start.places_fd, start.max_transcodes) if start.places_fd >= 0 else None
+        self._engine = engine = RelayEngine(
+            self._open, self._clock, self._event, limits, transcoding=how, shared_places=shared
+        )
         try:
             port = engine.start(start.hosts, start.port, start.public_addresses)
         except OSError as error:
@@ -149,6 +157,7 @@ class Worker:
             await self._writer.drain()
             return 1
         self.send(m.Ready(port, start.hosts))
+        arrivals = Arrivals(start.door_fd, self._output.take) if start.door_fd >= 0 else None
         with contextlib.suppress(AdapterError):
             self._registry.adapter("rtsp")  # loaded now, so that the first viewer does not wait for it
         # What was imported lives as long as the process: the collector need not walk it while frames wait.
@@ -160,10 +169,13 @@ class Worker:
         except m.Broken:
             log.exception("relay.worker.broken")
         engine.cut()
+        if arrivals is not None:
+            arrivals.close()
         for task in (*self._answering.values(), *self._examining):
             task.cancel()
         try:
             async with asyncio.timeout(_CLOSING_S):
+                await self._output.aclose()
                 await engine.aclose()
         except TimeoutError:
             log.warning("relay.worker.farewell_cut", waited_s=_CLOSING_S)
@@ -210,6 +222,9 @@ class Worker:
                         409, "viewer_exists", "this viewer session is being answered already"
                     )
                     self._refuse(message.request, twice)
+            case m.OutputRefused():
+                refusal = RelayRefused(message.status, message.code, message.detail)
+                self._output.refuse(message.connection, refusal)
             case m.Trickle():
                 try:
                     fragment = engine.trickle(message.viewer_id, message.fragment)
@@ -239,6 +254,8 @@ class Worker:
                     self.send(m.KeyFrameIs(message.request, (), None))
                 else:
                     self.send(m.KeyFrameIs(message.request, held.nals, held.arrived_at))
+            case m.Beat():
+                self.send(m.Done(message.request))
             case m.Count():
                 self.send(m.Counted(message.request, engine.counters()))
             case m.Start():
@@ -264,10 +281,13 @@ class Worker:
     async def _read(self, engine: RelayEngine, message: m.Read) -> m.FromWorker:
         recipient = Recipient(message.viewer_id, self.send)
 
-        def make(offered: Offered) -> MseRecipient:
+        def make(offered: Offered) -> Ending:
+            if message.connection:
+                return self._output.reader(message.connection, message.viewer_id, offered.codec)
             return MseRecipient(offered.codec, recipient)
 
-        self._recipients[message.viewer_id] = recipient
+        if not message.connection:
+            self._recipients[message.viewer_id] = recipient
         try:
             layer, offered = await engine.read(
                 message.viewer_id,
@@ -299,6 +319,13 @@ class Worker:
     async def _examine(self, engine: RelayEngine, message: m.Examine) -> None:
         turn = TurnSetup(message.turn_urls, Secret(message.turn_secret))
         self.send(m.Examined(message.request, tuple(await engine.examine(turn))))
+
+    def _output_wanted(self, wanted: Wanted) -> None:
+        self.send(m.OutputWanted(wanted.connection, wanted.digest, wanted.address))
+
+    def _recipient_left(self, viewer_id: str, code: str) -> None:
+        if self._engine is not None:
+            self._engine.stop(viewer_id, code)
 
     def _refuse(self, request: int, error: RelayRefused) -> None:
         self.send(m.Refused(request, error.status, error.code, error.detail, error.retry_after_s))

@@ -103,6 +103,7 @@ def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
         "CAMHUB_DATA_DIR": str(data),
         "CAMHUB_NETWORKS__ALLOW": '["127.0.0.0/8"]',
         "CAMHUB_RELAY__UDP_PORT": "0",
+        "CAMHUB_RELAY__WORKERS": "1",
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
