@@ -63,6 +63,7 @@ from hub.events.book import EventBook
 from hub.events.service import CameraEvents
 from hub.health.pulls import PullLog
 from hub.health.service import HealthService
+from hub.live.outputs import LOGIN, Outputs
 from hub.live.pictures import StreamPictures
 from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
@@ -79,6 +80,7 @@ from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.hosts import hosts_to_bind
+from hub.relay.rtsp_door import RtspDoor
 from hub.relay.service import RelayService, RelaySetup
 from hub.relay.turn import TurnSetup
 from hub.reports.area.service import AreaReports
@@ -227,7 +229,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     outside = await _addresses((*coordination.peers, *store.peers))
 
     def own_listeners() -> frozenset[tuple[str, int]]:
-        return frozenset({("*", http.port)}) | relay.listeners() | outside
+        return frozenset({("*", http.port)}) | relay.listeners() | door.listeners() | outside
 
     dialer = Dialer(settings.networks.policy(), own_listeners)
     gate = CredentialGate(book, clock)
@@ -235,6 +237,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         RelaySetup(
             hosts=await hosts_to_bind(relay_host),
             port=settings.relay.udp_port,
+            workers=settings.relay.processes,
             public_addresses=tuple(settings.relay.public_addresses),
             turn=turn,
             max_transcodes=settings.relay.recoded_at_once,
@@ -242,6 +245,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             transcode_width=settings.relay.transcode_width,
             transcode_fps=float(settings.relay.transcode_fps),
             transcode_bit_s=settings.relay.transcode_kbit_s * 1000,
+            rtsp=settings.relay.rtsp_port is not None,
             log_level=settings.log_level,
             log_format=settings.log_format,
         ),
@@ -250,6 +254,11 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         book=book,
         clock=clock,
     )
+
+    async def hand_over(digest: str, sock: socket.socket) -> None:
+        relay.pass_on(await outputs.camera_of(digest), sock)
+
+    door = RtspDoor(hand_over)
     decode = DecodeService(
         DecodeSetup(processes=settings.decode.processes, memory=settings.decode.memory_mb * MIB),
         clock=clock,
@@ -262,6 +271,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     await decode.settled()
 
     async def person(user_id: str, login: str) -> Principal | None:
+        if login.startswith(LOGIN):
+            return await outputs.person(login.removeprefix(LOGIN))
         if login and not await accounts.session_lives(login):
             return None
         return await accounts.principal(user_id, "user" if login else "token")
@@ -296,6 +307,15 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         texts=texts,
     )
+    outputs = Outputs(
+        store=store,
+        accounts=accounts,
+        viewers=viewers,
+        bus=bus,
+        clock=clock,
+        port=lambda: door.port or None,
+    )
+    relay.on_recipient = outputs.take
     declarations, statements = Declarations(store, clock), Statements(store, clock, packs)
     alerts = AlertBook(store, bus, clock)
 
@@ -431,6 +451,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             texts=texts,
         ),
         movers=movers,
+        outputs=outputs,
         camera_events=camera_events,
         discoveries=discoveries,
         receipts=receipts,
@@ -472,9 +493,25 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.callback(streams.close)
     stack.push_async_callback(onboarding.aclose)
     stack.push_async_callback(viewers.aclose)
+    if settings.relay.rtsp_port is not None:
+        await _listen(door, settings.relay.rtsp_host or relay_host, settings.relay.rtsp_port)
+    stack.push_async_callback(outputs.aclose)
+    stack.push_async_callback(door.aclose)
     stack.push_async_callback(movers.aclose)
     administrator = FirstAdministrator(*made) if made is not None else None
     return Hub(settings, services, litestar, http, relay, dialer, administrator)
+
+
+async def _listen(door: RtspDoor, host: str, port: int) -> None:
+    """Open the door for recipients of RTSP.
+
+    Raises:
+        SettingsRefused: the port cannot be had.
+    """
+    try:
+        door.start(await hosts_to_bind(host), port)
+    except OSError as error:
+        raise SettingsRefused(f"relay.rtsp_port: port {port} cannot be bound: {error.strerror}") from error
 
 
 async def _upkeep(accounts: Accounts, clock: Clock) -> None:

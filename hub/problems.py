@@ -56,6 +56,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "already_enrolled": 409,
         "no_stream": 409,
         "no_ptz": 409,
+        "outputs_off": 409,
         "not_assessed": 409,
         "statement_state": 409,
         "approval_own": 403,

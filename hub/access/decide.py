@@ -28,6 +28,7 @@ from hub.access.rights import acts_for_custodian, area_path
 from hub.catalog.types import PURPOSES, Camera, Consent, ConsentState, Incident, Kind, Mode
 
 TEST_SECONDS = 60.0
+OUTPUT = "output"  # the kind of a view that goes to another system
 VIEWED = frozenset({"ADMITTED", "CONDITIONAL"})
 # What the relay can carry to a browser, as it is or recoded.
 PLAYABLE_CODECS = frozenset({"H264", "H265", "JPEG", "MPEG4", "MP4V-ES"})
@@ -35,7 +36,7 @@ PLAYABLE_CODECS = frozenset({"H264", "H265", "JPEG", "MPEG4", "MP4V-ES"})
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked for. `kind`: live, snapshot or test (a test is also asked for by the purpose `test`)."""
+    """What is asked for. `kind`: live, output, snapshot or test (a test is also asked for by the purpose `test`)."""
 
     principal: Principal
     purpose: str = "public_safety"

@@ -11,6 +11,7 @@ CAMERAS_WRITE = "cameras.write"
 CAMERAS_VIEW = "cameras.view"
 CAMERAS_DELETE = "cameras.delete"
 CONSENTS_WRITE = "consents.write"
+OUTPUTS_WRITE = "outputs.write"  # give a camera's stream to another system
 USERS_WRITE = "users.write"
 AUDIT_READ = "audit.read"
 PEOPLE_READ = "people.read"  # the names behind "who watched"
@@ -26,6 +27,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             CAMERAS_VIEW,
             CAMERAS_DELETE,
             CONSENTS_WRITE,
+            OUTPUTS_WRITE,
             USERS_WRITE,
             AUDIT_READ,
             PEOPLE_READ,
@@ -38,6 +40,7 @@ RIGHTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             CAMERAS_WRITE,
             CAMERAS_VIEW,
             CONSENTS_WRITE,
+            OUTPUTS_WRITE,
             REPORTS_READ,
             STANDARDS_PROPOSE,
         ),

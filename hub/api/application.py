@@ -23,6 +23,7 @@ from hub.api.masks import MasksController
 from hub.api.mse import watch_by_mse
 from hub.api.onboardings import OnboardingsController
 from hub.api.operations import healthz, metrics, problem_codes, readyz, tab_events
+from hub.api.outputs import OutputsController
 from hub.api.ptz import PtzController
 from hub.api.reference import (
     AreasController,
@@ -89,6 +90,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             watch_by_mse,
             PtzController,
             MasksController,
+            OutputsController,
             CameraEventsController,
             DiscoveriesController,
             ConsentsController,

@@ -320,6 +320,22 @@ class IncidentCreate(Body):
     minutes: Annotated[int, Field(ge=1, le=720)] = 120
 
 
+class OutputCreate(Body):
+    """What another system may take of a camera over RTSP: who, what for, until when."""
+
+    recipient: Name
+    purpose: Purpose
+    reason: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_clean)
+    ]
+    expires_at: AwareDatetime
+    incident: Annotated[
+        str | None, StringConstraints(strip_whitespace=True, max_length=64), AfterValidator(_clean)
+    ] = None
+    layer: Literal["main", "sub"] = "main"
+    h265: bool = False
+
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=64)]  # SHA-256, or none
 RuleId = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16), AfterValidator(_clean)]
 Day = AwareDatetime | date  # a date is a day in Vietnam

@@ -27,6 +27,7 @@ from hub.compliance.trial import Trials
 from hub.coordination.port import Coordination
 from hub.events.service import CameraEvents
 from hub.health.service import HealthService
+from hub.live.outputs import Outputs
 from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
@@ -76,6 +77,7 @@ class ServiceSet:
     viewers: ViewerSessions
     stills: Stills
     movers: Movers
+    outputs: Outputs
     camera_events: CameraEvents
     discoveries: Discoveries
     receipts: Receipts

@@ -26,9 +26,9 @@ class View:
     id: str
     camera_id: str
     user_id: str
-    by: dict[str, Any]  # office, role, number
+    by: dict[str, Any]  # office, role, number; and the recipient of an output
     by_name: str
-    kind: str  # live | snapshot | test
+    kind: str  # live | output | snapshot | test
     purpose: str
     incident: str | None
     started_at: datetime
@@ -63,14 +63,15 @@ class Receipts:
         self._clock = clock
         self._office = office
 
-    async def begin(self, view_id: str, camera_id: str, ask: Ask, kind: str) -> View:
-        """Record that a view starts: before the first packet of picture leaves."""
+    async def begin(self, view_id: str, camera_id: str, ask: Ask, kind: str, *, recipient: str = "") -> View:
+        """Record that a view starts: before the first packet of picture leaves. `recipient`: who gets it, if not the person."""
         who = ask.principal
+        goes_to = {"recipient": recipient} if recipient else {}
         view = View(
             id=view_id,
             camera_id=camera_id,
             user_id=who.user_id,
-            by={"office": self._office, "role": who.role, "number": str(who.number)},
+            by={"office": self._office, "role": who.role, "number": str(who.number), **goes_to},
             by_name=who.display_name or who.name,
             kind=kind,
             purpose=ask.purpose,
@@ -103,7 +104,13 @@ class Receipts:
                 "view.started",
                 who.actor(),
                 f"camera/{camera_id}",
-                {"view": view_id, "view_kind": kind, "purpose": ask.purpose, "incident": ask.incident},
+                {
+                    "view": view_id,
+                    "view_kind": kind,
+                    "purpose": ask.purpose,
+                    "incident": ask.incident,
+                    **goes_to,
+                },
             )
         return view
 

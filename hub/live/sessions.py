@@ -92,6 +92,15 @@ class Relay(Protocol):
         """Stop one viewer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a view hangs on besides the person. `login`: a sign-in or an output, asked of `people`; "" for tokens."""
+
+    login: str = ""
+    recipient: str = ""  # named where the picture goes to somebody else than the person
+    until: datetime | None = None  # when it is over in any case
+
+
 @dataclass(slots=True, eq=False)
 class ViewerSession:
     """One view that runs, or ran."""
@@ -101,7 +110,7 @@ class ViewerSession:
     ask: Ask
     kind: str  # live | test
     view: View
-    login: str  # the sign-in it hangs on; "" for tokens
+    terms: Terms
     started_s: float
     max_s: float | None
     state: str = "opening"  # opening | live | frozen | offline | paused | ended
@@ -217,7 +226,7 @@ class ViewerSessions:
             return await self._relay.view(view_id, source, offer, audio=allowed.audio, wanted=wanted)
 
         ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
-        return await self._begin(ask, camera_id, login, wanted, connect)
+        return await self._begin(ask, camera_id, Terms(login), wanted, connect)
 
     async def read(
         self,
@@ -242,7 +251,7 @@ class ViewerSessions:
             return await self._relay.read(view_id, source, on_segment, wanted=wanted, codecs=codecs)
 
         ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
-        session, _codec = await self._begin(ask, camera_id, login, wanted, connect)
+        session, _codec = await self._begin(ask, camera_id, Terms(login), wanted, connect)
         return session
 
     def taken(self, session: ViewerSession, size: int) -> None:
@@ -250,11 +259,31 @@ class ViewerSessions:
         if not session.ended:
             self._relay.taken(session.id, size)
 
+    async def serve(
+        self,
+        ask: Ask,
+        camera_id: str,
+        connect: Callable[[str, SourceSpec], Awaitable[str]],
+        terms: Terms,
+        *,
+        wanted: str = "main",
+    ) -> ViewerSession:
+        """Start a view of somebody who is fed by other means: `connect` gets its id and the source.
+
+        Raises: as `open`, and what `connect` raises.
+        """
+
+        async def connected(view_id: str, source: SourceSpec, _allowed: Allowed) -> str:
+            return await connect(view_id, source)
+
+        session, _answer = await self._begin(ask, camera_id, terms, wanted, connected)
+        return session
+
     async def _begin(
         self,
         ask: Ask,
         camera_id: str,
-        login: str,
+        terms: Terms,
         wanted: str,
         connect: Callable[[str, SourceSpec, Allowed], Awaitable[str]],
     ) -> tuple[ViewerSession, str]:
@@ -264,14 +293,14 @@ class ViewerSessions:
         camera, allowed = await self.admit(camera_id, ask)
         source = await self._source(camera)
         view_id = new_id()
-        view = await self._receipts.begin(view_id, camera_id, ask, ask.kind)
+        view = await self._receipts.begin(view_id, camera_id, ask, ask.kind, recipient=terms.recipient)
         session = ViewerSession(
             id=view_id,
             camera_id=camera_id,
             ask=ask,
             kind=ask.kind,
             view=view,
-            login=login,
+            terms=terms,
             started_s=self._clock.monotonic(),
             max_s=allowed.max_s,
             audio=allowed.audio,
@@ -368,9 +397,17 @@ class ViewerSessions:
 
     async def signed_out(self, login: str) -> None:
         """End the sessions that hang on a sign-in which has ended."""
-        for session in tuple(self._running.values()):
-            if login and session.login == login:
-                await self._finish(session, "signed_out")
+        if login:
+            await self.end_hanging_on(login, "signed_out")
+
+    def hanging_on(self, login: str) -> int:
+        """Return how many views of this process hang on a sign-in or an output."""
+        return sum(1 for session in self._running.values() if session.terms.login == login)
+
+    async def end_hanging_on(self, login: str, code: str) -> None:
+        """End the views that hang on a sign-in or an output at once."""
+        sessions = [session for session in self._running.values() if session.terms.login == login]
+        await asyncio.gather(*(self._finish(session, code) for session in sessions))
 
     def subscribe(self, session: ViewerSession) -> tuple[Feed, dict[str, Any]]:
         """Return a feed of state changes, and the state now."""
@@ -532,6 +569,8 @@ class ViewerSessions:
                 ending.append((session, self._why(answer)))
             elif session.max_s is not None and self._clock.monotonic() - session.started_s >= session.max_s:
                 ending.append((session, "time_limit"))
+            elif session.terms.until is not None and now >= session.terms.until:
+                ending.append((session, "output_expired"))
             elif answer.audio != session.audio:
                 ending.append((session, "changed"))  # sound is shared now, or no more: it is answered anew
             else:
@@ -548,12 +587,12 @@ class ViewerSessions:
         self._people_read_s = now
         by_login: dict[tuple[str, str], list[ViewerSession]] = {}
         for session in sessions:
-            by_login.setdefault((session.user_id, session.login), []).append(session)
+            by_login.setdefault((session.user_id, session.terms.login), []).append(session)
         for (user_id, login), theirs in by_login.items():
             person = await self._people(user_id, login)
             for session in theirs:
                 if person is None:
-                    await self._finish(session, "signed_out" if login else "no_role")
+                    await self._finish(session, self._left(session))
                 else:
                     session.ask = Ask(person, session.ask.purpose, session.ask.incident, session.ask.kind)
 
@@ -561,6 +600,13 @@ class ViewerSessions:
     def _unshared(camera: Camera) -> str:
         """Return why a camera may not be heard."""
         return "not_shared" if camera.custodian.is_donor else "no_consent"
+
+    def _left(self, session: ViewerSession) -> str:
+        """Return why nobody stands for a view any more."""
+        if session.terms.recipient:
+            until = session.terms.until
+            return "output_expired" if until is not None and self._clock.now() >= until else "output_revoked"
+        return "signed_out" if session.terms.login else "no_role"
 
     @staticmethod
     def _why(answer: Refused) -> str:
@@ -617,6 +663,7 @@ class ViewerSessions:
                 elif word in {
                     "user",
                     "incident",
+                    "output",
                     "bus",
                 }:  # `bus.lost`: events were missed, look at everything
                     self._people_read_s = 0.0

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from hub.relay.errors import RelayRefused
 from hub.relay.rtsp_out import digest_of, token_of
 
 log = structlog.get_logger(__name__)
@@ -26,8 +27,63 @@ _MOST: Final = 256  # connections that are looked at, of all
 _MOST_OF_ADDRESS: Final = 32  # and of one address
 _REQUEST: Final = re.compile(rb"[A-Z_]{1,20} +(\S+) +RTSP/1\.[0-9]\r?\n")
 
+
+class Passage:
+    """Where connections go over to one worker. It outlives the worker's process: the next one finds what is left."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+
+    @property
+    def fd(self) -> int:
+        """Return the descriptor that the worker inherits."""
+        return self._theirs.fileno()
+
+    def send(self, sock: socket.socket) -> None:
+        """Hand a connection over; the sender may close its copy.
+
+        Raises:
+            OSError: the worker does not take them as fast as they come.
+        """
+        socket.send_fds(self._ours, [b"."], [sock.fileno()])
+
+    def close(self) -> None:
+        """Close both ends. Idempotent."""
+        self._ours.close()
+        self._theirs.close()
+
+
+class Arrivals:
+    """The worker's end of a passage: gives each connection to `take`, in the event loop."""
+
+    def __init__(self, fd: int, take: Callable[[socket.socket], Awaitable[None]]) -> None:
+        self._sock = socket.socket(fileno=fd)
+        self._sock.setblocking(False)
+        self._take = take
+        self._tasks: set[asyncio.Future[None]] = set()
+        asyncio.get_running_loop().add_reader(self._sock, self._arrived)
+
+    def close(self) -> None:
+        """Take no more."""
+        asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
+
+    def _arrived(self) -> None:
+        try:
+            said, descriptors, _flags, _address = socket.recv_fds(self._sock, 1, 1)
+        except (BlockingIOError, InterruptedError):
+            return
+        if not said:
+            self.close()  # the hub has gone, which the worker hears on its own socket
+        for descriptor in descriptors:
+            task = asyncio.ensure_future(self._take(socket.socket(fileno=descriptor)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
 HandOver = Callable[[str, socket.socket], Awaitable[None]]
-"""Gives a connection to the worker that holds what a token (its digest, "" without one) opens; keeps nothing."""
+"""Gives a connection to the worker that holds what a token (its digest, "" without one) opens; raises `RelayRefused`."""
 
 
 class RtspDoor:
@@ -116,7 +172,10 @@ class RtspDoor:
             if digest is None:
                 self.turned_away += 1
                 return
-            await self._hand_over(digest, sock)
+            try:
+                await self._hand_over(digest, sock)
+            except RelayRefused as error:
+                log.warning("relay.rtsp_door.not_handed_over", code=error.code)
 
 
 def digest_asked(data: bytes) -> str | None:
@@ -147,10 +206,10 @@ async def _peeked(sock: socket.socket) -> bytes:
 
 async def _readable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    there: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, lambda: there.done() or there.set_result(None))
+    there = asyncio.Event()
+    loop.add_reader(sock, there.set)
     try:
-        await there
+        await there.wait()
     finally:
         loop.remove_reader(sock)
 

@@ -73,7 +73,8 @@ class RtspOutput:
         self._on_left = on_left
         self._connections: dict[int, _Connection] = {}
         self._waiting: dict[int, asyncio.Future[RtspReader]] = {}
-        self._numbers = itertools.count(1)
+        # At random, so that an answer meant for a worker that died fits no connection of its successor.
+        self._numbers = itertools.count(secrets.randbits(52) + 1)
 
     def __len__(self) -> int:
         """Return how many connections there are."""

@@ -415,6 +415,28 @@ views = Table(
     Index(None, "ended_at"),
 )
 
+# What another system may take of a camera over RTSP. The token is in the address that was shown once; here is its hash.
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("recipient", Text, nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("incident", String(64), nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("layer", String(8), nullable=False),  # main sub
+    Column("h265", Boolean, nullable=False),
+    Column("created_by", Id, nullable=False),  # in whose name it plays
+    Column("creator", Text, nullable=False),  # the name at that time
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime, nullable=True),
+    Column("played_at", UtcTime, nullable=True),
+    Index(None, "camera_id", "created_at"),
+)
+
 onboardings = Table(
     "onboardings",
     metadata,
