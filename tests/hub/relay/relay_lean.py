@@ -190,17 +190,21 @@ class Lean:
     async def check(self) -> stun.Message:
         """Send a connectivity check until it is answered."""
         for _ in range(20):
-            message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-            message.attributes["USERNAME"] = f"{self.remote_ufrag}:{self.ufrag}"
-            message.attributes["PRIORITY"] = 1
-            message.attributes["ICE-CONTROLLING"] = 1
-            message.attributes["USE-CANDIDATE"] = None
-            message.add_message_integrity(self.remote_pwd.encode())
-            self._write(bytes(message))
+            self._write(self.check_message())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     return await self.answers.get()
         raise AssertionError("no check was answered")
+
+    def check_message(self) -> bytes:
+        """Return a connectivity check that nominates this path."""
+        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        message.attributes["USERNAME"] = f"{self.remote_ufrag}:{self.ufrag}"
+        message.attributes["PRIORITY"] = 1
+        message.attributes["ICE-CONTROLLING"] = 1
+        message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity(self.remote_pwd.encode())
+        return bytes(message)
 
     def say(self, rtcp: bytes) -> None:
         """Send a report."""
