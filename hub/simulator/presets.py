@@ -124,6 +124,7 @@ class StreamScript(_Part):
     bitrate_kbps: int = Field(ge=50, le=20000)
     gov_length_frames: int | None = Field(default=None, ge=1)  # None: one key frame per second
     key_on_play: bool = True  # PLAY brings a key frame at once; False: the client waits for the next one
+    profile: Literal["Baseline", "Main", "High"] = "Baseline"  # of H264; B-frames make it Main at least
     b_frames: int = Field(default=0, ge=0, le=4)  # between two reference pictures; H264 only
     markers: bool = True  # the last packet of each picture has the marker bit
     parameter_sets_in_band: bool = True
@@ -132,6 +133,13 @@ class StreamScript(_Part):
     def gov_length(self) -> int:
         """Return the key frame distance in frames."""
         return self.gov_length_frames or self.fps
+
+    @property
+    def coded_profile(self) -> str:
+        """Return the profile that is sent and claimed; "" where the codec has none."""
+        if self.codec == "H264":
+            return "Main" if self.b_frames and self.profile == "Baseline" else self.profile
+        return "Main" if self.codec == "H265" else ""
 
     @property
     def token(self) -> str:

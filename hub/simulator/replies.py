@@ -25,7 +25,6 @@ PATHS = {
 NAMESPACES = {"device": DEVICE, "media": MEDIA, "media2": MEDIA2, "events": EVENTS, "ptz": PTZ}
 _VERSIONS = {"media2": (20, 12), "ptz": (20, 12)}
 _ENCODINGS1 = {"H264": "H264", "JPEG": "JPEG"}  # Media 1 has no word for H.265
-_PROFILES = {"H264": "Baseline", "H265": "Main", "JPEG": ""}
 _MULTICAST = (
     "<tt:Multicast><tt:Address><tt:Type>IPv4</tt:Type><tt:IPv4Address>0.0.0.0</tt:IPv4Address></tt:Address>"
     "<tt:Port>0</tt:Port><tt:TTL>1</tt:TTL><tt:AutoStart>false</tt:AutoStart></tt:Multicast>"
@@ -328,7 +327,7 @@ class MediaReplies(_Replies):
         if stream.codec == "H264":
             codec = (
                 f"<tt:H264><tt:GovLength>{stream.gov_length}</tt:GovLength>"
-                "<tt:H264Profile>Baseline</tt:H264Profile></tt:H264>"
+                f"<tt:H264Profile>{stream.coded_profile}</tt:H264Profile></tt:H264>"
             )
         return (
             f'<{tag} token="{self._encoder_token(stream)}"><tt:Name>{self._name(stream)}</tt:Name><tt:UseCount>1</tt:UseCount>'
@@ -403,7 +402,7 @@ class Media2Replies(_Replies):
         return f"<tr2:Uri>{self._snapshot_uri(call)}</tr2:Uri>"
 
     def _encoder(self, tag: str, stream: StreamScript) -> str:
-        profile = _PROFILES[stream.codec]
+        profile = stream.coded_profile
         attributes = f' GovLength="{stream.gov_length}" Profile="{profile}"' if profile else ""
         return (
             f'<{tag} token="{self._encoder_token(stream)}"{attributes}><tt:Name>{self._name(stream)}</tt:Name>'

@@ -314,8 +314,15 @@ def _video_coder(stream: StreamScript) -> Any:
         if stream.b_frames:
             del options["tune"]  # it switches B-frames off
             options |= {"b-adapt": "0", "rc-lookahead": "0", "sync-lookahead": "0"}
-        profile = "main" if stream.b_frames else "baseline"
-        options |= {"profile": profile, "maxrate": f"{kbps}k", "bufsize": f"{kbps}k", "sc_threshold": "0"}
+        profile = stream.coded_profile
+        # the fast preset switches off what makes a profile: arithmetic coding, and transforms of 8x8
+        options["x264-params"] = f"cabac={int(profile != 'Baseline')}:8x8dct={int(profile == 'High')}"
+        options |= {
+            "profile": profile.lower(),
+            "maxrate": f"{kbps}k",
+            "bufsize": f"{kbps}k",
+            "sc_threshold": "0",
+        }
     else:
         # x265 takes its own settings; one thread, since several encoders share few cores
         options["x265-params"] = (

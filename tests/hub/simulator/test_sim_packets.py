@@ -82,3 +82,14 @@ def test_jpeg_that_rfc_2435_cannot_carry_is_refused():
     jpeg = b"".join(bytes(packet) for packet in coder.encode(frame))
     with pytest.raises(ValueError, match="4:2:0"):
         packets.jpeg_payloads(jpeg)
+
+
+@pytest.mark.parametrize(("profile", "number"), [("Baseline", 66), ("Main", 77), ("High", 100)])
+def test_h264_is_coded_in_the_profile_that_is_claimed(profile, number):
+    """The sequence parameter set names it (profile_idc, ITU-T H.264 7.4.2.1.1)."""
+    script = preset("good-onvif").stream("sub").model_copy(update={"profile": profile})
+    planes = Picture("a", "b", script.width, script.height).draw(SystemClock().now(), 0)
+    coder = _Coder(script)
+    ((data, _number),) = coder.encode(planes, 0, key=True)
+    assert coder.parameter_sets(data)[0][1] == number
+    assert script.coded_profile == profile
