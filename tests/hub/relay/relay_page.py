@@ -13,7 +13,10 @@ window.play = async (viewer, audio) => {
   const pc = new RTCPeerConnection(); window.pc = pc; window.firstFrame = null; window.states = [];
   if (audio) pc.addTransceiver("audio", {direction: "recvonly"});
   pc.addTransceiver("video", {direction: "recvonly"});
-  pc.ontrack = (event) => { if (event.track.kind === "video") video.srcObject = event.streams[0] || new MediaStream([event.track]); };
+  pc.ontrack = (event) => {
+    if (event.track.kind === "audio") { window.speaker = new Audio(); speaker.srcObject = new MediaStream([event.track]); void speaker.play(); }
+    else video.srcObject = event.streams[0] || new MediaStream([event.track]);
+  };
   pc.onconnectionstatechange = () => window.states.push(pc.connectionState);
   await pc.setLocalDescription(await pc.createOffer());
   const pressed = performance.now();
@@ -26,9 +29,9 @@ window.play = async (viewer, audio) => {
   return {status: 201, text};
 };
 window.look = async () => {
-  let heard = 0, loud = 0;
+  let heard = 0, samples = 0, level = 0;
   if (window.pc) (await window.pc.getStats()).forEach((item) => {
-    if (item.type === "inbound-rtp" && item.kind === "audio") { heard = item.packetsReceived; loud = item.totalAudioEnergy; }
+    if (item.type === "inbound-rtp" && item.kind === "audio") { heard = item.packetsReceived; samples = item.totalSamplesReceived; level = item.audioLevel || 0; }
   });
   let decoded = 0, dropped = 0, lost = 0, plis = 0, nacks = 0, freezes = 0, again = 0;
   if (window.pc) (await window.pc.getStats()).forEach((item) => {
@@ -46,7 +49,7 @@ window.look = async () => {
     for (let i = 0; i < data.length; i += 4) { sum += data[i]; brightest = Math.max(brightest, data[i]); }
     for (let x = 0; x < 32; x++) print += (data[(12 * 32 + x) * 4] >> 4).toString(16);
   }
-  return {heard, loud, decoded, dropped, lost, plis, nacks, freezes, again, mean: sum / 768, brightest, print, width: video.videoWidth,
+  return {heard, samples, level, decoded, dropped, lost, plis, nacks, freezes, again, mean: sum / 768, brightest, print, width: video.videoWidth,
           height: video.videoHeight, first: window.firstFrame, states: window.states,
           quality: video.getVideoPlaybackQuality().totalVideoFrames};
 };

@@ -60,7 +60,7 @@ def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transc
             smaller = sub is not None and description.url.endswith("/sub")
             return await (sub if smaller else camera).open(description, deadline, audio)
 
-        limits = EngineLimits(max_transcodes=transcodes, source_within_s=40.0)
+        limits = EngineLimits(max_transcodes=transcodes, max_sounds=1, source_within_s=40.0)
         relay = thread.do(stack.enter_async_context(engine_with(camera, limits, open_source=opened)))
         layers = {"sub_url": "synthetic://camera/sub", "both": True} if sub is not None else {}
 
@@ -184,15 +184,21 @@ def test_chromium_plays_mjpeg_recoded() -> None:
         assert (told.rendition, told.codec, told.why) == ("transcode", "H264", "mjpeg")
 
 
-def test_chromium_hears_only_where_it_is_allowed() -> None:
-    """G.711 reaches a viewer that may hear; the same page without the right gets a refused audio line and plays on."""
-    with stage(SyntheticCamera(sound="PCMA")) as scene:
+@pytest.mark.parametrize("codec", ["PCMA", "MPEG4-GENERIC"])
+def test_chromium_hears_only_where_it_is_allowed(codec: str) -> None:
+    """Sound is decoded and loud for a viewer that may hear; the same page without the right gets a refused line and no packet."""
+    with stage(SyntheticCamera(sound=codec)) as scene:
         hears = scene.press_play("hears", audio=True)
-        scene.wait(hears, lambda seen: seen["decoded"] > 5 and seen["heard"] > 20)
+        scene.wait(
+            hears,
+            lambda seen: seen["decoded"] > 5 and seen["samples"] > 24_000 and seen["level"] > 0.05,
+            20.0,
+        )
         deaf = scene.press_play("deaf", audio=True)
         assert "m=audio 0 " in scene.reply["text"]
         seen = scene.wait(deaf, lambda seen: seen["decoded"] > 10)
-        assert seen["heard"] == 0
+        assert seen["heard"] == seen["samples"] == 0
+        assert scene.relay.engine._viewers["deaf"].sounds == 0
 
 
 def test_chromium_plays_over_tcp_where_no_udp_goes() -> None:
