@@ -47,9 +47,16 @@ class Finding:
         for message in self.rule.messages:
             if message.verdict is not self.verdict:
                 continue
+            if message.when is None and self._denied:
+                continue  # a rule's own words speak of a value that was seen; the device said that it has none
             if message.when is None or evaluate(message.when, scope).state is State.TRUE:
                 return self._filled(message.text, language)
         return generic(self.verdict, self.reason, self.detail, language)
+
+    @property
+    def _denied(self) -> bool:
+        """Tell whether it fails because the device says that it does not support what is asked."""
+        return self.verdict is Verdict.FAIL and self.reason is Reason.DENIED_BY_DEVICE
 
     def observed(self, language: str) -> str | None:
         """Return what was measured, written for people; None where nothing was."""

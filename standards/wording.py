@@ -45,6 +45,7 @@ _VALUE_WORDS_VI = {
     "sdp": "SDP",
 }
 _YES_NO = {"vi": ("có", "không"), "en": ("yes", "no")}
+_NOTHING = {"vi": "không có", "en": "none"}  # an empty list was seen; a dash says that nothing was
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def written(value: Value, language: str) -> str:
     if isinstance(value, (int, float)):
         return number(value, language)
     if isinstance(value, tuple):
-        text = ", ".join(written(item, language) for item in value) or "–"
+        text = ", ".join(written(item, language) for item in value) or _NOTHING[language]
     elif isinstance(value, Mapping):
         text = ", ".join(f"{key} {written(item, language)}" for key, item in sorted(value.items()))
     else:

@@ -91,6 +91,7 @@ class DetailsStep:
         self._facts = kit.facts
         self._listed = listed
         spare_s = kit.request.deadline.remaining_s() - reserve_s
+        self._left_out: set[Operation] = set()  # for want of time: nothing is known of what they answer
         self._until_s = kit.context.clock.monotonic() + max(0.0, min(LIMIT_S, spare_s))
 
     def may_ask(self) -> bool:
@@ -262,13 +263,19 @@ class DetailsStep:
         """Read recordings: listed, found and summed up (Profile G). Names and places in them are not kept."""
         listed: tuple[details.Recording, ...] = ()
         dates = ("recording.earliest", "recording.latest", "recording.days_kept", "recording.behind_s")
-        if self._offers("recording", ("recording.recordings",)):
+        if self._listed and "recording" not in self._listed:
+            self._facts.saw("recording.recordings", (), operations.GET_SERVICES)
+        elif self._offers("recording", ("recording.recordings",)):
             operation = operations.GET_RECORDINGS
             reply = await self._ask(operation, requests.plain(operation), ("recording.recordings",))
             if reply is not None:
                 listed = details.recordings(reply)
                 self._tell_recordings(listed, operation)
-        if self._offers("search", dates):
+        if self._listed and "search" not in self._listed:  # it says nothing about how long pictures are kept
+            operation = operations.GET_SERVICES
+            detail = f"{operation}: the device lists no search service; nothing was declared"
+            self._facts.missed(dates, Reason.NO_DECLARATION, detail, operation)
+        elif self._offers("search", dates):
             listed = await self._search(listed)
             operation = operations.GET_RECORDING_SUMMARY
             reply = await self._ask(operation, requests.plain(operation), dates)
@@ -369,6 +376,12 @@ class DetailsStep:
             if token:
                 operation = operations.MEDIA_GET_STREAM_URI
                 await self._ask(operation, media.old_stream_uri_body(token), ())
+        needed = {one for letter in claimed for one in _MANDATORY.get(str(letter), ())}
+        if self._left_out & needed - answered:
+            unasked = ", ".join(sorted(str(one) for one in self._left_out & needed - answered))
+            detail = f"not asked: no time was left for {unasked}"
+            self._facts.missed((fact,), Reason.WINDOW, detail, "ONVIF probe")
+            return
         borne = tuple(
             letter
             for letter in claimed
@@ -421,6 +434,7 @@ class DetailsStep:
     def _has_time(self, operation: Operation, facts: tuple[str, ...]) -> bool:
         if self.may_ask():
             return True
+        self._left_out.add(operation)
         self._facts.missed(facts, Reason.WINDOW, f"not asked: no time was left for {operation}", operation)
         return False
 

@@ -37,7 +37,7 @@ from hub.compliance.derived import worked_out
 from hub.compliance.known import joined
 from hub.compliance.lan import LanRequest, Neighbour
 from hub.compliance.pictures import RESERVED_S, WANTED, picture_facts, still_of
-from hub.compliance.suppliers import absence_of
+from hub.compliance.suppliers import absence_of, suppliers_of
 from hub.decode.service import DecodeService, Still
 from standards.advisories import Advisories, shipped
 from standards.assess import assess
@@ -61,6 +61,12 @@ _log = structlog.get_logger(__name__)
 
 RTSP_ONLY = "the address given is RTSP only; give onvif://host:port to check ONVIF"
 VENDOR_ONLY = "the address given is of the maker's own interface; give onvif://host:port to check ONVIF"
+NO_TLS = "the address given does not speak TLS; give onvifs:// or rtsps:// where the camera has it"
+_UNTOLD = {
+    "vendor.family": "the device's words name no maker that is known here",
+    "firmware.flaws": "the device did not tell its model and firmware",
+}
+_OF_TLS = ("tls.", "rtsps.")
 _OF_ONVIF = ("onvif.", "time.", "device.", "http.")
 _OF_PEOPLE = ("custodian.", "consent.", "purpose.", "signage.", "place.")
 _OF_THE_HUB = ("relay.", "catalog.", "uptime.")
@@ -336,12 +342,13 @@ class Checker:
             return NotObserved(
                 Reason.NOT_ASKED, "known only to a hub in which the camera is enrolled", provenance
             )
-        if request.target.scheme.startswith("rtsp") and (fact.startswith(_OF_ONVIF) or ".claimed_" in fact):
+        if request.target.scheme.startswith("rtsp") and _beyond_rtsp(fact):
             return NotObserved(Reason.NOT_ASKED, RTSP_ONLY, provenance)
         if fact.startswith("onvif.") and _interface(request.target) != "onvif":
             return NotObserved(Reason.NOT_ASKED, VENDOR_ONLY, provenance)
         if failure is None:
-            return NotObserved(Reason.NOT_ASKED, "", provenance)
+            detail = NO_TLS if fact.startswith(_OF_TLS) and not request.target.tls else ""
+            return NotObserved(Reason.NOT_ASKED, _UNTOLD.get(fact, detail), provenance)
         if isinstance(failure, AuthenticationFailed | CoolingDown):
             return NotObserved(Reason.NO_CREDENTIAL, str(failure), provenance)
         if fact.startswith("reach.") or isinstance(failure, AddressRefused | LocalProtocolError):
@@ -363,6 +370,13 @@ def _interface(target: Target) -> str:
     """Return the interface that an address is of, as in ``target.interfaces``: onvif rtsp hikvision dahua ..."""
     family = target.scheme.partition("+")[0]
     return {"onvifs": "onvif", "rtsps": "rtsp"}.get(family, family)
+
+
+def _beyond_rtsp(fact: str) -> bool:
+    """Tell whether a fact is read over ONVIF or a maker's interface, never over RTSP alone."""
+    modules = [module for module in suppliers_of(fact) if module.startswith("adapters.")]
+    spoken = any(module.startswith(("adapters.rtsp", "adapters.wire.tls")) for module in modules)
+    return fact.startswith(_OF_ONVIF) or ".claimed_" in fact or (bool(modules) and not spoken)
 
 
 def _stopped(failure: AdapterError) -> Reason:

@@ -36,6 +36,9 @@ def worked_out(seen: Observations, advisories: Advisories, now: datetime) -> dic
     path = _recording_path(seen)
     if path is not None:
         know("recording.path", path, "storage and recordings as the device says")
+    https = _https(seen)
+    if https is not None and not isinstance(seen.get("service.https"), Observed):
+        know("service.https", https, "network protocols as the device says (ONVIF GetNetworkProtocols)")
     flaws = _flaws(seen, advisories, family, built, now)
     if flaws is not None:
         found["firmware.flaws"] = flaws
@@ -67,6 +70,16 @@ def _family(seen: Observations) -> str | None:
     manufacturer = _text(seen, "device.manufacturer")
     family = find_family(manufacturer) if manufacturer else None
     return family.id if family is not None else None
+
+
+def _https(seen: Observations) -> bool | None:
+    """Return whether HTTPS stands among the network protocols and is on; None where they were not told."""
+    listed: Any = seen.value("onvif.network_protocols")
+    if not isinstance(listed, tuple) or not listed:
+        return None
+    return any(
+        str(item.get("name", "")).upper() == "HTTPS" and item.get("enabled") is True for item in listed
+    )
 
 
 def _recording_path(seen: Observations) -> str | None:

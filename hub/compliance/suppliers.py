@@ -78,6 +78,7 @@ _BY_PREFIX: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "vendor.family": (*_VENDOR, *_DERIVED),
         "account.": (*_DETAILS, *_MAKERS),
         "service.": _MAKERS,
+        "service.https": (*_MAKERS, *_DERIVED),
         "privacy.": (*_DETAILS, *_MAKERS),
         "storage.": ("adapters.hikvision.reads", "adapters.dahua.reads", "adapters.axis.reads"),
         "recording.": (*_DETAILS, *_MAKERS),

@@ -157,12 +157,13 @@ def _finding(page: _Page, view: View, finding: dict[str, Any]) -> None:
     line = f"{finding['rule']} {word} ({severity}{overlays}): {view.both(finding['title'])}"
     colour = () if verdict in SETTLED else (_COLOUR[FAMILY[verdict]],)
     page.put(line, 4, lead=f"{SYMBOL[verdict]} ", codes=colour)
-    if verdict in SETTLED and verdict != "PASS":
-        return
     if verdict == "PASS":
-        observed = view.value(finding, "observed")
-        if observed:
-            page.put(f"{view.word('label.measured')}: {observed}", 6)
+        observed, claimed = view.value(finding, "observed"), view.value(finding, "claimed")
+        label, value = ("measured", observed) if observed else ("claimed", claimed)
+        page.put(f"{view.word(f'label.{label}')}: {value}" if value else view.both(finding["text"]), 6)
+        return
+    if verdict in SETTLED:
+        page.put(view.both(finding["text"]), 6)
         return
     page.put(view.both(finding["text"]), 6)
     told = [

@@ -348,6 +348,7 @@ class TestFailures:
         assert seen.result.failure is None
         assert seen.reason("event.topics") is Reason.WINDOW
         assert seen.reason("account.admin_call") is Reason.WINDOW
+        assert seen.reason("onvif.profiles_borne_out") is Reason.WINDOW  # left out is not unanswered
         assert "GetUsers" not in device.operations()
         assert seen.value("onvif.encodings") is not None
 
@@ -366,12 +367,13 @@ class TestFailures:
         assert seen.value("ptz.present") is True
 
     def test_a_device_without_services_for_it(self) -> None:
-        """What a device does not list it is not asked for; PTZ is absent by its own word."""
+        """What a device does not list it is not asked for; PTZ is absent by its own word, and it tells of no recording."""
         device = full("media", "events")
         seen = probe(device, extended=True)
 
         assert seen.value("ptz.present") is False
-        assert seen.reason("recording.recordings") is Reason.DENIED_BY_DEVICE
+        assert seen.value("recording.recordings") == ()
+        assert seen.reason("recording.days_kept") is Reason.NO_DECLARATION
         assert seen.value("media.encoder_instances") == 2
         assert not {"GetNodes", "GetRecordings", "GetMasks", "GetImagingSettings"} & set(device.operations())
 
