@@ -77,6 +77,7 @@ class RelayEngine:
         *,
         transcoding: Transcoding | None = None,
         shared_places: SharedPlaces | None = None,
+        shared_sounds: SharedPlaces | None = None,
     ) -> None:
         self._clock = clock
         self._on_event = on_event
@@ -92,7 +93,7 @@ class RelayEngine:
         self._housekeeper: asyncio.Task[None] | None = None
         self._transcoding = transcoding or Transcoding()
         self._places = Places(self._limits.max_transcodes, shared_places)
-        self._sounds = SoundSetup(Places(self._limits.max_sounds), self._transcoding.setup)
+        self._sounds = SoundSetup(Places(self._limits.max_sounds, shared_sounds), self._transcoding.setup)
         self._readers = Readers(self._choose_for_reader, on_event)
         self._layers = Layers(
             open_source,

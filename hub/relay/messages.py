@@ -42,6 +42,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     transcode_bit_s: int = 2_000_000
     max_sounds: int = 0  # tracks of AAC recoded at once
     places_fd: int = -1  # of the places that all workers share (`places.py`); -1: they are its own
+    idle_stop_s: float = 10.0  # a camera is let go so long after its last viewer
     door_fd: int = -1  # over which connections of RTSP come (`rtsp_door.py`); -1: none do
 
 

@@ -8,11 +8,11 @@ import fcntl
 
 
 class SharedPlaces:
-    """The places 0 to `limit` - 1 of one inherited file, as this process sees them."""
+    """`limit` places of one inherited file, from `first` on, as this process sees them."""
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int, first: int = 0) -> None:
         self._fd = fd
-        self._limit = limit
+        self._places = range(first, first + limit)
         self._held: list[int] = []
 
     @property
@@ -26,7 +26,7 @@ class SharedPlaces:
     def take(self) -> bool:
         """Take a place; False where other processes and this one have all."""
         # A process may lock again what it has locked: the ones that it holds are left out.
-        for place in (place for place in range(self._limit) if place not in self._held):
+        for place in (place for place in self._places if place not in self._held):
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
             except OSError:

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
@@ -35,6 +35,7 @@ from hub.relay.events import (
     ViewerEnded,
 )
 from hub.relay.rtsp_door import Passage
+from hub.relay.table import OnSegment, Seat, Table
 from hub.relay.turn import TurnSetup
 from hub.relay.workers import RelayUnavailable, Told, WorkerProcess, WorkerState
 
@@ -60,9 +61,6 @@ _EXAMINED_WITHIN_S: Final = 20.0
 _RECIPIENT_WITHIN_S: Final = 10.0  # a camera is kept for the worker that a connection for it went to
 
 
-OnSegment = Callable[[bytes, str], None]
-
-
 @dataclass(frozen=True, slots=True)
 class RelaySetup:
     """How the relay is to run.
@@ -79,6 +77,7 @@ class RelaySetup:
     turn: TurnSetup = field(default_factory=TurnSetup)
     max_viewers: int = 1000
     max_cameras: int = 500
+    idle_stop_s: float = 10.0  # a camera is let go so long after its last viewer
     max_transcodes: int = 0  # streams recoded at once; 0: none ever
     transcode_width: int = 1280  # px, at most
     transcode_fps: float = 25.0
@@ -130,27 +129,6 @@ def _refuse(recipient: RtspRecipient) -> None:
     recipient.refuse(RelayRefused(404, "outputs_off", "this hub gives nothing to other systems"))
 
 
-@dataclass(slots=True, eq=False)
-class _Held:
-    """A camera's row in the table: its worker, for as long as that pulls it or somebody is to see it."""
-
-    worker: WorkerProcess
-    pulled: bool = False
-    viewers: set[str] = field(default_factory=set)
-    layers: set[str] = field(default_factory=set)  # that were told to be open
-
-
-@dataclass(slots=True, eq=False)
-class _Seat:
-    """A viewer's row in the table."""
-
-    camera_id: str
-    worker: WorkerProcess
-    answered: bool = False
-    lost: bool = False  # with its worker, before it was known to be answered
-    on_segment: OnSegment | None = None  # where the pieces of a reader go
-
-
 class RelayService:
     """The relay workers, kept alive, and the table of who belongs to which.
 
@@ -175,8 +153,8 @@ class RelayService:
         self._book = book
         self._clock = clock
         self._workers: tuple[WorkerProcess, ...] = ()
-        self._cameras: dict[str, _Held] = {}
-        self._seats: dict[str, _Seat] = {}
+        self._table = Table()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._passages: tuple[Passage, ...] = ()  # by worker
         self._places: IO[bytes] | None = None  # of transcodes, see `places.py`
 
@@ -201,7 +179,7 @@ class RelayService:
 
     def worker_of(self, camera_id: str) -> int | None:
         """Return the index of the worker that holds a camera, `None` where none does."""
-        held = self._cameras.get(camera_id)
+        held = self._table.cameras.get(camera_id)
         return None if held is None else held.worker.index
 
     def listeners(self) -> frozenset[tuple[str, int]]:
@@ -251,6 +229,7 @@ class RelayService:
     async def aclose(self) -> None:
         """Stop the workers: no frame leaves after this returns. Idempotent."""
         await asyncio.gather(*(worker.aclose() for worker in self._workers))
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # each ends with its worker
         for passage in self._passages:
             passage.close()
         if self._places is not None:
@@ -325,8 +304,8 @@ class RelayService:
             RelayRefused: no worker can take it now.
         """
         if camera_id:
-            held = self._hold(camera_id)
-            asyncio.get_running_loop().call_later(_RECIPIENT_WITHIN_S, self._forget, camera_id, held)
+            held = self._table.hold(camera_id, self._workers)
+            asyncio.get_running_loop().call_later(_RECIPIENT_WITHIN_S, self._table.forget, camera_id, held)
             worker = held.worker
         else:
             worker = next((one for one in self._workers if one.serves), self._workers[0])
@@ -337,7 +316,7 @@ class RelayService:
 
     def taken(self, viewer_id: str, size: int) -> None:
         """Note that so many bytes of segments left for their recipient."""
-        seat = self._seats.get(viewer_id)
+        seat = self._table.seats.get(viewer_id)
         if seat is not None:
             seat.worker.send(m.Taken(viewer_id, size))
 
@@ -351,7 +330,7 @@ class RelayService:
             raise RelayRefused(
                 422, "offer_unreadable", f"the fragment is larger than {MAX_OFFER_BYTES} bytes"
             )
-        reply = await self._seat(viewer_id).worker.ask(
+        reply = await self._table.seat(viewer_id).worker.ask(
             lambda number: m.Trickle(number, viewer_id, fragment), _STOP_WITHIN_S
         )
         return str(reply.fragment)
@@ -362,7 +341,7 @@ class RelayService:
         Raises:
             RelayRefused: 404 no such viewer, 422 no such layer.
         """
-        await self._seat(viewer_id).worker.ask(
+        await self._table.seat(viewer_id).worker.ask(
             lambda number: m.ChooseLayer(number, viewer_id, wanted), _STOP_WITHIN_S
         )
 
@@ -410,7 +389,7 @@ class RelayService:
         """Let these viewers receive for two more seconds. To be called each 0.5 s; silence stops their frames."""
         theirs: defaultdict[WorkerProcess, list[str]] = defaultdict(list)
         for viewer_id in viewer_ids:
-            seat = self._seats.get(viewer_id)
+            seat = self._table.seats.get(viewer_id)
             if seat is not None:
                 theirs[seat.worker].append(viewer_id)
         for worker, renewed in theirs.items():
@@ -421,7 +400,7 @@ class RelayService:
 
         Unknown viewers are passed over.
         """
-        seat = self._seats.get(viewer_id)
+        seat = self._table.seats.get(viewer_id)
         if seat is not None:
             with contextlib.suppress(RelayRefused):
                 await seat.worker.ask(lambda number: m.Stop(number, viewer_id, code), _STOP_WITHIN_S)
@@ -445,7 +424,7 @@ class RelayService:
 
     async def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
         """Return the newest key frame of a camera that is pulled from this address now; asks nothing of the camera."""
-        held = self._cameras.get(camera_id)
+        held = self._table.cameras.get(camera_id)
         if held is None:
             return None
         try:
@@ -454,56 +433,7 @@ class RelayService:
             return None
         return None if reply.arrived_at is None else KeyFrame(reply.nals, reply.arrived_at)
 
-    # --- the table
-
-    def _hold(self, camera_id: str, on: WorkerProcess | None = None) -> _Held:
-        """Return a camera's row, made where there is none; `on` is the one worker that it may be.
-
-        Raises:
-            RelayRefused: no worker runs, or another one holds the camera.
-        """
-        held = self._cameras.get(camera_id)
-        if held is None and on is not None and on.serves:
-            held = self._cameras[camera_id] = _Held(on)
-        if held is not None:
-            if on is not None and held.worker is not on:
-                raise RelayRefused(
-                    503, "relay_busy", "another worker holds the camera; connect again", retry_after_s=1.0
-                )
-            return held
-        loads = {
-            worker: (
-                sum(1 for seat in self._seats.values() if seat.worker is worker),
-                sum(1 for row in self._cameras.values() if row.worker is worker),
-            )
-            for worker in self._workers
-            if worker.serves
-        }
-        if not loads:
-            raise RelayRefused(
-                503, "relay_down", "the relay is being restarted; try again", retry_after_s=1.0
-            )
-        held = self._cameras[camera_id] = _Held(min(loads, key=lambda worker: loads[worker]))
-        return held
-
-    def _seat(self, viewer_id: str) -> _Seat:
-        seat = self._seats.get(viewer_id)
-        if seat is None:
-            raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
-        return seat
-
-    def _leave(self, viewer_id: str) -> None:
-        """Take a viewer out of the table. Idempotent."""
-        seat = self._seats.pop(viewer_id, None)
-        held = None if seat is None else self._cameras.get(seat.camera_id)
-        if seat is not None and held is not None and held.worker is seat.worker:
-            held.viewers.discard(viewer_id)
-            self._forget(seat.camera_id, held)
-
-    def _forget(self, camera_id: str, held: _Held) -> None:
-        """Let a camera be given to any worker again, once nothing of it is left."""
-        if not held.pulled and not held.viewers and self._cameras.get(camera_id) is held:
-            del self._cameras[camera_id]
+    # --- the workers
 
     async def _open(
         self,
@@ -513,13 +443,8 @@ class RelayService:
         on_segment: OnSegment | None = None,
         on: WorkerProcess | None = None,
     ) -> Any:
-        if viewer_id in self._seats:
-            raise RelayRefused(
-                409, "viewer_exists", "this viewer session has been answered already; open another"
-            )
-        held = self._hold(source.camera_id, on)
-        seat = self._seats[viewer_id] = _Seat(source.camera_id, held.worker, on_segment=on_segment)
-        held.viewers.add(viewer_id)
+        held = self._table.hold(source.camera_id, self._workers, on)
+        seat = self._table.sit(viewer_id, source.camera_id, held, on_segment)
         self._tell_network(held.worker)
         try:
             reply = await held.worker.ask(message, _ANSWER_WITHIN_S)
@@ -528,14 +453,27 @@ class RelayService:
                     503, "relay_restarted", "the relay was restarted; try again", retry_after_s=1.0
                 )
         except BaseException as error:
-            # Whoever waited has gone, or time is up: an answer that comes later must not leave a viewer behind.
             if not isinstance(error, RelayRefused) or error.code == "relay_slow":
-                seat.worker.send(m.Stop(0, viewer_id, "nobody_waits"))
-            if self._seats.get(viewer_id) is seat:
-                self._leave(viewer_id)
+                self._spawn(self._withdraw(viewer_id, seat))
+            else:
+                self._table.leave(viewer_id, seat)
             raise
         seat.answered = True
         return reply
+
+    async def _withdraw(self, viewer_id: str, seat: Seat) -> None:
+        """Take back what nobody waits for any more: an answer that comes later must not leave a viewer behind.
+
+        The camera stays with the worker until that has said what became of it: it may be opening it at this moment.
+        """
+        with contextlib.suppress(RelayRefused):
+            await seat.worker.ask(lambda number: m.Stop(number, viewer_id, "nobody_waits"), _ANSWER_WITHIN_S)
+        self._table.leave(viewer_id, seat)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- what the workers tell
 
@@ -543,7 +481,7 @@ class RelayService:
         """Take what a worker tells by itself (called in the event loop)."""
         match message:
             case m.Segment():
-                seat = self._seats.get(message.viewer_id)
+                seat = self._table.seats.get(message.viewer_id)
                 if seat is not None and seat.on_segment is not None:
                     seat.on_segment(message.data, message.mime)
             case m.OutputWanted():
@@ -551,37 +489,25 @@ class RelayService:
                     RtspRecipient(message.digest, message.address, self, worker, message.connection)
                 )
             case CameraPulled():
-                held = self._cameras.get(message.camera_id)
-                if held is None and message.pulled:
-                    held = self._cameras[message.camera_id] = _Held(worker)
-                if held is not None and held.worker is worker:
-                    held.pulled = message.pulled
-                    self._forget(message.camera_id, held)
+                self._table.pulled(worker, message.camera_id, pulled=message.pulled)
             case ViewerEnded():
-                self._leave(message.viewer_id)
+                self._table.leave(message.viewer_id)
                 self._say(message)
             case SourceState():
-                held = self._cameras.get(message.camera_id)
-                if held is not None and held.worker is worker:
-                    (held.layers.discard if message.state == "offline" else held.layers.add)(message.layer)
+                is_open = message.state != "offline"
+                self._table.layer(worker, message.camera_id, message.layer, is_open=is_open)
                 self._say(message)
             case ViewerConnected() | LayerChanged():
                 self._say(message)
 
     def lost(self, worker: WorkerProcess, code: str) -> None:
         """Tell everybody that a worker has gone, and take its rows out of the table (called in the event loop)."""
-        seats = {name: seat for name, seat in self._seats.items() if seat.worker is worker}
-        cameras = {name: held for name, held in self._cameras.items() if held.worker is worker}
-        for viewer_id in seats:
-            del self._seats[viewer_id]
-        for camera_id in cameras:
-            del self._cameras[camera_id]
+        seats, cameras = self._table.lose(worker)
         if seats:
             log.warning("relay.viewers.lost", worker=worker.index, viewers=len(seats), cameras=len(cameras))
         for viewer_id, seat in seats.items():
             if seat.answered:
                 self._say(ViewerEnded(viewer_id, code))
-            seat.lost = True
         now = self._clock.now()
         for camera_id, held in sorted(cameras.items()):
             for layer in sorted(held.layers):
@@ -619,6 +545,7 @@ class RelayService:
             setup.transcode_bit_s,
             setup.max_sounds,
             places_fd,
+            setup.idle_stop_s,
             door_fd,
         )
 

@@ -36,7 +36,7 @@ _REMEMBERED: Final = 256  # arrival times of frames that are inside the process
 
 @dataclass(slots=True)
 class SoundSetup:
-    """How AAC is recoded, and how many tracks of it at once in this worker; none at all where `places` are 0."""
+    """How AAC is recoded, and how many tracks of it at once; none at all where `places` are 0."""
 
     places: Places = field(default_factory=lambda: Places(0))
     recode: RecodeSetup = field(default_factory=RecodeSetup)
@@ -89,7 +89,7 @@ class Sounds:
             return "codec"
         if self._failures:
             return "failed"
-        return "full" if not self._held and places.taken >= places.limit else ""
+        return "full" if not self._held and places.full else ""
 
     def begin(self, track: Track | None) -> None:
         """Expect a new connection of the camera, with this track of sound or none."""

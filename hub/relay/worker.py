@@ -140,13 +140,23 @@ class Worker:
             max_cameras=start.max_cameras,
             max_transcodes=start.max_transcodes,
             max_sounds=start.max_sounds,
+            idle_stop_s=start.idle_stop_s,
         )
         how = Transcoding(
             max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s
         )
-        shared = SharedPlaces(start.places_fd, start.max_transcodes) if start.places_fd >= 0 else None
+        places = sounds = None
+        if start.places_fd >= 0:
+            places = SharedPlaces(start.places_fd, start.max_transcodes)
+            sounds = SharedPlaces(start.places_fd, start.max_sounds, first=start.max_transcodes)
         self._engine = engine = RelayEngine(
-            self._open, self._clock, self._event, limits, transcoding=how, shared_places=shared
+            self._open,
+            self._clock,
+            self._event,
+            limits,
+            transcoding=how,
+            shared_places=places,
+            shared_sounds=sounds,
         )
         try:
             port = engine.start(start.hosts, start.port, start.public_addresses)
