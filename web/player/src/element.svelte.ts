@@ -24,6 +24,9 @@ export interface PlayerState {
   layer: 'main' | 'sub' | null;
   delay: number | null;
   frozenSince: string | null;
+  /** `on` where the camera may be heard, else why not; empty while that is not known. */
+  sound: string;
+  muted: boolean;
 }
 
 const CATALOGUES = { vi: vietnamese, en: english } as const;
@@ -53,6 +56,8 @@ export class CamhubPlayer extends HTMLElement {
       layer: live?.layers.played?.layer ?? null,
       delay: live?.picture.delay?.seconds ?? null,
       frozenSince: phase.name === 'stopped' ? phase.at.toISOString() : null,
+      sound: live?.layers.sound?.code ?? '',
+      muted: live?.picture.muted ?? true,
     };
   }
 
@@ -62,6 +67,11 @@ export class CamhubPlayer extends HTMLElement {
 
   stop(): void {
     this.#live?.stop();
+  }
+
+  /** Hear the camera, or hear it no more; a browser wants that a person pressed something before. */
+  hear(on = true): void {
+    this.#live?.hear(on);
   }
 
   connectedCallback(): void {

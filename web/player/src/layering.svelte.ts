@@ -1,11 +1,13 @@
 /** Which of a camera's streams one view has: what its viewer chose, what fits the box, what the hub says is played. */
 import { asking, type Hub } from './hub';
-import { WANTED, type Layer, type LayerName, type Sent, type Text, type Wanted } from './states';
+import { WANTED, type Layer, type LayerName, type Sent, type Sound, type Text, type Wanted } from './states';
 
 export class Layering {
   /** The one that is played; null while nothing is. */
   played = $state.raw<Layer | null>(null);
   sent = $state.raw<Sent | null>(null);
+  /** Null while the hub has not said. */
+  sound = $state.raw<Sound | null>(null);
   /** What the viewer asked for; `auto` goes by the size of the picture and by what the network bears. */
   choice = $state<Wanted>('auto');
   #hub: Hub;
@@ -35,6 +37,7 @@ export class Layering {
   ended(): void {
     this.#location = null;
     this.played = null;
+    this.sound = null;
   }
 
   choose(wanted: Wanted): void {
@@ -61,6 +64,8 @@ export class Layering {
       cause: (said['layer_cause'] ?? null) as Text | null,
     };
     this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '', cause: (said['why_text'] ?? null) as Text | null };
+    const sound = word('sound');
+    this.sound = sound ? { code: sound, cause: (said['sound_text'] ?? null) as Text | null } : null;
   }
 
   #fitting(): Wanted {

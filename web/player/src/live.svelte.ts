@@ -19,6 +19,8 @@ export interface LiveOptions {
   cameraId: string;
   /** A picture narrower than this is served by the camera's smaller stream, in CSS pixels. */
   smallPx?: number;
+  /** Without it sound is asked for once somebody wants to hear: a tile among many. */
+  sound?: boolean;
 }
 
 /** The width of a tile. */
@@ -58,6 +60,7 @@ export class Live {
   #faultAt = 0;
   #connecting = false;
   #incident = '';
+  #sounding = false;
 
   constructor(options: LiveOptions) {
     this.#options = options;
@@ -108,6 +111,12 @@ export class Live {
     this.layers.choose(wanted);
   }
 
+  /** Hear the camera, or hear it no more. */
+  hear(on: boolean): void {
+    this.picture.hear(on);
+    if (on && this.#session && !this.#sounding) this.again();
+  }
+
   /** Try WebRTC again, where the network had blocked it. */
   tryWebRtc(): void {
     this.way = this.#firstWay();
@@ -137,6 +146,7 @@ export class Live {
     const abort = new AbortController();
     this.#abort = abort;
     this.#connecting = true;
+    this.#sounding = this.#options.sound !== false || !this.picture.muted;
     const resuming = this.picture.kept;
     if (this.phase.name === 'reconnecting') this.phase = { ...this.phase, due: Date.now() };
     else if (!resuming) this.phase = { name: 'asking' };
@@ -170,6 +180,7 @@ export class Live {
     return open({
       hub: this.#options.hub,
       path,
+      sound: this.#sounding,
       signal: abort.signal,
       onStream: (stream) => {
         this.picture.show(stream);

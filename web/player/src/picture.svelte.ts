@@ -14,6 +14,8 @@ export class Picture {
   size = $state.raw<{ width: number; height: number } | null>(null);
   /** A kept picture behind the veil; only ever after a fault, never after a pause or a refusal. */
   kept = $state(false);
+  /** Pictures begin without sound: that alone may always play, and nobody is startled. */
+  muted = $state(true);
 
   #video: HTMLVideoElement | null = null;
   #canvas: HTMLCanvasElement | null = null;
@@ -45,8 +47,16 @@ export class Picture {
     if (!video) return;
     video.srcObject = stream;
     void video.play().catch(() => {
-      // muted inline video may always play; a refusal shows as a picture that does not start
+      // muted inline video may always play; with sound the browser may want a press first
+      if (this.muted) return;
+      this.hear(false);
+      void video.play().catch(() => undefined);
     });
+  }
+
+  hear(on: boolean): void {
+    this.muted = !on;
+    if (this.#video) this.#video.muted = !on;
   }
 
   /** Tell of every frame that is shown, until `uncount` or the next `count`. */

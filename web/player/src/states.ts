@@ -49,6 +49,12 @@ export interface Sent {
   cause: Text | null;
 }
 
+/** What may be heard of a camera: `on`, or a word of the hub for why nothing is. */
+export interface Sound {
+  code: string;
+  cause: Text | null;
+}
+
 /** What the event stream of a view says of its state. */
 export interface StateEvent {
   state: 'opening' | 'live' | 'frozen' | 'offline' | 'paused' | 'ended';

@@ -1,5 +1,5 @@
 /**
- * A WHEP viewer: one receive-only video track, one POST, one DELETE (draft-ietf-wish-whep).
+ * A WHEP viewer: one receive-only video track, one of sound where it is wanted, one POST, one DELETE (draft-ietf-wish-whep).
  */
 import { address, asking, type Hub } from './hub';
 import { refusal, Refused, type Refusal } from './refusal';
@@ -8,6 +8,8 @@ export interface WhepOptions {
   hub: Hub;
   /** Path of the camera's WHEP address, with its query. */
   path: string;
+  /** Receive sound too, where the hub sends any. */
+  sound: boolean;
   signal: AbortSignal;
   onStream: (stream: MediaStream) => void;
   onConnection: (state: RTCPeerConnectionState) => void;
@@ -27,9 +29,11 @@ const GATHER_MS = 400;
 export async function open(options: WhepOptions): Promise<WhepSession> {
   const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   const transceiver = connection.addTransceiver('video', { direction: 'recvonly' });
+  if (options.sound) connection.addTransceiver('audio', { direction: 'recvonly' });
   connection.addEventListener('connectionstatechange', () => options.onConnection(connection.connectionState));
   connection.addEventListener('track', (event) => {
-    options.onStream(event.streams[0] ?? new MediaStream([event.track]));
+    // sound comes in the same stream
+    if (event.track.kind === 'video') options.onStream(event.streams[0] ?? new MediaStream([event.track]));
   });
   try {
     await connection.setLocalDescription(await connection.createOffer());
