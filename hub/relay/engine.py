@@ -261,6 +261,7 @@ class RelayEngine:
         told = self._layer_of(viewer, rendition.fanout, choice.code)
         if told != LayerChanged(viewer_id, "main", "main"):
             self._on_event(told)
+        viewer.agreed = agreed.kept
         return write_answer(
             offer,
             agreed,

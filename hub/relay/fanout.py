@@ -25,11 +25,16 @@ _PORTION: Final = 24  # and per step where there are more: 24 x 1.2 kB each 4 ms
 _STEP_S: Final = 0.004
 _TURN_S: Final = 0.004  # work without giving other cameras, handshakes and checks their turn
 _LATE_TICKS: Final = 2 * 90_000  # a viewer further behind skips to the newest key frame
-
-
+_RUN_UPS: Final = (
+    64  # portions of the running group of pictures that are kept laid out for those who come next
+)
 _RATE_OVER_S: Final = (
     4.0  # the bit rate is measured over at least so long: two groups of pictures of most cameras
 )
+
+
+# (index, stop, shape, squeezed) -> the last packet, all of them laid out
+Runs = dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]]
 
 
 class Reader(Protocol):
@@ -75,6 +80,7 @@ class Fanout:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._waiting = False  # some viewer waits for a key frame
+        self._run_ups: Runs = {}
         self._key_frame_s = 0.0  # when the newest key frame arrived
         self._octets, self._octets_since_s = 0, 0.0
         self._task = asyncio.create_task(self._run(), name=f"fan-out {camera_id} {layer}")
@@ -95,6 +101,7 @@ class Fanout:
         self.ring.append(picture.payloads, tick, key_frame=picture.key_frame)
         if picture.key_frame:
             self._key_frame_s = picture.arrived_s
+            self._run_ups.clear()
             self._measure(picture.arrived_s)
         self._octets += sum(map(len, picture.payloads))
         if self.joining and self.ring.start() is not None:
@@ -218,7 +225,7 @@ class Fanout:
         ring, loop = self.ring, self._loop
         more = False
         turn_ends_s = loop.time() + _TURN_S
-        runs: dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]] = {}
+        runs: Runs = {}
         for viewer in list(self.viewers.values()):
             index = viewer.next_index
             if index is None or viewer.ended:
@@ -253,12 +260,12 @@ class Fanout:
                 stop, more = viewer.catch_up_until, True
             shape = viewer.shape
             key = (index, stop, shape, squeezed)
-            run = runs.get(key)
+            run = runs.get(key) or self._run_ups.get(key)
             if run is None:
                 packets = ring.run(index, stop)
-                if squeezed:
-                    packets = [packet._replace(timestamp=packet.picture) for packet in packets]
-                run = runs[key] = (packets[-1], self._sender.prepare(packets, *shape))
+                run = (packets[-1], self._sender.prepare(packets, *shape, ordinals=squeezed))
+                again = squeezed and stop - index == _PORTION and len(self._run_ups) < _RUN_UPS
+                (self._run_ups if again else runs)[key] = run
             try:
                 whole = viewer.send(stop - index, *run, squeezed=squeezed)
             except SendFailed:

@@ -5,7 +5,7 @@ codec are ours. A browser's offer is hostile input: its size and number of lines
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiortc.sdp import SessionDescription
@@ -190,6 +190,12 @@ class Agreed:
     def our_role(self) -> str:
         """Return our DTLS role: passive unless the viewer insists on being passive."""
         return "client" if self.video.setup == "server" else "server"
+
+    @property
+    def kept(self) -> "Agreed":
+        """Return what is needed once the answer is written: without the codecs that a browser offers by the dozen."""
+        audio = None if self.audio is None else replace(self.audio, codecs=(), formats=())
+        return replace(self, video=replace(self.video, codecs=(), formats=()), audio=audio)
 
 
 def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agreed:

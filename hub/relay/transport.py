@@ -58,6 +58,7 @@ _BUFFER = 1 << 16
 _BLOCKED_S = 0.05
 _WAITING_DATAGRAMS = 32
 _NO_EXTENSION = Extension()
+_RELEASE_BUFFERS = 0x10  # openssl/ssl.h, SSL_MODE_RELEASE_BUFFERS: pyOpenSSL has no public name for it
 _preferred = {b"SRTP_AEAD_AES_128_GCM": 0, b"SRTP_AES128_CM_SHA1_80": 1}
 
 
@@ -68,7 +69,12 @@ class Certificate(RTCCertificate):
 
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
         if self._context is None:
-            self._context = super()._create_ssl_context(srtp_profiles)
+            context = super()._create_ssl_context(srtp_profiles)
+            # A viewer comes with a certificate of its own each time: nothing is ever resumed, and each session held
+            # for that, and each idle buffer, is memory per viewer.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            context.set_mode(_RELEASE_BUFFERS)
+            self._context = context
         return self._context
 
     @cached_property
@@ -239,8 +245,13 @@ class PacketSender:
         self.blocked = 0  # times the kernel's buffer was full
         self.failed = 0  # datagrams refused for another reason (no route, address gone)
 
-    def prepare(self, packets: Sequence[Packet], tag: int, header: int = HEADER) -> list[Burst]:
-        """Lay packets out for viewers whose authentication tag has `tag` bytes and whose header has `header`."""
+    def prepare(
+        self, packets: Sequence[Packet], tag: int, header: int = HEADER, *, ordinals: bool = False
+    ) -> list[Burst]:
+        """Lay packets out for viewers whose authentication tag has `tag` bytes and whose header has `header`.
+
+        `ordinals`: they are stamped with the ordinals of their pictures.
+        """
         most = _RUN_MAX if self._segments else 1
         bursts: list[Burst] = []
         start = 0
@@ -261,7 +272,7 @@ class PacketSender:
                     stride=stride,
                     lengths=_INTS[len(chosen)].pack(*(header + len(packet.payload) for packet in chosen)),
                     headers=tuple(
-                        (place * stride, packet.marker, packet.timestamp)
+                        (place * stride, packet.marker, packet.picture if ordinals else packet.timestamp)
                         for place, packet in enumerate(chosen)
                     ),
                     protected_last=header + len(chosen[-1].payload) + tag,

@@ -8,7 +8,7 @@ import struct
 from collections import deque
 from dataclasses import dataclass
 
-_RUNS = 256  # 10 s of a camera of 25 pictures per second
+_RUNS = 100  # 4 s of a camera of 25 pictures per second
 _MAX_PACKETS = 4096  # in one feedback; a viewer that says more is not believed
 _TICK_S = 0.00025
 _REFERENCE_S = 0.064

@@ -218,9 +218,8 @@ class Viewer:
             number=0 if history is None else history.next,
         )
         if sent:
-            self._sent_tick = (
-                last.timestamp + moved if sent == count else max(self._sent_tick, self._tick_of(sent))
-            )
+            tick = (last.picture if squeezed else last.timestamp) + moved
+            self._sent_tick = tick if sent == count else max(self._sent_tick, self._tick_of(sent))
             if history is not None:
                 history.sent(sent, self._loop.time())
             self._sequence += sent
