@@ -170,11 +170,12 @@ class Reception:
 class Reorder:
     """Puts UDP packets back in order: holds up to `limit` packets while one is missing.
 
-    TCP needs none. The wait ends by number, not by time, so that the core stays without a clock; a lost packet
-    costs `limit` packets of delay once.
+    TCP needs none. The wait ends by number, or with the first packet that comes `patience_s` after the one that has
+    waited longest: a thin stream of one packet a picture would stand still for `limit` pictures otherwise.
     """
 
     limit: int = 16
+    patience_s: float = 0.15  # what is not there by then is lost: packets overtake each other by milliseconds
     _next: int | None = None
     _held: dict[int, tuple[RtpPacket, float]] = field(default_factory=dict)
 
@@ -191,8 +192,9 @@ class Reorder:
             if out or step < 0x10000 - MAX_MISORDER:
                 self._next = (packet.sequence + 1) & 0xFFFF
             return [*out, (packet, now_s)]
-        self._held[packet.sequence] = (packet, now_s)
-        if len(self._held) > self.limit:
+        self._held.setdefault(packet.sequence, (packet, now_s))
+        longest_s = now_s - next(iter(self._held.values()))[1]
+        if len(self._held) > self.limit or longest_s > self.patience_s:
             self._next = min(self._held, key=lambda number: (number - (self._next or 0)) & 0xFFFF)
         return self._run()
 

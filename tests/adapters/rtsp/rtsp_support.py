@@ -188,12 +188,14 @@ Script = Callable[[Asked, ScriptedCamera, asyncio.StreamWriter], Answer | Awaita
 
 
 @asynccontextmanager
-async def scripted(script: Script, path: str = "/ch1") -> AsyncIterator[ScriptedCamera]:
+async def scripted(
+    script: Script, path: str = "/ch1", host: str = "127.0.0.1"
+) -> AsyncIterator[ScriptedCamera]:
     """Run a scripted camera."""
     camera = ScriptedCamera(script)
-    server = await asyncio.start_server(camera.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(camera.serve, host, 0)
     camera.port = server.sockets[0].getsockname()[1]
-    camera.url = f"rtsp://127.0.0.1:{camera.port}{path}"
+    camera.url = f"rtsp://{host}:{camera.port}{path}"
     try:
         yield camera
     finally:

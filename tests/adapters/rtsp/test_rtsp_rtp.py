@@ -148,6 +148,14 @@ def test_a_lost_packet_holds_the_others_back_only_for_a_while() -> None:
     assert out == [0, 2, 3, 4, 5, 6, 7]
 
 
+def test_a_lost_packet_of_a_thin_stream_is_given_up_after_a_moment() -> None:
+    """One packet each 100 ms: the gap is left with the second packet behind it, not with the sixteenth."""
+    reorder = Reorder()
+    times = [(0, 0.0), (2, 0.2), (3, 0.3), (4, 0.4), (5, 0.5)]
+    out = [[got.sequence for got, _ in reorder.push(packet(number), now_s)] for number, now_s in times]
+    assert out == [[0], [], [], [2, 3, 4], [5]]
+
+
 def test_wall_clock_follows_the_last_report() -> None:
     """RTP times around a sender report have a wall time; before one they have none."""
     clock = WallClock(90_000)
