@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 WORKERS ?= 3
+# A program that is started a hundred times by tests should not be compiled a hundred times.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test env dev check lint format lock bench fuzz clean
+.PHONY: help demo test env dev check fast lint format lock bench fuzz clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -24,8 +26,11 @@ env: ## set up only: .venv, locked dependencies, the program, the user interface
 dev: ## set up with the tools for tests and checks
 	@$(PYTHON) tools/setup.py env --dev
 
-check: lint ## all of lint, and the fast tests
-	@$(RUN) -m pytest -n 4 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
+check: dev ## all of lint, and the fast tests beside it
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint fast
+
+fast: # for check
+	@$(RUN) -m pytest -n 2 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
 
 lint: dev ## format, lint, strict types, import contracts, UI types and its own tests
 	@$(VENV)/bin/ruff format --check --quiet .
