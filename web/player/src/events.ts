@@ -38,8 +38,8 @@ export function follow(hub: Hub, location: string, listeners: Listeners): Events
 interface Member {
   location: string;
   listeners: Listeners;
-  /** Something was told since it was last asked for: an answer that is still on its way is older. */
-  told: boolean;
+  /** What was told since it was last asked for: of that, an answer that is still on its way is older. */
+  told: Set<string>;
 }
 
 class Shared {
@@ -59,7 +59,7 @@ class Shared {
   join(location: string, listeners: Listeners): Events {
     clearTimeout(this.#linger);
     const id = location.slice(location.lastIndexOf('/') + 1);
-    const member: Member = { location, listeners, told: false };
+    const member: Member = { location, listeners, told: new Set() };
     this.#members.set(id, member);
     if (this.#heard) void this.#ask(member);
     return {
@@ -110,13 +110,13 @@ class Shared {
     }
     const member = this.#members.get(String(told['session'] ?? ''));
     if (!member) return;
-    member.told = true;
+    member.told.add(name);
     member.listeners.onEvent(name, told);
   }
 
   /** Read how a view stands: what was told before this page listened. */
   async #ask(member: Member): Promise<void> {
-    member.told = false;
+    member.told.clear();
     try {
       const response = await fetch(member.location, asking(this.#hub));
       if (!response.ok) {
@@ -124,10 +124,8 @@ class Shared {
         return;
       }
       const told = (await response.json()) as Record<string, unknown>;
-      if (member.told) return;
       member.listeners.onHeard(true);
-      member.listeners.onEvent('layer', told);
-      member.listeners.onEvent('state', told);
+      for (const name of ['layer', 'state']) if (!member.told.has(name)) member.listeners.onEvent(name, told);
     } catch {
       // asked again when the line stands again
     }

@@ -35,5 +35,8 @@ export function refusedBy(camera: Camera): Told {
   }
 }
 
+/** The same on a wall, where no test is made: a camera that may only be tested is not looked at in passing. */
+export const refusedOnWall = (camera: Camera): Told => (camera.viewable.test_only ? { sign: 'lock', title: tk('viewable', camera.viewable.code), detail: t('wall.test_only'), offers: [] } : refusedBy(camera));
+
 /** Shared during an incident only: the incident's number is the key. */
 export const byIncident = (camera: Camera): boolean => !camera.viewable.allowed && camera.viewable.code === 'not_at_this_level' && camera.sharing.mode === 'on_incident';
