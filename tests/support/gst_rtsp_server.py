@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--b-frames", type=int, default=0)
     parser.add_argument("--config-interval", type=int, default=-1)
     parser.add_argument("--audio", action="store_true")
+    parser.add_argument("--aac", action="store_true", help="the sound as AAC instead of A-law")
     parser.add_argument("--basic", action="store_true", help="Basic instead of Digest")
     parser.add_argument("--certificate", help="PEM file with certificate and key: serve by TLS only")
     told = parser.parse_args()
@@ -57,7 +58,8 @@ def main() -> None:
     )
     if told.b_frames:
         encoder = encoder.replace("tune=zerolatency ", "b-adapt=false ")
-    audio = " audiotestsrc is-live=true ! audioconvert ! audioresample ! alawenc ! rtppcmapay name=pay1 pt=8"
+    coder = "voaacenc ! rtpmp4gpay name=pay1 pt=97" if told.aac else "alawenc ! rtppcmapay name=pay1 pt=8"
+    audio = f" audiotestsrc is-live=true ! audioconvert ! audioresample ! {coder}"
     factory.set_launch(
         f"( videotestsrc is-live=true pattern=ball background-color=0xff3a6ea5 "
         f"! video/x-raw,width={told.width},height={told.height},framerate={told.fps}/1 ! videoconvert "

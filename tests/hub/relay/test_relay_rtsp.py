@@ -42,6 +42,35 @@ def test_a_foreign_rtsp_server_with_digest_plays_through_the_worker(transport: s
         run(main(url))
 
 
+def test_the_sound_of_a_foreign_rtsp_server_is_heard_where_it_is_shared() -> None:
+    """AAC of a server nobody here wrote: loud at a peer nobody here wrote; not one packet where it is not shared."""
+
+    async def main(url: str) -> None:
+        relay, hears, deaf = service(command=REAL, max_sounds=1), Watching(), Watching()
+        await relay.start()
+        try:
+            shared = SourceSpec("c1", url, None, "tcp", "H264", audio=True)
+            kept = SourceSpec("c2", url, None, "tcp", "H264")
+            async with vouching(relay, "v1", "v2"):
+                await hears.play(lambda text: relay.view("v1", shared, text, audio=True), audio=True)
+                await deaf.play(lambda text: relay.view("v2", kept, text, audio=True), audio=True)
+                await until(lambda: len(hears.sounds) > 30 and deaf.frames > 10, 30, "sound and pictures")
+                assert max(memoryview(bytes(hears.sounds[-1].planes[0])).cast("h")) > 5_000
+                assert "m=audio 0 " in deaf.connection.remoteDescription.sdp
+                before = (await relay.counters())["sound_packets"]
+                await relay.stop("v1", "ended")
+                await asyncio.sleep(0.3)
+                assert before > 0
+                assert (await relay.counters())["sound_packets"] == 0  # of those who are left
+        finally:
+            await hears.close()
+            await deaf.close()
+            await relay.aclose()
+
+    with gst_process(audio=True, aac=True) as (url, _process):
+        run(main(url))
+
+
 def test_a_wrong_password_is_tried_once_and_then_not_for_half_an_hour() -> None:
     """login_refused, then cooling_down without a packet to the camera."""
 
