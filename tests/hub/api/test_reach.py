@@ -48,6 +48,18 @@ def test_operator_of_a_ward_stays_in_it(hub: HubThread) -> None:
     assert hub.login("admin").delete(inside.headers["location"]).status_code == 204
 
 
+def test_outputs_for_other_systems_are_off_until_a_port_is_set(hub: HubThread) -> None:
+    """By default there is no door: the list says so, and making one is refused by name."""
+    admin = hub.login("admin")
+    camera = admin.post("/api/v1/cameras", json={"name": "Cổng", "address": "rtsp://127.0.0.1:51/x"})
+    where = f"/api/v1/cameras/{camera.json()['id']}/outputs"
+    asked = {"recipient": "VMS", "purpose": "traffic", "reason": "?", "expires_at": "2999-01-01T00:00:00Z"}
+    assert admin.get(where).json() == {"items": [], "next": None, "total": 0, "port": None}
+    refused = admin.post(where, json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (409, "outputs_off")
+    assert admin.delete(camera.headers["location"]).status_code == 204
+
+
 def test_administrator_of_a_ward_gives_no_more_than_they_have(hub: HubThread) -> None:
     """They add people of their ward, and neither make nor change one who reaches beyond it."""
     admin = hub.login("ward-admin")

@@ -1,0 +1,445 @@
+"""Outputs for other systems: FFmpeg plays by RTSP what the hub allows, receipted, and cut like every other view."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import pytest
+from go2rtc import go2rtc_server, needed
+from hub_support import simulators
+from running_hub import HubThread, JumpClock, onboard, running_hub
+from webrtc_viewer import Viewer
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from hub.settings import Relay
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+CUT_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def clock() -> JumpClock:
+    """The hub's clock."""
+    return JumpClock()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory, clock: JumpClock) -> Iterator[HubThread]:
+    """A hub with a door for RTSP and two workers."""
+    data = Path(tmp_path_factory.mktemp("data"))
+    relay = Relay(udp_port=0, rtsp_port=0, workers=2, transcodes=1)
+    with running_hub(data, clock=clock, relay=relay) as started:
+        started.add_user("operator", "operator", areas=("*",))
+        started.add_user("viewer", "viewer", areas=("*",))
+        yield started
+
+
+@pytest.fixture(scope="module")
+def admin(hub: HubThread) -> httpx.Client:
+    """The administrator."""
+    return hub.login("admin")
+
+
+@pytest.fixture(scope="module")
+def camera(admin: httpx.Client) -> Iterator[str]:
+    """An authority's camera, admitted."""
+    with simulators("good-onvif") as (line,):
+        done = onboard(admin, line["onvif"], line["user"], line["password"])
+        yield str(done["camera_id"])
+
+
+def asked(clock: JumpClock, **more: Any) -> dict[str, Any]:
+    """Return the body of a request for an output of an hour."""
+    until = clock.now() + timedelta(hours=1)
+    return {
+        "recipient": "VMS Công an phường",
+        "purpose": "public_safety",
+        "reason": "Kế hoạch 12/KH-UBND",
+        "expires_at": until.isoformat(),
+        **more,
+    }
+
+
+def made(client: httpx.Client, camera: str, clock: JumpClock, **more: Any) -> dict[str, Any]:
+    """Make an output."""
+    answer = client.post(f"/api/v1/cameras/{camera}/outputs", json=asked(clock, **more))
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+class Taken:
+    """A recipient that decodes what comes, on a thread, until it ends."""
+
+    def __init__(self, url: str) -> None:
+        self.frames = 0
+        self.last_s = 0.0
+        self.sides = (0.0, 0.0)  # brightness of the left and the right quarter of the first picture
+        self._enough = False
+        self._pool = ThreadPoolExecutor(1)
+        self._done = self._pool.submit(self._run, url)
+
+    def _run(self, url: str) -> None:
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=20) as container:
+            try:
+                for frame in container.decode(video=0):
+                    if self._enough:
+                        return
+                    self.frames += 1
+                    self.last_s = time.monotonic()
+                    if self.frames == 1:
+                        self.sides = _sides(frame)
+            except (av.error.FFmpegError, OSError):
+                return  # cut
+
+    def wait(self, more: int = 5) -> None:
+        """Wait until some frames were decoded."""
+        wanted, deadline = self.frames + more, time.monotonic() + 30
+        while self.frames < wanted:
+            assert not self._done.done(), self._done.exception()
+            assert time.monotonic() < deadline, self.frames
+            time.sleep(0.02)
+
+    def ended(self) -> None:
+        """Wait until it has ended by itself."""
+        self._done.result(timeout=30)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._enough = True
+        self._pool.shutdown()
+
+
+def _sides(frame: av.VideoFrame) -> tuple[float, float]:
+    """Return the mean brightness of the left and the right quarter of a picture."""
+    plane, quarter = frame.planes[0], frame.width // 4
+    rows = [memoryview(plane)[row * plane.line_size :][: frame.width] for row in range(0, frame.height, 8)]
+    area = quarter * len(rows)
+    return sum(sum(row[:quarter]) for row in rows) / area, sum(sum(row[-quarter:]) for row in rows) / area
+
+
+def played(url: str) -> str:
+    """Return "" where a recipient gets in with an address, else what FFmpeg says."""
+    try:
+        with av.open(url, options={"rtsp_transport": "tcp"}, timeout=20):
+            return ""
+    except av.error.FFmpegError as error:
+        return str(error)
+
+
+def views(client: httpx.Client, camera: str) -> list[dict[str, Any]]:
+    """Return who watched."""
+    return list(client.get(f"/api/v1/cameras/{camera}/views").json()["items"])
+
+
+def test_another_system_plays_until_it_is_revoked(
+    hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """FFmpeg decodes; the list shows it playing and no token, the receipt names the recipient; revoked, it is cut and barred."""
+    output = made(admin, camera, clock)
+    where = f"/api/v1/cameras/{camera}/outputs"
+    taken = Taken(output["url"])
+    try:
+        taken.wait()
+        (listed,) = admin.get(where).json()["items"]
+        assert (listed["playing"], listed["state"], listed["recipient"]) == (
+            1,
+            "active",
+            "VMS Công an phường",
+        )
+        token = output["url"].rpartition("/")[2]
+        assert token not in json.dumps(listed)
+        running = views(admin, camera)[0]
+        assert (running["kind"], running["by"]["recipient"], running["ended_at"]) == (
+            "output",
+            "VMS Công an phường",
+            None,
+        )
+        revoked_s = time.monotonic()
+        assert admin.delete(f"{where}/{output['id']}").json()["state"] == "revoked"
+        taken.ended()
+        assert taken.last_s - revoked_s < CUT_S
+    finally:
+        taken.close()
+    assert views(admin, camera)[0]["ended_cause"] == "output_revoked"
+    assert "404" in played(output["url"]), "the token opens nothing any more"
+    assert admin.delete(f"{where}/{output['id']}").status_code == 200
+    log = admin.get(f"/api/v1/audit?camera={camera}").json()["items"]
+    kinds = [entry["kind"] for entry in log]
+    assert kinds.count("output.made") == kinds.count("output.revoked") == 1
+    assert token not in json.dumps(log)
+    assert token not in hub.log.getvalue()
+    started = next(entry for entry in log if entry["kind"] == "view.started")
+    assert started["data"]["recipient"] == "VMS Công an phường"
+
+
+def test_it_ends_with_its_time_and_with_the_person_who_answers_for_it(
+    hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """An output that runs out is cut; so is one whose maker loses the account; neither plays again."""
+    mine, theirs = made(admin, camera, clock), made(hub.login("operator"), camera, clock, layer="sub")
+    users = {one["name"]: one["id"] for one in admin.get("/api/v1/users").json()["items"]}
+    with ExitStack() as stack:
+        takers = {}
+        for output in (mine, theirs):
+            takers[output["id"]] = taken = Taken(output["url"])
+            stack.callback(taken.close)
+            taken.wait(2)
+        gone_s = time.monotonic()
+        assert admin.patch(f"/api/v1/users/{users['operator']}", json={"disabled": True}).status_code == 200
+        takers[theirs["id"]].ended()
+        assert takers[theirs["id"]].last_s - gone_s < CUT_S
+        takers[mine["id"]].wait(2)
+        assert admin.patch(f"/api/v1/users/{users['operator']}", json={"disabled": False}).status_code == 200
+        over_s = time.monotonic()
+        clock.ahead_s += 3601
+        takers[mine["id"]].ended()
+        assert takers[mine["id"]].last_s - over_s < CUT_S
+    causes = [view["ended_cause"] for view in views(admin, camera)[:2]]
+    assert causes == ["output_revoked", "output_expired"]
+    assert "404" in played(mine["url"])
+    states = {
+        one["id"]: one["state"] for one in admin.get(f"/api/v1/cameras/{camera}/outputs").json()["items"]
+    }
+    assert states[mine["id"]] == "expired"
+
+
+def test_what_may_not_be_given_is_refused_by_name(
+    hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """No right, no test, no end in the past or years away, no reason, a camera that may not be viewed: nothing is made."""
+    where = f"/api/v1/cameras/{camera}/outputs"
+
+    def code(client: httpx.Client, path: str = where, **more: Any) -> tuple[int, str, str]:
+        answer = client.post(path, json=asked(clock, **more))
+        told = answer.json()
+        return answer.status_code, told["code"], told.get("field", "")
+
+    viewer = hub.login("viewer")
+    assert code(viewer)[:2] == (403, "forbidden")
+    assert viewer.get(where).status_code == 403
+    assert code(admin, purpose="test") == (422, "invalid_input", "purpose")
+    assert code(admin, purpose="curiosity")[:2] == (422, "invalid_input")
+    assert code(admin, reason=" ")[:2] == (422, "invalid_input")
+    for away in (-1, 400 * 86_400):
+        until = (clock.now() + timedelta(seconds=away)).isoformat()
+        assert code(admin, expires_at=until) == (422, "invalid_input", "expires_at")
+    pending = admin.post("/api/v1/cameras", json={"name": "Cổng", "address": "rtsp://127.0.0.1:51/x"}).json()[
+        "id"
+    ]
+    assert code(admin, f"/api/v1/cameras/{pending}/outputs")[:2] == (403, "decision_pending")
+    assert code(admin, "/api/v1/cameras/no-such/outputs")[:2] == (404, "not_found")
+    assert admin.delete(f"{where}/no-such").status_code == 404
+    made_before = len(admin.get(where).json()["items"])
+    assert admin.post(f"/api/v1/cameras/{camera}/pause", json={}).status_code == 200
+    assert code(admin)[:2] == (403, "paused")
+    assert admin.post(f"/api/v1/cameras/{camera}/resume", json={}).status_code == 200
+    assert len(admin.get(where).json()["items"]) == made_before
+
+
+def test_a_masked_camera_gives_its_masked_picture_alone(
+    admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """Declaring a zone cuts what plays; who comes back gets it black, recoded, with the same token."""
+    output = made(admin, camera, clock)
+    zones = f"/api/v1/cameras/{camera}/masks"
+    left_half = [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]
+    plain = Taken(output["url"])
+    try:
+        plain.wait(1)
+        assert min(plain.sides) > 20
+        assert admin.put(zones, json={"zones": left_half}).status_code == 200
+        plain.ended()
+    finally:
+        plain.close()
+    masked = Taken(output["url"])
+    try:
+        masked.wait(1)
+        assert masked.sides[0] < 20 < masked.sides[1]
+    finally:
+        assert admin.put(zones, json={"zones": []}).status_code == 200
+        masked.close()
+
+
+def test_the_worker_that_holds_the_camera_gets_the_connection_and_another_one_when_it_dies(
+    hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """A browser and a recipient share one pull; after `kill -9` of the worker the recipient gets in again."""
+    relay = hub.hub.relay
+    output = made(admin, camera, clock)
+    viewer = Viewer(admin, camera)
+    taken = Taken(output["url"])
+    try:
+        assert viewer.start().status_code == 201
+        viewer.wait_for_frames(2)
+        taken.wait(2)
+        counted = hub.run(relay.counters())
+        assert (counted["cameras"], counted["viewers"], counted["readers"]) == (1, 1, 1)
+        held = relay.worker_of(camera)
+        assert held is not None
+        pid = relay.workers()[held].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        taken.ended()
+    finally:
+        viewer.close()
+        taken.close()
+    again = Taken(output["url"])
+    try:
+        again.wait(2)
+        assert views(admin, camera)[1]["ended_cause"] == "relay_restarted"
+        admin.delete(f"/api/v1/cameras/{camera}/outputs/{output['id']}")
+        again.ended()
+    finally:
+        again.close()
+
+
+@pytest.mark.go2rtc
+@pytest.mark.timeout(400)
+def test_go2rtc_takes_it_and_serves_it_on(admin: httpx.Client, camera: str, clock: JumpClock) -> None:
+    """A recipient that is not ours pulls over TCP; what it hands on decodes; the view ends when it leaves."""
+    needed()
+    output = made(admin, camera, clock)
+    with go2rtc_server({"gate": output["url"]}) as puller:
+        taken = Taken(puller.rtsp("gate"))
+        try:
+            taken.wait()
+            assert views(admin, camera)[0]["by"]["recipient"] == output["recipient"]
+        finally:
+            taken.close()
+    deadline = time.monotonic() + 60
+    while views(admin, camera)[0]["ended_at"] is None:
+        assert time.monotonic() < deadline, "the view did not end"
+        time.sleep(0.1)
+
+
+def drained(socket: ClientConnection) -> tuple[float, str]:
+    """Read until the hub closes; return when the last piece came, and the reason."""
+    last_s = 0.0
+    try:
+        while True:
+            socket.recv(timeout=10)
+            last_s = time.monotonic()
+    except ConnectionClosed as ended:
+        return last_s, ended.rcvd.reason if ended.rcvd is not None else ""
+
+
+class Watched:
+    """All four ways to a picture of one camera, open at the same time."""
+
+    def __init__(self, hub: HubThread, client: httpx.Client, camera: str, url: str) -> None:
+        self._client = client
+        self._camera = camera
+        self._stack = ExitStack()
+        self._viewer = Viewer(client, camera)
+        self._stack.callback(self._viewer.close)
+        assert self._viewer.start().status_code == 201, self._viewer.answer.text
+        self._taken = Taken(url)
+        self._stack.callback(self._taken.close)
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        self._socket: ClientConnection = self._stack.enter_context(
+            connect(
+                f"{hub.url.replace('http', 'ws', 1)}/api/v1/cameras/{camera}/mse",
+                origin=hub.url,  # type: ignore[arg-type]
+                additional_headers={"Cookie": cookies},
+                max_size=None,
+            )
+        )
+        self._viewer.wait_for_frames(2, 30)
+        self._taken.wait(2)
+        while not isinstance(self._socket.recv(timeout=30), bytes):
+            pass
+        assert client.get(f"/api/v1/cameras/{camera}/snapshot.jpg").status_code == 200
+
+    def cut(self, act: Callable[[], None]) -> set[str]:
+        """Let something end it all; check that nothing comes later than 2 s after, and return the reasons told."""
+        cut_s = time.monotonic()
+        act()
+        mse_s, reason = drained(self._socket)
+        self._taken.ended()
+        while time.monotonic() < cut_s + CUT_S + 0.3:
+            time.sleep(0.05)
+        assert max(self._viewer.last_frame_s, self._taken.last_s, mse_s) - cut_s < CUT_S
+        still = self._client.get(f"/api/v1/cameras/{self._camera}/snapshot.jpg")
+        assert still.status_code == 403
+        return {reason, self._viewer.states[-1][2], still.json()["code"]}
+
+    def close(self) -> None:
+        """Leave."""
+        self._stack.close()
+
+
+def test_pause_withdrawal_and_the_end_of_the_schedule_cut_every_output_at_once(
+    hub: HubThread, admin: httpx.Client, clock: JumpClock
+) -> None:
+    """WebRTC, MSE, RTSP and stills of a donated camera end within two seconds, whichever of the three it is."""
+    with simulators("household-no-onvif") as (line,):
+        household = {"kind": "household", "name": "Nhà chị Hoa"}
+        done = onboard(admin, line["rtsp"], line["user"], line["password"], custodian=household)
+        camera = str(done["camera_id"])
+        text = admin.get("/api/v1/consents/text").json()["version"]
+
+        def consent(**terms: Any) -> str:
+            body = {
+                "camera_id": camera,
+                "purposes": ["public_safety"],
+                "recipients": [{"area": "", "role": "admin"}],
+                "text_version": text,
+                "signed_by": "Lê Thị Hoa",
+                **terms,
+            }
+            answer = admin.post("/api/v1/consents", json=body)
+            assert answer.status_code == 201, answer.text
+            return str(answer.json()["id"])
+
+        local = clock.now() + timedelta(hours=7)
+        hours = [
+            {
+                "from": (local - timedelta(hours=1)).strftime("%H:%M"),
+                "to": (local + timedelta(hours=2)).strftime("%H:%M"),
+            }
+        ]
+        consent(sharing_mode="scheduled", schedule=[{"days": [1, 2, 3, 4, 5, 6, 7], **hours[0]}])
+        custodian = admin.get(f"/api/v1/cameras/{camera}").json()["custodian"]["id"]
+        hub.add_user("hoa", "donor", custodian_id=custodian)
+        donor = hub.login("hoa")
+        until = (clock.now() + timedelta(days=2)).isoformat()
+        output = made(admin, camera, clock, expires_at=until)
+
+        def pause() -> None:
+            assert donor.post(f"/api/v1/cameras/{camera}/pause", json={}).status_code == 200
+
+        def withdraw() -> None:
+            assert donor.post(f"/api/v1/consents/{given}/withdraw").status_code == 200
+
+        def pass_hours() -> None:
+            clock.ahead_s += 2.5 * 3600
+
+        for act, reasons in (
+            (pause, {"paused"}),
+            (pass_hours, {"outside_hours"}),
+            (withdraw, {"withdrawn", "no_consent"}),
+        ):
+            if act is pass_hours:
+                assert donor.post(f"/api/v1/cameras/{camera}/resume", json={}).status_code == 200
+            if act is withdraw:
+                given = consent(sharing_mode="always")
+            watched = Watched(hub, admin, camera, output["url"])
+            try:
+                assert watched.cut(act) == reasons
+            finally:
+                watched.close()
+            assert played(output["url"]), "nobody gets in while it is so"
+
+        taken = [view for view in views(donor, camera) if view["kind"] == "output"]
+        assert {view["by"]["recipient"] for view in taken} == {"VMS Công an phường"}
+        assert [view["ended_cause"] for view in taken] == ["withdrawn", "outside_hours", "paused"]
