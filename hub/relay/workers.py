@@ -25,7 +25,7 @@ from hub.relay.events import RelayEvent
 
 log = structlog.get_logger(__name__)
 
-_READY_WITHIN_S: Final = 15.0
+_READY_WITHIN_S: Final = 40.0  # of a busy small machine
 _EXIT_WITHIN_S: Final = 5.0
 _RESTART_PAUSES_S: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SOUND_AFTER_S: Final = 30.0  # a worker that ran so long is restarted without a pause
@@ -119,6 +119,7 @@ class WorkerProcess:
         self._began_s = 0.0
         self._failures = 0
         self._last_end = ""
+        self._ready = False
         self._hung = False
 
     @property
@@ -129,7 +130,7 @@ class WorkerProcess:
     @property
     def serves(self) -> bool:
         """Tell whether it can be spoken to."""
-        return self._writer is not None and not self._writer.is_closing() and self._supervisor is not None
+        return self._ready and self._writer is not None and not self._writer.is_closing()
 
     @property
     def state(self) -> WorkerState:
@@ -192,7 +193,7 @@ class WorkerProcess:
 
     def send(self, message: m.FromHub) -> bool:
         """Send a message that has no answer; False where nobody is there to hear it."""
-        if self._writer is None or self._writer.is_closing():
+        if self._writer is None or not self.serves:
             return False
         self._writer.write(m.pack(message))
         return True
@@ -221,7 +222,7 @@ class WorkerProcess:
         ours.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._network = None
-        self.send(msgspec.structs.replace(self._start, port=self.port or self._start.port))
+        self._writer.write(m.pack(msgspec.structs.replace(self._start, port=self.port or self._start.port)))
         try:
             async with asyncio.timeout(_READY_WITHIN_S):
                 ready = await m.read_from_worker(reader)
@@ -234,7 +235,7 @@ class WorkerProcess:
             await self._reap()
             why = ready.detail if isinstance(ready, m.Failed) else "it ended before it was ready; see its log"
             raise RelayUnavailable(f"the relay worker cannot work: {why}")
-        self.port = ready.port
+        self.port, self._ready = ready.port, True
         self._began_s = self._clock.monotonic()
         log.info("relay.worker.ready", worker=self.index, pid=process.pid, port=ready.port)
         return reader
@@ -287,6 +288,7 @@ class WorkerProcess:
 
     async def _reap(self) -> None:
         """Close the socket, which ends the worker; kill it where it does not go."""
+        self._ready = False
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,5 +1,6 @@
 """A relay worker whose cameras are synthetic: what `RelaySetup.command` starts in tests."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -13,8 +14,26 @@ from adapters.registry import Registry
 from hub.relay.worker import main
 
 
+class Counted:
+    """A stream that holds a connection to the camera's address for as long as it is open, as a real one does."""
+
+    def __init__(self, source, writer) -> None:
+        self.tracks = source.tracks
+        self.run = source.run
+        self._source = source
+        self._writer = writer
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._source.aclose()
+        self._writer.close()
+
+
 class SyntheticAdapter:
-    """Opens a synthetic camera for every address; path ``/refuses`` refuses the login after asking the gate."""
+    """Opens a synthetic camera for every address; path ``/refuses`` refuses the login after asking the gate.
+
+    Path ``/counted/...`` connects to the address as well, for a test that counts connections there.
+    """
 
     def __init__(self) -> None:
         self._cameras: dict[str, SyntheticCamera] = {}
@@ -32,7 +51,12 @@ class SyntheticAdapter:
             await context.gate.refused(context.device)
             raise AuthenticationFailed("the camera refused the login", scheme="digest", credential_sent=True)
         camera = self._cameras.setdefault(offer.target.url, SyntheticCamera())
-        return await camera.open(None, deadline)
+        source = await camera.open(None, deadline)
+        if not offer.target.path.startswith("/counted"):
+            return source
+        _reader, writer = await asyncio.open_connection(offer.target.host, offer.target.port)
+        writer.write(offer.target.path.encode() + b"\n")
+        return Counted(source, writer)
 
 
 def registry() -> Registry:
