@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("CAMHUB_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
+_given = os.environ.pop("CAMHUB_CORPUS", "")  # no setting: a hub started by a test would refuse it
+if _given:
+    os.environ["CAMHUB_TEST_CORPUS"] = _given  # for the workers of this run
+ROOT = Path(
+    os.environ.get("CAMHUB_TEST_CORPUS") or Path(__file__).resolve().parents[3] / "shared" / "corpora"
+)
 REASON = f"captured replies: no corpus at {ROOT} (CAMHUB_CORPUS names its folder)"
 _NO_KIND = frozenset({"LICENSES"})
 

@@ -5,7 +5,7 @@
     with go2rtc_server({"gate": "rtsp://viewer:secret@127.0.0.1:PORT/main"}) as server:
         ...  # server.rtsp("gate"), server.onvif
 
-A build takes a minute or two of Go: it is done only where CAMHUB_GO2RTC=1 asks for it, and kept.
+A build takes a minute or two of Go: it is done only where CAMHUB_TEST_GO2RTC=1 asks for it, and kept.
 """
 
 import importlib.util
@@ -70,8 +70,8 @@ def _builder() -> ModuleType:
 def binary() -> Path | str:
     """Return the program, or why there is none here."""
     builder = _builder()
-    if not builder.program().exists() and os.environ.get("CAMHUB_GO2RTC") != "1":
-        return "go2rtc is not built: python3 tools/go2rtc.py, or CAMHUB_GO2RTC=1"
+    if not builder.program().exists() and os.environ.get("CAMHUB_TEST_GO2RTC") != "1":
+        return "go2rtc is not built: python3 tools/go2rtc.py, or CAMHUB_TEST_GO2RTC=1"
     try:
         built: Path = builder.build()
     except builder.NotBuilt as error:
