@@ -46,6 +46,12 @@ export const DECISION: Record<Decision, Mark> = {
   PENDING: mark(Hourglass, 'wait'),
   REJECTED: mark(OctagonX, 'bad'),
 };
+export const OUTPUT: Record<'playing' | 'active' | 'expired' | 'revoked', Mark> = {
+  playing: mark(Video, 'ok'),
+  active: mark(CircleDashed, 'none'),
+  expired: mark(CalendarClock, 'hold'),
+  revoked: mark(Lock, 'hold'),
+};
 /** A changed camera: quiet unless somebody has to do something. */
 export const ALERT: Record<AlertSeverity, Mark> = {
   info: mark(Bell, 'none'),

@@ -29,7 +29,8 @@ export type Right =
   | 'standards.approve'
   | 'users.write'
   | 'audit.read'
-  | 'consents.write';
+  | 'consents.write'
+  | 'outputs.write';
 export interface User {
   id: string;
   name: string;
@@ -346,12 +347,30 @@ export interface View {
   started_at: string;
   ended_at: string | null;
   seconds: number | null;
-  kind: 'live' | 'snapshot' | 'test';
-  by: { office: string | null; role: string; number: string | number | null; name?: string | null };
+  kind: 'live' | 'output' | 'snapshot' | 'test';
+  by: { office: string | null; role: string; number: string | number | null; name?: string | null; recipient?: string };
   purpose: string;
   incident: string | null;
   ended_cause: string | null;
   stills: number;
+}
+/** What another system may take of a camera by RTSP. Its address is in the reply that made it, and nowhere else. */
+export interface Output {
+  id: string;
+  camera_id: string;
+  recipient: string;
+  purpose: string;
+  incident: string | null;
+  reason: string;
+  layer: 'main' | 'sub';
+  h265: boolean;
+  state: 'active' | 'expired' | 'revoked';
+  created_by: string;
+  created_at: string;
+  expires_at: string;
+  revoked_at: string | null;
+  played_at: string | null;
+  playing: number;
 }
 export interface Counts {
   total: number;

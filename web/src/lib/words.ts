@@ -62,7 +62,8 @@ export function viewText(view: View): string {
   const who = [view.by.office ?? tk('role', view.by.role), view.by.number ? t('view.number', { number: String(view.by.number).replaceAll('-', '\u2060-\u2060') }) : '']
     .filter(Boolean)
     .join(', ');
-  return view.by.name ? `${who} (${view.by.name})` : who;
+  const person = view.by.name ? `${who} (${view.by.name})` : who;
+  return view.by.recipient ? t('view.recipient', { recipient: view.by.recipient, person }) : person;
 }
 export function viewGround(view: View): string {
   const purpose = tk('purpose', view.purpose);
@@ -73,7 +74,7 @@ export function viewLength(view: View, now: Date): string {
   if (view.kind === 'snapshot') return t('view.one_still');
   const begun = at(view.started_at);
   const seconds = view.ended_at === null && begun ? (now.getTime() - begun.getTime()) / 1000 : (view.seconds ?? 0);
-  const words = t(view.kind === 'test' ? 'view.test_for' : 'view.live_for', { length: duration(seconds, locale()) });
+  const words = t(view.kind === 'test' ? 'view.test_for' : view.kind === 'output' ? 'view.taken_for' : 'view.live_for', { length: duration(seconds, locale()) });
   return view.stills > 0 ? `${words}, ${t('view.stills', { n: view.stills })}` : words;
 }
 
