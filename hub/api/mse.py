@@ -54,10 +54,12 @@ async def watch_by_mse(
     incident: Annotated[str, QueryParameter(max_length=64)] = "",
     layer: Wanted = "main",
     h265: Annotated[bool, QueryParameter()] = False,
+    aac: Annotated[bool, QueryParameter()] = False,
 ) -> None:
     """Send the pictures of a camera while the view stays allowed; decided, recorded and cut like any other.
 
-    `h265`: this browser plays H.265, which is then sent as the camera sends it.
+    `h265`: this browser plays H.265, which is then sent as the camera sends it. `aac`: it plays AAC and wants the sound,
+    where the camera sends that and its owner shares it.
     """
     offered = {one.strip() for one in socket.headers.get("sec-websocket-protocol", "").split(",")}
     await socket.accept(WEBSOCKET_PROTOCOL if WEBSOCKET_PROTOCOL in offered else None)
@@ -78,7 +80,7 @@ async def watch_by_mse(
             incident=incident or None,
             login=caller.login_id,
             wanted=layer,
-            codecs=("H264", "H265") if h265 else ("H264",),
+            codecs=("H264", *(["H265"] if h265 else []), *(["AAC"] if aac else [])),
         )
     except Exception as error:  # noqa: BLE001  told to the browser, in its language, as over HTTP
         problem, document = services.errors.document(socket, error, language_of(socket))

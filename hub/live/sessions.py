@@ -242,13 +242,14 @@ class ViewerSessions:
     ) -> ViewerSession:
         """Start a view over fragmented MP4, which goes to `on_segment` piece by piece; tell `taken` what left.
 
-        `codecs` are those that the browser plays.
+        `codecs` are those that the browser plays; AAC among them where it wants to hear the camera.
 
         Raises: as `open`.
         """
 
-        async def connect(view_id: str, source: SourceSpec, _allowed: Allowed) -> str:
-            return await self._relay.read(view_id, source, on_segment, wanted=wanted, codecs=codecs)
+        async def connect(view_id: str, source: SourceSpec, allowed: Allowed) -> str:
+            played = codecs if allowed.audio else tuple(one for one in codecs if one != "AAC")
+            return await self._relay.read(view_id, source, on_segment, wanted=wanted, codecs=played)
 
         ask = Ask(principal, purpose, incident, "test" if purpose == "test" else "live")
         session, _codec = await self._begin(ask, camera_id, Terms(login), wanted, connect)

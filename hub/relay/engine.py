@@ -45,6 +45,7 @@ from hub.relay.viewer import Viewer
 log = structlog.get_logger(__name__)
 
 LEASE_S: Final = 2.0
+HEARS: Final = "AAC"
 LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
 _ROUNDS = 5  # a viewer is looked after in every fifth round; its lease is read at every picture besides
@@ -155,7 +156,7 @@ class RelayEngine:
     ) -> tuple[str, Offered]:
         """Feed a recipient that is no WebRTC viewer, from the newest key frame on, for as long as `renew` names it.
 
-        `codecs` are those that it plays. `make` makes the reader once it is known what is sent to it. Returns the layer and
+        `codecs` are those that it plays; with `HEARS` among them it may hear the camera, and plays AAC. `make` makes the reader once it is known what is sent to it. Returns the layer and
         that.
 
         Raises:
@@ -183,6 +184,7 @@ class RelayEngine:
             choice.rendition.kind,
             choice.offered.codec,
             choice.why,
+            self._sound_of_reader(choice, codecs),
         )
         if told != LayerChanged(viewer_id, "main", "main"):
             self._on_event(told)
@@ -395,7 +397,17 @@ class RelayEngine:
         )
 
     async def _choose_for_reader(self, spec: SourceSpec, wanted: str, takes: Takes) -> Choice:
-        return await self._chooser.choose(spec, wanted, takes)
+        choice = await self._chooser.choose(spec, wanted, takes)
+        heard = self._layers.sound_of(choice.rendition.fanout)
+        hears = isinstance(takes, CodecsTaken) and HEARS in takes.codecs and heard is not None
+        return replace(choice, offered=replace(choice.offered, aac=heard.aac)) if hears and heard else choice
+
+    def _sound_of_reader(self, choice: Choice, codecs: Collection[str]) -> str:
+        """Return what a recipient is told about sound; only AAC goes to one as it is."""
+        heard = self._layers.sound_of(choice.rendition.fanout)
+        if HEARS not in codecs or heard is None:
+            return ""
+        return "on" if choice.offered.aac is not None else "none" if heard.why == "none" else "codec"
 
     def _process(self, spec: SourceSpec, layer: str, kind: Kind) -> MakeProcessor:
         if kind == "copy":
@@ -583,6 +595,6 @@ class RelayEngine:
 
     def _report(self, viewer: Viewer, now_s: float) -> None:
         if viewer.feed is not None:
-            picture, sound = viewer.feed.ticks(self._clock.monotonic())
+            picture, sound = viewer.feed.ticks(self._clock.monotonic(), viewer.agreed.audio_codec)
             viewer.report(self._clock.now().timestamp(), picture, sound)
         viewer.next_report_s = now_s + self._limits.report_every_s

@@ -7,7 +7,7 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
@@ -49,6 +49,16 @@ class Reader(Protocol):
         """Take what is there and not taken; True: some is left, call again soon."""
 
 
+@runtime_checkable
+class Listener(Reader, Protocol):
+    """A reader that takes sound too."""
+
+    hears: str  # the codec that it takes, "" where none
+
+    def hear(self, sound: Sound, tick: int) -> None:
+        """Take one frame; `tick` counts its clock rate on the line that the pictures' ticks share."""
+
+
 class Fanout:
     """The viewers of one rendition of a layer, and the ring they read."""
 
@@ -71,9 +81,10 @@ class Fanout:
         self.viewers: dict[str, Viewer] = {}
         self.joining: dict[str, Viewer] = {}  # fed by another layer until a key frame of this one is at hand
         self.readers: set[Reader] = set()
+        self._listeners: list[Listener] = []  # of them
         self.bits_per_s = 0.0  # of this layer, 0 until measured
         self._timeline = Timeline()
-        self._sound_line = Timeline(8000)
+        self._sound_lines: dict[str, Timeline] = {}  # by codec
         self._on_ended = on_ended
         self._on_joined = on_joined
         self._on_key_frame_wanted = on_key_frame_wanted
@@ -93,7 +104,7 @@ class Fanout:
     def reopened(self) -> None:
         """Expect a new clock: the camera was opened anew."""
         self._timeline.reopened()
-        self._sound_line.reopened()
+        self._sound_lines.clear()
 
     def picture(self, picture: Picture) -> None:
         """Take one picture from the source."""
@@ -115,14 +126,17 @@ class Fanout:
         self._wake.set()
 
     def hears(self, codec: str) -> bool:
-        """Tell whether any viewer agreed to sound in this codec."""
-        return any(viewer.agreed.audio_codec == codec for viewer in self.viewers.values())
+        """Tell whether any viewer agreed to sound in this codec, or a reader takes it."""
+        return any(viewer.agreed.audio_codec == codec for viewer in self.viewers.values()) or any(
+            listener.hears == codec for listener in self._listeners
+        )
 
     def sound(self, sound: Sound) -> None:
         """Take one packet of sound from the source and send it to those who may hear it; it is not kept."""
-        if sound.clock_rate_hz != self._sound_line.rate_hz:
-            self._sound_line = Timeline(sound.clock_rate_hz)
-        tick = self._sound_line.map(sound.timestamp, sound.clock_rate_hz, sound.arrived_s)
+        line = self._sound_lines.get(sound.codec)
+        if line is None:
+            line = self._sound_lines[sound.codec] = Timeline(sound.clock_rate_hz)
+        tick = line.map(sound.timestamp, sound.clock_rate_hz, sound.arrived_s)
         now = self._loop.time()
         for viewer in list(self.viewers.values()):
             if viewer.hears and viewer.agreed.audio_codec == sound.codec and viewer.lease_until_s >= now:
@@ -130,6 +144,9 @@ class Fanout:
                     viewer.send_sound(sound.payload, tick)
                 except SendFailed:
                     self._on_ended(viewer, "send_failed")
+        for listener in self._listeners:
+            if listener.hears == sound.codec and listener.lease_until_s >= now:
+                listener.hear(sound, tick)
 
     def attach(self, viewer: Viewer) -> None:
         """Let a connected viewer receive."""
@@ -158,12 +175,15 @@ class Fanout:
     def add(self, reader: Reader) -> None:
         """Let a reader take packets."""
         self.readers.add(reader)
+        if isinstance(reader, Listener):
+            self._listeners.append(reader)
         reader.attach(self.ring)
         self._wake.set()
 
     def remove(self, reader: Reader) -> None:
         """Forget a reader. Idempotent."""
         self.readers.discard(reader)
+        self._listeners = [listener for listener in self._listeners if listener is not reader]
 
     def wait_for_key_frame(self) -> None:
         """Note that somebody lost its picture and none is at hand."""
@@ -175,9 +195,10 @@ class Fanout:
         packets = self.ring.key_frame()
         return ([packet.payload for packet in packets], self._key_frame_s) if packets else None
 
-    def ticks(self, now_s: float) -> tuple[int, int]:
-        """Return the ticks of this moment (monotonic seconds) of picture and sound, for sender reports."""
-        return self._timeline.at(now_s), self._sound_line.at(now_s)
+    def ticks(self, now_s: float, sound: str) -> tuple[int, int]:
+        """Return the ticks of this moment (monotonic seconds) of picture and of sound in a codec, for sender reports."""
+        line = self._sound_lines.get(sound)
+        return self._timeline.at(now_s), line.at(now_s) if line is not None else 0
 
     async def aclose(self) -> None:
         """Stop sending. Idempotent."""

@@ -1,6 +1,6 @@
-"""Fragmented MP4 for Media Source Extensions: one video track, one fragment per picture, no file and no FFmpeg.
+"""Fragmented MP4 for Media Source Extensions: pictures, and AAC where it is to be heard; one fragment per frame, no FFmpeg.
 
-ISO/IEC 14496-12 (boxes), 14496-15 (avc1, hvc1), and the W3C byte stream format for ISO BMFF: an initialisation segment
+ISO/IEC 14496-12 (boxes), 14496-15 (avc1, hvc1), 14496-14 and 14496-1 (mp4a, esds), and the W3C byte stream format for ISO BMFF: an initialisation segment
 (ftyp, moov with mvex), then media segments (moof, mdat) whose decode times stand in tfdt.
 """
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.rtsp import h264, h265
+from adapters.rtsp.audio import parse_audio_config
 from adapters.rtsp.bits import without_emulation
 
 TIMESCALE: Final = 90_000  # ticks a second of all times here
-_TRACK: Final = 1
+_TRACK, _SOUND_TRACK = 1, 2
 _HEVC_VPS, _HEVC_SPS, _HEVC_PPS = 32, 33, 34  # H.265 table 7-1
 _MATRIX: Final = b"".join(
     value.to_bytes(4, "big") for value in (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -65,14 +66,53 @@ def video_format(codec: str, nals: Iterable[bytes]) -> VideoFormat | None:
     return VideoFormat(codec, sets, hevc.width, hevc.height)
 
 
-def init_segment(video: VideoFormat) -> bytes:
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """What an initialisation segment says of AAC. `configuration`: its AudioSpecificConfig (ISO/IEC 14496-3 1.6)."""
+
+    configuration: bytes
+    rate_hz: int  # of the timestamps, and so of the track
+    channels: int
+    object_type: int
+    frame: int  # ticks of one frame
+
+    @classmethod
+    def of(cls, configuration: bytes, rate_hz: int) -> "SoundFormat":
+        """Return the format that an AudioSpecificConfig tells.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        told = parse_audio_config(configuration)
+        return cls(configuration, rate_hz, told.channels or 2, told.object_type, told.frame_ticks(rate_hz))
+
+    @property
+    def words(self) -> str:
+        """Return its word among the codecs of a type (RFC 6381 3.3)."""
+        return f"mp4a.40.{self.object_type}"
+
+    @property
+    def silence(self) -> bytes:
+        """Return a frame of AAC LC in which nothing is heard: elements without any scale factor band, and the end (14496-3 4.4.2)."""
+        # One SCE, or one CPE with a common window; max_sfb 0 leaves nothing else to be coded.
+        return b"\x00\x00\x00\x07" if self.channels == 1 else b"\x21\x00\x00\x00\x00\x1c"
+
+
+def mime_of(video: VideoFormat, sound: SoundFormat | None) -> str:
+    """Return the type for `MediaSource.isTypeSupported` of both."""
+    return video.mime if sound is None else f'{video.mime[:-1]}, {sound.words}"'
+
+
+def init_segment(video: VideoFormat, sound: SoundFormat | None = None) -> bytes:
     """Return the initialisation segment."""
+    tracks = (_TRACK,) if sound is None else (_TRACK, _SOUND_TRACK)
     return _box(b"ftyp", b"iso6", _u32(1), b"iso6", b"mp41") + _box(
         b"moov",
         _full(b"mvhd", 0, 0, _u32(0), _u32(0), _u32(TIMESCALE), _u32(0), _u32(0x10000), b"\x01\x00", bytes(10),
-              _MATRIX, bytes(24), _u32(_TRACK + 1)),
+              _MATRIX, bytes(24), _u32(len(tracks) + 1)),
         _track(video),
-        _box(b"mvex", _full(b"trex", 0, 0, _u32(_TRACK), _u32(1), _u32(0), _u32(0), _u32(0))),
+        b"" if sound is None else _sound_track(sound),
+        _box(b"mvex", *(_full(b"trex", 0, 0, _u32(one), _u32(1), _u32(0), _u32(0), _u32(0)) for one in tracks)),
     )  # fmt: skip
 
 
@@ -87,17 +127,30 @@ def fragment(
     left_out = _H264_LEFT_OUT if video.codec == "H264" else _H265_LEFT_OUT
     number = h264.nal_type if video.codec == "H264" else h265.nal_type
     sample = b"".join(_u32(len(nal)) + nal for nal in nals if number(nal) not in left_out)
+    return _fragment(
+        sequence, _TRACK, decode_time, sample, duration=duration, flags=_SYNC if key else _NOT_SYNC
+    )
+
+
+def sound_fragment(sequence: int, decode_time: int, frame: bytes, sound: SoundFormat) -> bytes:
+    """Return a media segment with one frame of AAC; times in ticks of its rate."""
+    return _fragment(sequence, _SOUND_TRACK, decode_time, frame, duration=sound.frame, flags=_SYNC)
+
+
+def _fragment(
+    sequence: int, track: int, decode_time: int, sample: bytes, *, duration: int, flags: int
+) -> bytes:
     moof_size = 8 + 16 + 8 + 16 + 20 + 32
     moof = _box(
         b"moof",
         _full(b"mfhd", 0, 0, _u32(sequence & 0xFFFFFFFF)),
         _box(
             b"traf",
-            _full(b"tfhd", 0, 0x020000, _u32(_TRACK)),  # default-base-is-moof
+            _full(b"tfhd", 0, 0x020000, _u32(track)),  # default-base-is-moof
             _full(b"tfdt", 1, 0, decode_time.to_bytes(8, "big")),
             # data-offset, sample-duration, -size, -flags present
             _full(b"trun", 0, 0x000701, _u32(1), _u32(moof_size + 8), _u32(duration), _u32(len(sample)),
-                  _u32(_SYNC if key else _NOT_SYNC)),
+                  _u32(flags)),
         ),
     )  # fmt: skip
     return moof + _u32(8 + len(sample)) + b"mdat" + sample
@@ -133,6 +186,49 @@ def _track(video: VideoFormat) -> bytes:
             ),
         ),
     )  # fmt: skip
+
+
+def _sound_track(sound: SoundFormat) -> bytes:
+    empty = tuple(_full(name, 0, 0, _u32(0)) for name in (b"stts", b"stsc", b"stco"))
+    return _box(
+        b"trak",
+        _full(b"tkhd", 0, 3, _u32(0), _u32(0), _u32(_SOUND_TRACK), _u32(0), _u32(0), bytes(8), bytes(4),
+              b"\x01\x00\x00\x00", _MATRIX, bytes(8)),
+        _box(
+            b"mdia",
+            _full(b"mdhd", 0, 0, _u32(0), _u32(0), _u32(sound.rate_hz), _u32(0), b"\x55\xc4\x00\x00"),
+            _full(b"hdlr", 0, 0, _u32(0), b"soun", bytes(12), b"camhub\x00"),
+            _box(
+                b"minf",
+                _full(b"smhd", 0, 0, bytes(4)),
+                _box(b"dinf", _full(b"dref", 0, 0, _u32(1), _full(b"url ", 0, 1))),
+                _box(
+                    b"stbl",
+                    _full(b"stsd", 0, 0, _u32(1), _sound_entry(sound)),
+                    *empty[:2],
+                    _full(b"stsz", 0, 0, _u32(0), _u32(0)),
+                    empty[2],
+                ),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _sound_entry(sound: SoundFormat) -> bytes:
+    """Return the sample entry of AAC (14496-14 5.6) with its ES descriptor (14496-1 7.2.6)."""
+    specific = _descriptor(5, sound.configuration)
+    coder = _descriptor(4, b"\x40\x15" + bytes(11) + specific)  # Audio ISO/IEC 14496-3, an audio stream
+    stream = _descriptor(3, b"\x00\x00\x00" + coder + _descriptor(6, b"\x02"))
+    return _box(
+        b"mp4a",
+        bytes(6), b"\x00\x01", bytes(8), sound.channels.to_bytes(2, "big"), b"\x00\x10", bytes(4),
+        (min(sound.rate_hz, 0xFFFF) << 16).to_bytes(4, "big"),
+        _full(b"esds", 0, 0, stream),
+    )  # fmt: skip
+
+
+def _descriptor(tag: int, body: bytes) -> bytes:
+    return bytes([tag, len(body)]) + body  # all of them are shorter than 128 bytes
 
 
 def _sample_entry(video: VideoFormat) -> bytes:

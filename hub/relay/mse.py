@@ -11,12 +11,25 @@ from itertools import groupby
 from typing import Final
 
 from hub.relay import packetise, packetise265
-from hub.relay.fmp4 import VideoFormat, fragment, init_segment, video_format
+from hub.relay.fmp4 import (
+    TIMESCALE,
+    SoundFormat,
+    VideoFormat,
+    fragment,
+    init_segment,
+    mime_of,
+    sound_fragment,
+    video_format,
+)
+from hub.relay.processing import Sound
 from hub.relay.ring import Packet, PacketRing
+from hub.relay.sound import AAC
 
 _USUAL: Final = 3_600  # ticks of a picture until two were seen: 25 a second
 _LONGEST: Final = 5 * 90_000  # ticks: a longer pause is no picture's duration
+_QUIET_S: Final = 0.5  # so long sound may be missing before silence stands in for it
 _AT_ONCE: Final = 64  # pictures in one go
+_LONGEST_SILENCE_S: Final = 10
 BACKLOG: Final = 2 << 20  # bytes that may wait for a recipient
 
 
@@ -30,9 +43,19 @@ class Segment:
 
 
 class MseReader:
-    """Turns the packets of a layer into segments. `waiting` tells how many bytes wait for the recipient already."""
+    """Turns the packets of a layer into segments. `waiting` tells how many bytes wait for the recipient already.
 
-    def __init__(self, codec: str, send: Callable[[Segment], None], waiting: Callable[[], int]) -> None:
+    With `sound` (AAC) its frames go along. A browser shows pictures only as far as it has sound for them, so what is missing
+    of the sound is filled with silence: a camera's microphone never stops its picture.
+    """
+
+    def __init__(
+        self,
+        codec: str,
+        send: Callable[[Segment], None],
+        waiting: Callable[[], int],
+        sound: SoundFormat | None = None,
+    ) -> None:
         self.lease_until_s = 0.0
         self.pictures = self.skipped = 0
         self._codec = codec
@@ -41,6 +64,10 @@ class MseReader:
         self._ring: PacketRing | None = None
         self._next: int | None = None
         self._format: VideoFormat | None = None
+        self.hears = AAC if sound is not None else ""
+        self._sound = sound
+        self._sound_at = 0  # where the sound that was sent ends, in its ticks from the first picture on
+        self._sequence = 0
         self._begun = 0  # timestamp of the first picture
         self._last = -1  # timestamp of the newest one
         self._duration = _USUAL
@@ -82,7 +109,7 @@ class MseReader:
             if self._format is None:
                 self._begun = stamp
             self._format = told
-            self._send(Segment(init_segment(told), told.mime))
+            self._send(Segment(init_segment(told, self._sound), mime_of(told, self._sound)))
         if self._format is None:
             return
         passed = stamp - self._last
@@ -92,8 +119,39 @@ class MseReader:
         self.pictures += 1
         key = told is not None  # the sets stand in front of every key frame (`packetise.py`)
         at = max(0, stamp - self._begun)
-        data = fragment(self.pictures, at, nals, duration=self._duration, key=key, video=self._format)
+        self._sequence += 1
+        data = fragment(self._sequence, at, nals, duration=self._duration, key=key, video=self._format)
         self._send(Segment(data, key=key))
+        if self._sound is not None:
+            shown = at * self._sound.rate_hz // TIMESCALE
+            if shown - self._sound_at > _QUIET_S * self._sound.rate_hz:
+                self._silence(shown)
+
+    def hear(self, sound: Sound, tick: int) -> None:
+        """Take one frame of the camera's AAC."""
+        told = self._sound
+        if told is None or self._format is None or self._waiting() > BACKLOG:
+            return
+        at = tick - self._begun * told.rate_hz // TIMESCALE
+        if at <= self._sound_at - told.frame:
+            return  # silence stands there already
+        if at > self._sound_at + told.frame:
+            self._silence(at)
+        self._frame(sound.payload, told)
+
+    def _silence(self, until: int) -> None:
+        """Fill up to there (ticks of the sound)."""
+        told = self._sound
+        assert told is not None
+        if until - self._sound_at > _LONGEST_SILENCE_S * told.rate_hz:
+            self._sound_at = until - _LONGEST_SILENCE_S * told.rate_hz  # nothing of before is shown any more
+        while self._sound_at + told.frame <= until:
+            self._frame(told.silence, told)
+
+    def _frame(self, data: bytes, told: SoundFormat) -> None:
+        self._sequence += 1
+        self._send(Segment(sound_fragment(self._sequence, self._sound_at, data, told)))
+        self._sound_at += told.frame
 
     def _units(self, payloads: Iterable[bytes]) -> tuple[bytes, ...]:
         return packetise.units(payloads) if self._codec == "H264" else packetise265.units(payloads)

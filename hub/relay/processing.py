@@ -35,7 +35,7 @@ class Sound:
     payload: bytes
     timestamp: int  # of the camera, unwrapped
     arrived_s: float
-    codec: str  # PCMU | PCMA | OPUS
+    codec: str  # PCMU | PCMA | OPUS; MPEG4-GENERIC: a frame of AAC as the camera sent it
     clock_rate_hz: int
 
 

@@ -146,6 +146,10 @@ class Rendition:
             if offered is not None:
                 self._offered.set_result(offered)
 
+    def sound_changed(self) -> None:
+        """End those who get it: what was agreed about the sound holds no more."""
+        self._changes.rendition_ended(self, "source_changed")
+
     def want_key_frame(self) -> bool:
         """Make the next picture a key frame; false where only the camera can."""
         return self._processor.want_key_frame()

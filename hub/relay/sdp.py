@@ -10,6 +10,7 @@ from typing import Any
 
 from aiortc.sdp import SessionDescription
 
+from adapters.port import Track
 from adapters.rtsp import h264, h265
 from hub.relay.errors import RelayRefused
 from hub.relay.extension import IDENTIFIERS, KNOWN, PLAYOUT_DELAY, TRANSPORT_WIDE
@@ -148,6 +149,7 @@ class Offered:
     codec: str  # H264 | H265 | ...
     sps: h264.Sps | h265.Sps | None = None
     audio_codec: str = ""  # PCMU | PCMA | OPUS where there is sound that the viewer may hear, else ""
+    aac: Track | None = None  # the camera's own sound, for a recipient that takes it as it is
 
     @property
     def words(self) -> str:

@@ -44,7 +44,7 @@ class SoundSetup:
 
 
 class Sounds:
-    """The sound of one pull. `give` gets each packet for browsers, `listened` tells whether anybody hears Opus."""
+    """The sound of one pull. `give` gets each packet for browsers, `listened` whether anybody hears a codec."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sounds:
         peer: str,
         *,
         give: Callable[[Sound], None],
-        listened: Callable[[], bool],
+        listened: Callable[[str], bool],
     ) -> None:
         self._how = how
         self._clock = clock
@@ -91,6 +91,12 @@ class Sounds:
             return "failed"
         return "full" if not self._held and places.full else ""
 
+    @property
+    def aac(self) -> Track | None:
+        """Return the track of AAC, where the camera sends it and tells its configuration."""
+        track = self._track
+        return track if track is not None and track.codec == AAC and track.configuration else None
+
     def begin(self, track: Track | None) -> None:
         """Expect a new connection of the camera, with this track of sound or none."""
         self._stop()
@@ -105,7 +111,11 @@ class Sounds:
             payload = b"".join(unit.nals)
             if 0 < len(payload) <= PAYLOAD_MAX:
                 self._give(Sound(payload, unit.timestamp, unit.arrived_s, track.codec, track.clock_rate_hz))
-        elif self._recoding is not None and self._recoding.feed(unit.timestamp, unit.nals, key_frame=True):
+            return
+        if self.aac is not None and self._listened(AAC):
+            frame = b"".join(unit.nals)
+            self._give(Sound(frame, unit.timestamp, unit.arrived_s, AAC, track.clock_rate_hz))
+        if self._recoding is not None and self._recoding.feed(unit.timestamp, unit.nals, key_frame=True):
             self._arrived.append((unit.timestamp * OPUS_HZ // track.clock_rate_hz, unit.arrived_s))
 
     def look(self) -> None:
@@ -113,7 +123,7 @@ class Sounds:
         if self._track is None or copied(self._track):
             return
         now = self._clock.monotonic()
-        if self._listened():
+        if self._listened(OPUS):
             self._unheard_s = None
             if self._task is None and now >= self._again_s:
                 self._start(self._track)

@@ -30,7 +30,7 @@ from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState, State
 from hub.relay.processing import Picture, Sound
 from hub.relay.renditions import Rendition
-from hub.relay.sound import AAC, OPUS, Sounds, SoundSetup, copied
+from hub.relay.sound import AAC, Sounds, SoundSetup, copied
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Pull:
             clock,
             f"{spec.camera_id} {layer}",
             give=self._give_sound,
-            listened=lambda: any(rendition.fanout.hears(OPUS) for rendition in self._renditions),
+            listened=lambda codec: any(rendition.fanout.hears(codec) for rendition in self._renditions),
         )
         self._opened_s = 0.0
         self._pictures = 0  # handed on in this connection
@@ -209,12 +209,16 @@ class Pull:
         source = await self._open(self.spec, Deadline.after(self._clock, OPEN_WITHIN_S), self.spec.audio)
         try:
             self._video = _video_track(source)
-            self._heard = _sound_track(source) if self.spec.audio else None
-            self.sounds.begin(self._heard)
+            heard = _sound_track(source) if self.spec.audio else None
+            changed = self._heard is not None and heard is not None and heard != self._heard
+            self._heard = heard
+            self.sounds.begin(heard)
             self._opened_s = self._clock.monotonic()
             self._source = source
             for rendition in tuple(self._renditions):
                 rendition.begin(self._video, self._opened_s)
+                if changed:
+                    rendition.sound_changed()
             self._look()
             reader = asyncio.create_task(source.run(self._take), name=f"read {self.spec.camera_id}")
             failed = asyncio.create_task(self._failed.wait(), name=f"watch {self.spec.camera_id}")

@@ -33,6 +33,7 @@ from hub.relay import messages as m
 from hub.relay.engine import EngineLimits, RelayEngine
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, ViewerEnded
+from hub.relay.fmp4 import SoundFormat
 from hub.relay.mse import MseReader, Segment
 from hub.relay.places import SharedPlaces
 from hub.relay.readers import Ending
@@ -103,8 +104,10 @@ class Recipient:
 class MseRecipient(MseReader):
     """The reader of one recipient of segments; its end is told by `ViewerEnded`."""
 
-    def __init__(self, codec: str, recipient: Recipient) -> None:
-        super().__init__(codec, recipient.put, lambda: recipient.waiting)
+    def __init__(self, offered: Offered, recipient: Recipient) -> None:
+        aac = offered.aac
+        sound = SoundFormat.of(aac.configuration, aac.clock_rate_hz) if aac is not None else None
+        super().__init__(offered.codec, recipient.put, lambda: recipient.waiting, sound)
 
     def end(self, code: str) -> None:
         """Do nothing: nothing is held."""
@@ -294,7 +297,7 @@ class Worker:
         def make(offered: Offered) -> Ending:
             if message.connection:
                 return self._output.reader(message.connection, message.viewer_id, offered.codec)
-            return MseRecipient(offered.codec, recipient)
+            return MseRecipient(offered, recipient)
 
         if not message.connection:
             self._recipients[message.viewer_id] = recipient

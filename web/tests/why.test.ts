@@ -5,7 +5,7 @@ import type { Phase } from '../player/src/states';
 import { explain, type Case } from '../player/src/why';
 import english from '../../hub/locale/en/ui.json';
 
-const chromium: Decoders = { webrtc: true, rtc: { H264: true, H265: false }, mse: true, source: { H264: true, H265: false } };
+const chromium: Decoders = { webrtc: true, rtc: { H264: true, H265: false }, mse: true, source: { H264: true, H265: false }, aac: true };
 const firefox: Decoders = { ...chromium, rtc: { H264: false, H265: false } };
 const refusal = { status: 403, code: 'wrong_area', detail: '', hint: '', params: {}, retryAfter: null };
 

@@ -78,7 +78,7 @@ def test_sound_and_picture_share_one_clock() -> None:
             await until(lambda: len(viewer.sounds) > 20, 20, "sound")
             fanout = relay.engine._viewers["one"].feed
             now = asyncio.get_running_loop().time()
-            picture, sound = fanout.ticks(now)
+            picture, sound = fanout.ticks(now, "OPUS")
             # Both lines begin at the arrival of what they carry: at one moment they tell one time.
             assert abs(picture / 90_000 - sound / 48_000) < 0.1
             await viewer.close()

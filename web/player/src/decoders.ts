@@ -8,6 +8,8 @@ export interface Decoders {
   /** Does it have Media Source Extensions? */
   mse: boolean;
   source: Record<Codec, boolean>;
+  /** Does it play AAC that way? */
+  aac: boolean;
 }
 
 export interface Sources {
@@ -35,6 +37,7 @@ export function decoders(): Decoders {
     rtc: { H264: rtc('H264'), H265: rtc('H265') },
     mse: known !== null,
     source: { H264: known?.isTypeSupported(TYPE.H264) ?? false, H265: known?.isTypeSupported(TYPE.H265) ?? false },
+    aac: known?.isTypeSupported('audio/mp4; codecs="mp4a.40.2"') ?? false,
   };
 }
 

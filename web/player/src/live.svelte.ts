@@ -33,7 +33,7 @@ const CONNECT_S = 12;
 /** So long the hub's sentence for an end is waited for. */
 const CAUSE_MS = 1000;
 /** Ends that no person decided: the machine between viewer and camera failed, or the camera's entry changed. */
-const AGAIN = /^(connection_lost|relay_|hub_stopping|changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
+const AGAIN = /^(connection_lost|relay_|hub_stopping|changed|source_changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
 
 export class Live {
   phase = $state.raw<Phase>({ name: 'idle' });
@@ -198,7 +198,7 @@ export class Live {
     this.#countFrames();
     return openMse({
       hub: this.#options.hub,
-      path: `${path}&lang=${this.#options.hub.language()}${this.decoders.source.H265 ? '&h265=true' : ''}`,
+      path: `${path}&lang=${this.#options.hub.language()}${this.decoders.source.H265 ? '&h265=true' : ''}${this.#sounding && this.decoders.aac ? '&aac=true' : ''}`,
       signal: abort.signal,
       video,
       onClosed: (error) => {
