@@ -235,6 +235,11 @@ class Rechecks(BaseModel):
         max_length=8,
         description="times of day in Vietnam in which they begin; an empty list means at any time",
     )
+    day_windows: list[str] = Field(
+        default_factory=lambda: ["09:00-11:00"],
+        max_length=8,
+        description="times of day in Vietnam in which each camera is checked once a week by daylight too, beside `windows`",
+    )
     at_once: int = Field(default=2, ge=1, le=64, description="how many side by side")
     confirm_after_s: float = Field(
         default=2100.0,
@@ -243,7 +248,7 @@ class Rechecks(BaseModel):
         description="time between the runs that confirm a worse result, seconds",
     )
 
-    @field_validator("windows")
+    @field_validator("windows", "day_windows")
     @classmethod
     def _readable(cls, windows: list[str]) -> list[str]:
         for one in windows:
@@ -267,6 +272,10 @@ class Decode(BaseModel):
         description="decode processes; never more than the cores of the machine less one",
     )
     memory_mb: int = Field(default=512, ge=128, le=4096, description="memory that one picture may take, MiB")
+
+    def by_day(self) -> tuple[Window, ...]:
+        """Return the windows of the weekly run by daylight."""
+        return tuple(Window.parse(one) for one in self.day_windows)
 
 
 class Settings(BaseSettings):

@@ -373,6 +373,8 @@ FACTS: Mapping[str, Fact] = _table(
         "replayed frames carry absolute time inside the range that was asked for",
     ),
     ("recording.integrity", "str", "", "how recordings are protected: signed, hashed_by_hub, none"),
+    ("day.luma_mean", "float", "", "mean luma of the last picture by day, 8 bit scale"),
+    ("day.luma_deviation", "float", "", "standard deviation of luma of the last picture by day, 8 bit scale"),
     ("night.luma_mean", "float", "", "mean luma of the picture at night, 8 bit scale"),
     ("night.luma_deviation", "float", "", "standard deviation of luma at night, 8 bit scale"),
     ("night.infrared", "bool", "", "infrared light is declared"),
@@ -432,6 +434,7 @@ FACTS: Mapping[str, Fact] = _table(
         for which in ("main", "sub")
         for name, kind, unit, meaning in (
             ("decoded", "int", "", "pictures decoded of those that were kept"),
+            ("by_day", "bool", "", "the pictures were taken by daylight (05:00 to 19:00 in Vietnam)"),
             ("luma_mean", "float", "", "mean luma of the pictures, 8 bit scale"),
             ("luma_deviation", "float", "", "standard deviation of luma, 8 bit scale"),
             ("sharpness", "float", "", "variance of the Laplacian of luma, median over the pictures"),

@@ -7,7 +7,7 @@ from typing import Any
 from standards.condition import Scope, State, evaluate
 from standards.observation import NotObserved, Observation, Observed, Value, thaw
 from standards.reason import Reason
-from standards.rule import PEOPLE, Rule, condition_words
+from standards.rule import PEOPLE, Message, Rule, condition_words
 from standards.verdict import RANK, Decision, Overlay, Severity, Verdict
 from standards.wording import EMPTY, LANGUAGES, Text, fill
 from standards.words import REASON_WORDS, generic
@@ -43,6 +43,14 @@ class Finding:
 
     def text(self, language: str) -> str:
         """Return what happened in one or two plain sentences."""
+        message = self._message
+        if message is not None:
+            return self._filled(message.text, language)
+        return generic(self.verdict, self.reason, self.detail, language)
+
+    @property
+    def _message(self) -> Message | None:
+        """Return the rule's own sentence that fits; None where it has none."""
         scope = Scope(self.observations, self.rule.values)
         for message in self.rule.messages:
             if message.verdict is not self.verdict:
@@ -50,8 +58,8 @@ class Finding:
             if message.when is None and self._denied:
                 continue  # a rule's own words speak of a value that was seen; the device said that it has none
             if message.when is None or evaluate(message.when, scope).state is State.TRUE:
-                return self._filled(message.text, language)
-        return generic(self.verdict, self.reason, self.detail, language)
+                return message
+        return None
 
     @property
     def _denied(self) -> bool:
@@ -77,6 +85,9 @@ class Finding:
 
     def remedy(self, who: str, language: str) -> str:
         """Return what the owner, the installer or the hub can do about it; "" where nothing."""
+        message = self._message
+        if message is not None and message.remediation:
+            return self._filled(message.remediation.get(who, EMPTY), language)
         return self._filled(self.rule.remediation.get(who, EMPTY), language)
 
     def said_reason(self, language: str) -> str | None:

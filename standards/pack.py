@@ -139,6 +139,7 @@ class _Parameter(_Strict):
 class _Message(_Text):
     verdict: str
     when: _Conditions | None = None
+    remedy: dict[str, _Text] = {}
 
 
 _Day = Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
@@ -367,7 +368,7 @@ def rule_of(told: _Rule, references: Iterable[Reference]) -> Rule:
         raise ValueError(f"the group is none of {', '.join(GROUPS)}")
     if (told.expect is None) == (not told.case):
         raise ValueError("either expect or [[rule.case]], not both and not neither")
-    unknown = set(told.remedy) - set(PEOPLE)
+    unknown = set(told.remedy).union(*(message.remedy for message in told.text)) - set(PEOPLE)
     if unknown or not told.remedy:
         raise ValueError(f"remedy is for {', '.join(PEOPLE)}")
     cases = [_case(case.expect, case.sound_when, case.unsound, case.when) for case in told.case]
@@ -400,7 +401,10 @@ def rule_of(told: _Rule, references: Iterable[Reference]) -> Rule:
         unit=told.unit,
         messages=tuple(
             Message(
-                Verdict(message.verdict), message.text(), message.when.condition() if message.when else None
+                Verdict(message.verdict),
+                message.text(),
+                message.when.condition() if message.when else None,
+                {who: text.text() for who, text in message.remedy.items()},
             )
             for message in told.text
         ),
@@ -433,6 +437,7 @@ def _check(rule: Rule) -> None:
     if idle:
         raise ValueError(f"the parameter {min(idle)} is declared and never used")
     said = [rule.observed, rule.required, rule.claimed, *rule.remediation.values()]
+    said += [text for message in rule.messages for text in message.remediation.values()]
     for text in (*said, *(message.text for message in rule.messages)):
         for template in (text.vi, text.en):
             check_template(template)

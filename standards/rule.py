@@ -98,6 +98,9 @@ class Message:
     verdict: Verdict
     text: Text
     when: Condition | None = None
+    remediation: Mapping[str, Text] = field(
+        default_factory=dict
+    )  # instead of the rule's own, for these people
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class Rule:
                     "verdict": str(message.verdict),
                     "when": condition_json(message.when),
                     **message.text.as_json(),
+                    **_helps(message),
                 }
                 for message in self.messages
             ],
@@ -228,6 +232,12 @@ class Rule:
             "remedy_unseen": [str(verdict) for verdict in self.remedy_unseen],
             "references": [reference.as_json() for reference in self.references],
         }
+
+
+def _helps(message: Message) -> dict[str, Any]:
+    if not message.remediation:
+        return {}
+    return {"remediation": {who: text.as_json() for who, text in sorted(message.remediation.items())}}
 
 
 def condition_json(condition: Condition | None) -> dict[str, Any] | None:

@@ -156,6 +156,8 @@ _ABSENCES: Mapping[str, str] = MappingProxyType(
             "chỉ nút đã tiếp nhận camera mới biết, sau một thời gian theo dõi"
         ),
         "no check between dusk and dawn saw a picture": "chưa lần kiểm tra nào vào ban đêm thấy được hình",
+        "no check by day saw a picture": "chưa lần kiểm tra nào vào ban ngày thấy được hình",
+        "no run between dusk and dawn saw a picture": "chưa lần kiểm tra nào vào ban đêm thấy được hình",
         "nobody watched the camera for so long in 30 days": "trong 30 ngày qua chưa ai xem liên tục đủ lâu",
         "events are pulled after admission, on municipal cameras": (
             "chỉ lấy sự kiện sau khi camera được nhận, và chỉ với camera của cơ quan"

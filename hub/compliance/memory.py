@@ -116,6 +116,7 @@ class Memory:
     sharpness_width: int = 0  # px of the pictures they were measured on
     sharpness_now: Reading | None = None
     night: Picture | None = None
+    day: Picture | None = None
     soak: Soak | None = None
     seen: Mapping[str, Value] = field(default_factory=dict)
     quiet: tuple[str, ...] = ()  # the last assessment that changed nothing, and its month
@@ -225,9 +226,10 @@ class Memory:
             return self
         if is_night(now):
             return replace(self, night=Picture(now, round(mean, 1), round(deviation, 1)))
+        by_day = replace(self, day=Picture(now, round(mean, 1), round(deviation, 1)))
         if sharp is None or width is None:
-            return self
-        memory = replace(self, sharpness_now=Reading(now, round(sharp, 2)))
+            return by_day
+        memory = replace(by_day, sharpness_now=Reading(now, round(sharp, 2)))
         if memory.sharpness_width != int(
             width
         ):  # another resolution is another scale: the baseline begins anew
@@ -246,6 +248,9 @@ class Memory:
         elif self.seen:
             for name in ("night.luma_mean", "night.luma_deviation"):
                 facts[name] = _absent(Reason.WINDOW, "no run between dusk and dawn saw a picture", now)
+        if self.day is not None and now - self.day.at < PICTURE_KEEPS:
+            facts["day.luma_mean"] = _known(self.day.mean, "pictures of a run by day", self.day.at)
+            facts["day.luma_deviation"] = _known(self.day.deviation, "pictures of a run by day", self.day.at)
         if self.sharpness_now is not None:
             at = self.sharpness_now.at
             if len(self.sharpness) < BASELINE_RUNS:
@@ -281,6 +286,7 @@ class Memory:
             if self.sharpness_now
             else None,
             "night": [rfc3339(self.night.at), self.night.mean, self.night.deviation] if self.night else None,
+            "day": [rfc3339(self.day.at), self.day.mean, self.day.deviation] if self.day else None,
             "soak": [rfc3339(self.soak.at), self.soak.minutes, self.soak.drops] if self.soak else None,
             "quiet": list(self.quiet),
             "seen": {name: thaw(value) for name, value in self.seen.items()},
@@ -290,6 +296,7 @@ class Memory:
     def from_json(cls, data: Mapping[str, Any]) -> "Memory":
         """Read what `as_json` wrote."""
         now, night, soak = data.get("sharpness_now"), data.get("night"), data.get("soak")
+        day = data.get("day")
         return cls(
             clock=tuple(Reading(parse_rfc3339(at), value) for at, value in data.get("clock", ())),
             references=tuple(Reading(parse_rfc3339(at), value) for at, value in data.get("references", ())),
@@ -297,6 +304,7 @@ class Memory:
             sharpness_width=int(data.get("sharpness_width", 0)),
             sharpness_now=Reading(parse_rfc3339(now[0]), float(now[1])) if now else None,
             night=Picture(parse_rfc3339(night[0]), float(night[1]), float(night[2])) if night else None,
+            day=Picture(parse_rfc3339(day[0]), float(day[1]), float(day[2])) if day else None,
             soak=Soak(parse_rfc3339(soak[0]), float(soak[1]), int(soak[2])) if soak else None,
             quiet=tuple(str(one) for one in data.get("quiet", ())),
             seen={name: freeze(value) for name, value in data.get("seen", {}).items()},

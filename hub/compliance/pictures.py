@@ -10,6 +10,7 @@ import structlog
 from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.port import CodedSample, ProbeResult
+from hub.compliance.memory import is_night
 from hub.decode.errors import DecodeError, NotDecodable
 from hub.decode.limits import CODECS
 from hub.decode.service import SOURCE, DecodeService, PictureFacts, Still
@@ -104,7 +105,12 @@ async def _of_sample(
             facts[f"picture.{sample.layer}.decoded"] = Observed(0, provenance())
         return facts
     seen = provenance()
-    return {f"picture.{sample.layer}.{name}": Observed(value, seen) for name, value in _values(told).items()}
+    dark_outside = is_night(clock.now())
+    values = {**_values(told), "by_day": not dark_outside}
+    facts = {f"picture.{sample.layer}.{name}": Observed(value, seen) for name, value in values.items()}
+    if sample.layer == "main" and dark_outside:
+        facts |= {f"night.{name}": Observed(values[name], seen) for name in ("luma_mean", "luma_deviation")}
+    return facts
 
 
 def _values(told: PictureFacts) -> Mapping[str, Value]:
@@ -112,7 +118,7 @@ def _values(told: PictureFacts) -> Mapping[str, Value]:
 
 
 def _unseen(layer: str, reason: Reason, detail: str, told: Provenance) -> dict[str, Observation]:
-    return {f"picture.{layer}.{name}": NotObserved(reason, detail, told) for name in NAMES}
+    return {f"picture.{layer}.{name}": NotObserved(reason, detail, told) for name in (*NAMES, "by_day")}
 
 
 def _why_none(

@@ -22,7 +22,7 @@ from hub.catalog.uptime import share
 from hub.compliance.alerts import AlertBook
 from hub.compliance.drift import CRITICAL, WARNING, Change, compare
 from hub.compliance.memory import Memory, compared
-from hub.compliance.timetable import Window, interval, next_due
+from hub.compliance.timetable import Window, interval, next_due, not_before
 from hub.store import tables
 from hub.store.store import Reading, Store, Writing
 from standards.observation import Method, NotObserved, Observation, Observations, Observed, Provenance, Value
@@ -53,6 +53,20 @@ class Rhythm:
 
     enabled: bool = True
     windows: tuple[Window, ...] = ()
+    by_day: tuple[Window, ...] = ()  # once a week per camera, beside `windows`
+
+    @property
+    def open(self) -> tuple[Window, ...]:
+        """Return the windows in which a run may begin; () for any time."""
+        return (*self.windows, *self.by_day) if self.windows else ()
+
+    def next_due(self, last: datetime, every: timedelta, camera_id: str) -> datetime:
+        """Return when the next run of a camera begins."""
+        return next_due(last, every, self.windows, camera_id, VIETNAM, by_day=self.by_day)
+
+    def not_before(self, moment: datetime, camera_id: str) -> datetime:
+        """Return the moment itself where a run may begin then, else the camera's next slot."""
+        return not_before(moment, self.open, camera_id, VIETNAM)
 
 
 Links = Callable[[str], Link | None]
@@ -181,7 +195,7 @@ class Aftermath:
         if not self._rhythm.enabled:
             return
         now = self._clock.now()
-        due = next_due(now, self.every(standard, decision), self._rhythm.windows, camera_id, VIETNAM)
+        due = self._rhythm.next_due(now, self.every(standard, decision), camera_id)
         await book(tx, camera_id, due, "regular", (), last_at=now)
         await self._alerts.settle(tx, camera_id, ("worse",))
 

@@ -32,6 +32,7 @@ _TLS = ("adapters.wire.tls",)
 _MEASURED = ("adapters.rtsp.measure", "adapters.rtsp.probe")
 _MEMORY = ("hub.compliance.memory",)
 _STANDING = ("hub.compliance.standing",)
+_PICTURES = ("hub.compliance.pictures",)
 _DERIVED = ("hub.compliance.derived",)
 _KNOWN = ("hub.compliance.known",)
 _LAN = ("hub.compliance.lan",)
@@ -106,9 +107,10 @@ _BY_PREFIX: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lan.unexplained_ports": _LAN,
         "exposure.open_ports": _LAN,
         "discovery.": _LAN,
-        "night.luma_": _MEMORY,
+        "night.luma_": (*_MEMORY, *_PICTURES),
+        "day.luma_": _MEMORY,
         "view.sharpness_ratio": _MEMORY,
-        "picture.": ("hub.compliance.pictures",),
+        "picture.": _PICTURES,
         "custodian.": _KNOWN,
         "consent.": _KNOWN,
         "relay.audio": _KNOWN,
@@ -138,6 +140,8 @@ _ABSENT: Mapping[str, Absence] = MappingProxyType(
         "view.sharpness_ratio": Absence(Reason.NOT_ASKED, _OVER_TIME),
         "night.luma_mean": Absence(Reason.WINDOW, "no check between dusk and dawn saw a picture"),
         "night.luma_deviation": Absence(Reason.WINDOW, "no check between dusk and dawn saw a picture"),
+        "day.luma_mean": Absence(Reason.WINDOW, "no check by day saw a picture"),
+        "day.luma_deviation": Absence(Reason.WINDOW, "no check by day saw a picture"),
         "stream.soak_minutes": Absence(Reason.WINDOW, "nobody watched the camera for so long in 30 days"),
         "stream.soak_drops": Absence(Reason.WINDOW, "nobody watched the camera for so long in 30 days"),
         "link.samples": Absence(Reason.NOT_ASKED, _OVER_TIME),

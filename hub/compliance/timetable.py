@@ -9,6 +9,7 @@ from standards.profile import StandardProfile
 
 LONGEST = timedelta(days=7)  # between two runs, where no rule asks for less
 REJECTED_EVERY = timedelta(days=7)  # nobody uses it; its owner presses the button once it is repaired
+BY_DAY_AFTER = 4  # a run by day comes a quarter of the interval after the one before, or later
 GRACE = timedelta(hours=1)  # a run of the same slot on the next day is not late
 _ASKED_OF_PEOPLE = frozenset({"D", "F", "O"})
 DAY = timedelta(days=1)
@@ -68,16 +69,43 @@ def share_of(camera_id: str) -> float:
 
 
 def next_due(
-    last: datetime, every: timedelta, windows: Sequence[Window], camera_id: str, zone: tzinfo
+    last: datetime,
+    every: timedelta,
+    windows: Sequence[Window],
+    camera_id: str,
+    zone: tzinfo,
+    *,
+    by_day: Sequence[Window] = (),
 ) -> datetime:
     """Return when the next run begins: the latest slot of the camera that is not later than it should be.
 
     A slot is the camera's place in a window. Where no slot falls in the time (half of `every` has passed, and no more
     than `every` and an hour), the first one after it is taken: late, and the report says that the facts are stale.
+
+    Once a week, on the camera's own weekday, a slot of the windows `by_day` comes first: what a picture shows in
+    daylight (VQ-06, VQ-07) is not seen at night.
     """
     share = share_of(camera_id)
     if not windows:
         return last + every * (0.8 + 0.2 * share)
+    due = _next_slot(last, every, windows, share, zone)
+    daylight = [
+        slot
+        for slot in _slots(by_day, last, due, share, zone)
+        if last + every / BY_DAY_AFTER <= slot < due
+        and slot.astimezone(zone).weekday() == weekday_of(camera_id)
+    ]
+    return min(daylight, default=due)
+
+
+def weekday_of(camera_id: str) -> int:
+    """Return the weekday (0 Monday) on which a camera is checked by day too: spread over all cameras."""
+    return hashlib.sha256(camera_id.encode()).digest()[6] % 7
+
+
+def _next_slot(
+    last: datetime, every: timedelta, windows: Sequence[Window], share: float, zone: tzinfo
+) -> datetime:
     earliest, latest = last + every / 2, last + every + GRACE
     before = [
         slot for slot in _slots(windows, latest - 2 * DAY, latest, share, zone) if earliest <= slot <= latest

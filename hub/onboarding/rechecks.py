@@ -30,13 +30,11 @@ from adapters.port import Permission
 from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
 from hub.access.rights import may_measure
-from hub.catalog.schedule import VIETNAM
 from hub.catalog.types import PORTS_GRANTED_BY, Camera, ConsentState, NewAssessment
 from hub.compliance.alerts import AlertBook, sentence
 from hub.compliance.checker import CheckOutcome, CheckRequest
 from hub.compliance.drift import Change
 from hub.compliance.standing import Rhythm, book, doubted, fallen, read_memory, write_memory
-from hub.compliance.timetable import next_due, not_before
 from hub.onboarding.declared import Gate, consent_gate, new_assessment
 from hub.onboarding.run import Parts, sources_json
 from hub.reports.document import Method, document
@@ -133,7 +131,7 @@ class Rechecks:
             now, day = self._parts.clock.now(), timedelta(days=1)
             async with self._parts.store.write() as tx:
                 for camera_id in found:
-                    due = next_due(now, day, self._rhythm.windows, camera_id, VIETNAM)
+                    due = self._rhythm.next_due(now, day, camera_id)
                     await book(tx, camera_id, due, "regular", ())
         return len(found)
 
@@ -156,7 +154,7 @@ class Rechecks:
                 return
             if one.camera_id in self._runs:
                 continue
-            later = not_before(now, self._rhythm.windows, one.camera_id, VIETNAM)
+            later = self._rhythm.not_before(now, one.camera_id)
             if later > now:  # the window closed before its turn came
                 await self._postpone(one, later)
                 continue
@@ -176,7 +174,7 @@ class Rechecks:
 
     async def _later(self, one: Booked, why: str, until: datetime | None = None) -> str:
         moment = until or self._parts.clock.now() + AGAIN
-        await self._postpone(one, not_before(moment, self._rhythm.windows, one.camera_id, VIETNAM))
+        await self._postpone(one, self._rhythm.not_before(moment, one.camera_id))
         log.info("recheck.postponed", camera_id=one.camera_id, why=why)
         return why
 
@@ -285,7 +283,7 @@ class Rechecks:
         if isinstance(outcome.failure, AuthenticationFailed):
             until = await self._parts.devices.cooldown_until(device_key(target))
             due = max(due, until + AFTER_COOLDOWN) if until is not None else due
-        due = not_before(due, self._rhythm.windows, camera.id, VIETNAM)
+        due = self._rhythm.not_before(due, camera.id)
         await book(tx, camera.id, due, "confirm", [str(one) for one in standing.votes])
         await self._alerts.raise_all(tx, camera.id, [doubted(standing.worse, standing.cast)], None)
 

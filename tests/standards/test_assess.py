@@ -336,3 +336,27 @@ def test_a_rule_that_breaks_costs_that_rule(monkeypatch: pytest.MonkeyPatch) -> 
         Reason.INTERNAL,
     )
     assert result.counts["PASS"] == len(TECHNICAL.rules) - 1
+
+
+def test_a_remedy_may_belong_to_a_sentence() -> None:
+    """Where only closing goes unanswered, nobody is told to mend the account; where the stream does not open, they are."""
+    closing = check(camera({"rtsp.runs_ok": 0, "rtsp.quirks": ("teardown_unanswered",)}))
+    opening = check(camera({"rtsp.runs_ok": 0, "rtsp.quirks": ()}))
+
+    only = closing.finding("STR-03")
+    assert only.verdict is Verdict.FAIL
+    assert "TEARDOWN" in only.text("en")
+    assert only.remedy("owner", "en").startswith("Update the camera's firmware")
+    assert only.remedy("owner", "vi").startswith("Cập nhật phần mềm")
+    assert opening.finding("STR-03").remedy("owner", "en").startswith("Switch RTSP on")
+
+
+def test_a_device_that_denies_is_quoted_and_no_value_is_made_up() -> None:
+    """FAIL by the device's own word says that word; the rule's sentence about a value is left out."""
+    denied = missed(Reason.DENIED_BY_DEVICE, "ONVIF device GetServices: the device lists no search service")
+    found = check(camera({"recording.days_kept": denied}), packaged().profile("vn-municipal-2026")).finding("REC-02")
+
+    assert found.verdict is Verdict.FAIL
+    assert "no search service" in found.text("en")
+    assert "–" not in found.text("en") + found.text("vi")
+    assert "không có dịch vụ search" in found.text("vi")

@@ -85,6 +85,9 @@ def test_sharpness_is_held_against_the_first_admitted_runs_by_day() -> None:
     memory = memory.after(picture(at, 60.0), at, admitted=True)
     assert value(memory, "view.sharpness_ratio", at) == 0.5
     assert value(memory, "night.luma_mean", at) == 100.0
+    assert memory.day is not None
+    assert memory.day.at == at  # the last by day, for checks at night (VQ-06)
+    assert value(Memory.from_json(memory.as_json()), "day.luma_mean", night) == 100.0
     other = memory.after(picture(at + DAY, 60.0, width=1280), at + DAY)
     assert value(other, "view.sharpness_ratio", at) is Reason.TOO_FEW_SAMPLES
 

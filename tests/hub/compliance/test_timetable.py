@@ -44,6 +44,36 @@ def test_a_daily_rule_is_checked_each_night_at_the_same_place() -> None:
         at = following
 
 
+def test_once_a_week_a_camera_is_seen_by_daylight() -> None:
+    """Four weeks of a daily rule: each night as before, and once a week by day, each camera on its own weekday."""
+    daylight = (Window.parse("09:00-11:00"),)
+    weekdays = set()
+    for number in range(40):
+        at, by_day = START, []
+        nights = 0
+        while at < START + timedelta(days=28):
+            following = next_due(at, timedelta(days=1), NIGHT, f"camera {number}", VIETNAM, by_day=daylight)
+            assert timedelta(hours=5) < following - at <= timedelta(days=1, hours=5)
+            at = following
+            if daylight[0].holds(at, VIETNAM):
+                by_day.append(at.astimezone(VIETNAM).weekday())
+            else:
+                assert NIGHT[0].holds(at, VIETNAM)
+                nights += 1
+        assert len(by_day) in (4, 5)
+        assert len(set(by_day)) == 1
+        assert nights >= 27
+        weekdays.add(by_day[0])
+    assert len(weekdays) == 7
+
+
+def test_without_windows_of_its_own_no_run_is_moved_to_the_day() -> None:
+    """A hub that checks at any time sees daylight anyway."""
+    daylight = (Window.parse("09:00-11:00"),)
+    due = next_due(START, timedelta(days=1), (), "camera", VIETNAM, by_day=daylight)
+    assert due == next_due(START, timedelta(days=1), (), "camera", VIETNAM)
+
+
 def test_cameras_are_spread_over_the_window() -> None:
     """A thousand cameras do not begin together: no tenth of the window holds more than a fifth of them."""
     tenths = [0] * 10
