@@ -1,22 +1,21 @@
-"""The relay's bench: what one viewer costs, and how many fit on one core without a lost frame.
+"""The relay's bench: what one viewer costs, how many fit on one core without a lost frame, how soon and how late a picture is.
 
-    .venv/bin/python bench/relay.py [--viewers 100 200 500] [--cameras 200] [--seconds 10] [--write]
+    .venv/bin/python bench/relay.py [--viewers 100 200 500 700] [--seconds 8] [--write]
 
-Server pinned to one core, viewers to another, loopback. The server's CPU is that of all its processes (hub, workers and
-whatever they start) from /proc, beside how busy its core was with everything that ran on it. aiortc as shipped, go2rtc
-(built by tools/go2rtc.py) and Debian's Janus run in the same run on the same stream; what could not run is printed as missing. With --write the table goes into bench/RESULTS.md.
+One run, one stream, from one scripted camera: server pinned to one core, viewers and camera to another, loopback. The server's
+CPU is that of all its processes (hub, workers and whatever they start) from /proc, beside how busy its core was with everything
+that ran on it. aiortc as shipped, go2rtc (built by tools/go2rtc.py where Go is at hand) and Debian's Janus run in the same run;
+what could not run is printed as missing. With --write the figures go into bench/RESULTS.md, in place of the relay's part.
 """
 
 import argparse
-import json
 import os
 import pickle
 import platform
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,286 +23,139 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 sys.path.insert(0, str(HERE))
 
-from relay_stream import FPS, GROUP, bitrate_kbps, encoded  # noqa: E402
+import relay_browser  # noqa: E402
+from relay_lines import FOREIGN, RING_FULL_S, Missing, Result, Rig, Talker, measure, percentile  # noqa: E402
+from relay_stream import FPS, GROUP, NUMBERS, bitrate_kbps, encoded  # noqa: E402
 
 RESULTS = HERE / "RESULTS.md"
 HEADING = "## Relay"
-FOREIGN = ("go2rtc", "janus")
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
-
-class Missing(Exception):
-    """A peer that could not run; says why."""
-
-
-class Talker:
-    """A child process that speaks JSON lines, pinned to one core."""
-
-    def __init__(self, core: int, *command: str) -> None:
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.hello = self.hear()
-
-    def say(self, **words: object) -> None:
-        """Send one line."""
-        self.process.stdin.write(json.dumps(words) + "\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> dict:
-        """Read one line; a child that died is a missing peer."""
-        line = self.process.stdout.readline()
-        if not line:
-            self.process.wait(5)
-            errors = self.process.stderr.read().strip().splitlines()
-            raise Missing(errors[-1] if errors else f"ended with status {self.process.returncode}")
-        return json.loads(line)
-
-    def ask(self, **words: object) -> dict:
-        """Send one line and read the reply."""
-        self.say(**words)
-        return self.hear()
-
-    def end(self) -> None:
-        """End the child and wait for it."""
-        self.process.stdin.close()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-
-@dataclass(frozen=True)
-class Result:
-    """One server at one number of viewers."""
-
-    server: str
-    asked: int
-    connected: int = 0
-    setup_ms: float = 0.0  # server CPU per viewer, offer to connected, media running meanwhile
-    setup_packets: int = 0  # that went to viewers meanwhile
-    late_ms: tuple[float, ...] = ()  # picture in to its last packet at a viewer, sampled
-    viewer_kb: float = 0.0  # resident memory that each further viewer took
-    burst: tuple[float, float, int] = (
-        0.0,
-        0.0,
-        0,
-    )  # so many at once: seconds until connected, longest gap of the others
-    packets: int = 0
-    seconds: float = 0.0
-    cpu_s: float = 0.0
-    lost: int = 0
-    pictures: int = 0  # seen, all viewers
-    pictures_due: int = 0
-    gap_s: float = 0.0  # longest time between two pictures at any viewer
-    decrypted: int = 0
-    forged: int = 0
-    core_busy: float = 0.0
-    missing: str = ""
-
-    @property
-    def us_per_packet(self) -> float:
-        """Return the server's CPU per packet per viewer, µs."""
-        return self.cpu_s / self.packets * 1e6 if self.packets else 0.0
-
-    @property
-    def setup_net_ms(self) -> float:
-        """Return set-up CPU without that of the packets which were sent meanwhile, as the steady state costs them."""
-        return max(0.0, self.setup_ms - self.setup_packets * self.us_per_packet / 1000 / max(1, self.asked))
-
-    @property
-    def late_p99_ms(self) -> float:
-        """Return the 99th percentile of the way through the server and to a viewer's process."""
-        ranked = sorted(self.late_ms)
-        return ranked[int(len(ranked) * 0.99)] if ranked else 0.0
-
-    @property
-    def frames_missing(self) -> int:
-        """Return pictures that did not arrive, beyond the one that may straddle the window at either end."""
-        return max(0, self.pictures_due - self.pictures - 2 * self.connected)
-
-
-def cpu_s(pids: list[int]) -> float:
-    """Return the time that processes ran on a core, user and system, all threads."""
-    total = 0.0
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            # The scheduler's own account, in ns; the tick-wise one of stat is too coarse for a cheap server.
-            total += int((task / "schedstat").read_text().split()[0]) / 1e9
-    return total
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += family(int(child))
-    return found
-
-
-def resident_kb(pids: list[int]) -> int:
-    """Return the memory of processes, shared pages counted once per process, kB."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                total += int(line.split()[1])
-    return total
-
-
-def core_s(core: int) -> float:
-    """Return the seconds that a core was busy since boot, interrupts included."""
-    for line in Path("/proc/stat").read_text().splitlines():
-        fields = line.split()
-        if fields[0] == f"cpu{core}":
-            user, nice, system, _idle, _wait, hard, soft = map(int, fields[1:8])
-            return (user + nice + system + hard + soft) / TICKS_PER_S
-    raise Missing(f"core {core} is not there")
-
-
-def connect(serving: Talker, watching: Talker, names: list[str], cameras: int) -> dict:
-    """Let viewers come one after the other, as fast as they are answered; return the state once all play, or time is up."""
-    for number, name in enumerate(names):
-        if serving.hello.get("offers"):
-            offer = serving.ask(watch=name)["offer"]
-            serving.ask(viewer=name, answer=watching.ask(do="take", viewer=name, sdp=offer)["answer"])
-            continue
-        offer = watching.ask(do="offer", viewer=name)["offer"]
-        serving.say(offer=offer, viewer=name, camera=number % cameras)
-        watching.say(do="answer", viewer=name, sdp=serving.hear()["answer"])
-    return wait_for(watching, len(names))
-
-
-def wait_for(watching: Talker, count: int) -> dict:
-    """Return the viewers' state once so many play, or after 60 s, or 5 s after the last one connected or failed."""
-    ends, settled = time.monotonic() + 60, 0.0
-    while True:
-        state = watching.ask(do="connected")
-        now = time.monotonic()
-        if state["connected"] + state["failed"] >= count:
-            settled = settled or now
-        if state["playing"] >= count or now > ends or (settled and now > settled + 5):
-            return state
-        time.sleep(0.05)
-
-
-def burst(serving: Talker, watching: Talker, count: int, playing: int) -> tuple[float, float, int]:
-    """Let so many come in one moment; return seconds until all are connected, and the others' longest gap meanwhile."""
-    names = [f"new{number}" for number in range(count)]
-    offers = [(name, watching.ask(do="offer", viewer=name)["offer"]) for name in names]
-    watching.ask(do="begin")
-    began = time.monotonic()
-    for name, offer in offers:
-        serving.say(offer=offer, viewer=name)
-    for _ in names:
-        told = serving.hear()
-        watching.say(do="answer", viewer=told["viewer"], sdp=told["answer"])
-    state, ends = watching.ask(do="connected"), began + 30
-    while state["connected"] < playing + count and time.monotonic() < ends:
-        time.sleep(0.02)
-        state = watching.ask(do="connected")
-    return time.monotonic() - began, watching.ask(do="gap")["gap_s"], state["connected"] - playing
-
-
-def measure(
-    server: str,
-    count: int,
-    seconds: float,
-    host: str,
-    stream: Path,
-    cores: tuple[int, int],
-    *,
-    cameras: int = 1,
-    at_once: int = 0,
-) -> Result:
-    """Run one server with so many viewers."""
-    try:
-        program = "relay_foreign.py" if server in FOREIGN else "relay_peers.py"
-        serving = Talker(cores[0], str(HERE / program), server, str(stream), host)
-    except Missing as error:
-        return Result(server, count, missing=str(error))
-    label = f"{server} {serving.hello.get('version', '')}".strip()
-    watching = Talker(cores[1], str(HERE / "relay_viewers.py"), host)
-    try:
-        pids = family(
-            serving.hello.get("pid", serving.process.pid)
-        )  # a server written elsewhere has one of its own
-        first = connect(serving, watching, ["first"], 1)
-        light = resident_kb(pids)
-        before = cpu_s(pids)
-        state = connect(serving, watching, [f"v{number}" for number in range(1, count)], cameras)
-        state = wait_for(watching, count)
-        setup = (cpu_s(pids) - before) / max(1, count - 1)
-        sent = state["packets"] - first["packets"]
-        if not state["playing"]:
-            return Result(label, count, missing=f"no viewer received a packet ({state})")
-        time.sleep(2.0)  # the run-ups from the key frame are over
-        heavy = resident_kb(pids)
-        began = watching.ask(do="begin")["at"]
-        used, busy = cpu_s(pids), core_s(cores[0])
-        time.sleep(seconds)
-        used, busy_end = cpu_s(pids) - used, core_s(cores[0])
-        report = watching.ask(do="report")
-        seen = report["viewers"]
-        took = report["at"] - began
-        came = burst(serving, watching, at_once, count) if at_once else (0.0, 0.0, 0)
-        return Result(
-            label,
-            count,
-            connected=sum(v["packets"] > 0 for v in seen),
-            setup_ms=setup * 1000,
-            setup_packets=sent,
-            packets=sum(v["packets"] for v in seen),
-            seconds=took,
-            cpu_s=used * took / seconds,
-            lost=sum(v["lost"] for v in seen),
-            pictures=sum(v["pictures"] for v in seen),
-            pictures_due=int(took * FPS) * count,
-            gap_s=max(v["gap_s"] for v in seen),
-            decrypted=sum(v["decrypted"] for v in seen),
-            forged=sum(v["forged"] for v in seen),
-            core_busy=(busy_end - busy) / seconds,
-            late_ms=tuple(one for v in seen for one in v["late_ms"]),
-            viewer_kb=(heavy - light) / max(1, count - 1),
-            burst=came,
-        )
-    except (Missing, ProcessLookupError, FileNotFoundError) as error:
-        return Result(server, count, missing=str(error))
-    finally:
-        watching.end()
-        serving.end()
+MAIN, SMALL = "2000", "1000"  # kbit/s
+MEMORY_CAMERAS = 50
+OVERLOADED = 0.01  # a line with more packets lost says nothing of what a packet costs
 
 
 def table(results: list[Result]) -> str:
     """Return the results as a Markdown table."""
     out = [
-        "| server | viewers (asked) | µs CPU per packet per viewer | server CPU, % of a core | core busy, % | packets/s | lost packets | frames missing | longest gap, ms | in to out p99, ms | set-up, ms CPU per viewer: with media running / without its packets | kB per viewer | at once: connected in s / others' longest gap, ms |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        (
+            "| server | viewers (asked) | µs CPU per packet per viewer | server CPU, % of a core | its core busy, % | viewers' process, % of a core "
+            "| packets/s | lost packets | frames missing | longest gap, ms | in to out p99, ms | set-up, ms CPU per viewer (others' pictures included) |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         if r.missing:
-            out.append(f"| {r.server} | - ({r.asked}) | missing: {r.missing} | | | | | | | | | | |")
+            out.append(f"| {r.server} | - ({r.asked}) | missing: {r.missing} | | | | | | | | | |")
             continue
-        share = 100 * r.cpu_s / r.seconds
         out.append(
-            f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {share:.0f} | {100 * r.core_busy:.0f} "
-            f"| {r.packets / r.seconds:.0f} | {r.lost} | {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.late_p99_ms:.1f} "
-            f"| {r.setup_ms:.1f} / {r.setup_net_ms:.1f} | {r.viewer_kb:.0f} | {_at_once(r)} |"
+            f"| {r.server} | {r.connected} ({r.asked}) | **{r.us_per_packet:.1f}** | {100 * r.core_share:.0f} | {100 * r.core_busy:.0f} "
+            f"| {100 * r.viewers_busy:.0f} | {r.packets / r.seconds:.0f} | {r.lost} ({100 * r.lost_share:.2f} %) "
+            f"| {r.frames_missing} of {r.pictures_due} | {r.gap_s * 1000:.0f} | {r.late_p99_ms:.1f} | {r.setup_net_ms:.1f} ({r.setup_ms:.1f}) |"
         )
     return "\n".join(out)
 
 
-def _at_once(r: Result) -> str:
-    took, gap_s, came = r.burst
-    return f"{came}: {took:.1f} / {gap_s * 1000:.0f}" if took else ""
+def bounds(lines: dict[str, Result], peers: list[Result], seen: dict[str, relay_browser.Seen]) -> str:
+    """Return the table of what has to be reached."""
+    rows: list[tuple[str, str, str, bool | None]] = []
+
+    def row(what: str, bound: str, value: float | None, words: str, *, least: float | None = None) -> None:
+        limit = float(bound.split()[1]) if least is None else least
+        reached = None if value is None else value >= limit if least is not None else value <= limit
+        rows.append((what, bound, "not measured" if value is None else words, reached))
+
+    two = lines.get("200")
+    row(
+        "CPU per packet per viewer, 200 viewers",
+        "<= 7 µs",
+        two and two.us_per_packet,
+        f"{two.us_per_packet:.1f} µs" if two else "",
+    )
+    for count, what in (("500", "loss"), ("700", "loss (the stretch)")):
+        r = lines.get(count)
+        row(
+            f"{count} viewers of 2 Mbit/s on one core: {what}",
+            "< 0.1 %",
+            100 * r.lost_share if r and r.connected == r.asked else None,
+            f"{100 * r.lost_share:.3f} %, {100 * r.core_share:.0f} % of the core" if r else "",
+        )
+    sound = [r for r in peers if not r.missing and r.lost_share < OVERLOADED and r.connected == r.asked]
+    best = min(sound, key=lambda r: r.us_per_packet, default=None)
+    ratio = best.us_per_packet / two.us_per_packet if best and two else None
+    row(
+        "CPU against the best peer's, per packet per viewer",
+        ">= 2 times fewer",
+        ratio,
+        f"{ratio:.1f} times fewer than {best.server} with {best.connected} viewers ({best.us_per_packet:.1f} µs)"
+        if ratio and best
+        else "",
+        least=2.0,
+    )
+    one = lines.get("100")
+    row(
+        "server CPU per viewer set-up (one after the other, 200 viewers)",
+        "<= 4 ms",
+        two and two.setup_net_ms,
+        f"{two.setup_net_ms:.1f} ms" if two else "",
+    )
+    took, gap_s, came = one.burst if one else (0.0, 0.0, 0)
+    row("viewers arriving at once, connected", "<= 2 s", took or None, f"{came} in {took:.1f} s")
+    row(
+        "meanwhile the longest frame gap of those who play",
+        "<= 100 ms",
+        gap_s * 1000 or None,
+        f"{gap_s * 1000:.0f} ms",
+    )
+    ours = seen.get("camhub")
+    for what, bound, values in (
+        ("Chromium, first picture after the answer, warm, p95", "<= 300 ms", ours and ours.warm),
+        ("the same, cold, camera begins with a key frame, p95", "<= 700 ms", ours and ours.cold),
+        (
+            "the same, cold, in mid-group: after the camera's key frame, p95",
+            "<= 300 ms",
+            ours and ours.waited,
+        ),
+    ):
+        row(what, bound, percentile(values, 95) if values else None, f"{percentile(values or (), 95):.0f} ms")
+    row(
+        "RTP in to RTP out, 200 viewers, p99",
+        "<= 10 ms",
+        two and two.late_p99_ms,
+        f"{two.late_p99_ms:.1f} ms" if two else "",
+    )
+    many = lines.get("cameras")
+    row(
+        f"{many.cameras if many else 200} cameras of 1 Mbit/s, a viewer each",
+        "<= 1 core",
+        many.core_share if many and many.connected == many.asked else None,
+        f"{many.core_share:.2f} of a core, {many.lost} packets lost" if many else "",
+    )
+    viewer_kb = per_viewer_kb(lines)
+    row("memory per viewer", "<= 150 kB", viewer_kb, f"{viewer_kb or 0:.0f} kB")
+    memory = lines.get("memory")
+    camera_mb = (memory.resident_kb / (memory.asked - 1) - (viewer_kb or 0)) / 1000 if memory else None
+    row("memory per warm camera, 2 Mbit/s, 2 s groups", "<= 4 MB", camera_mb, f"{camera_mb or 0:.1f} MB")
+    glass = {name: one.glass for name, one in seen.items() if one.glass}
+    if glass:
+        words = ", ".join(
+            f"{name} {percentile(ages, 50):.0f} / {percentile(ages, 95):.0f} ms"
+            for name, ages in glass.items()
+        )
+        rows.append(("glass to page in Chromium, median / p95", "beside go2rtc", words, None))
+    marks = {True: "yes", False: "**no**", None: ""}
+    out = ["| figure | bound | measured | reached |", "|---|---|---|---|"]
+    return "\n".join(
+        out + [f"| {what} | {bound} | {words} | {marks[reached]} |" for what, bound, words, reached in rows]
+    )
+
+
+def per_viewer_kb(lines: dict[str, Result]) -> float | None:
+    """Return the memory that each further viewer took, between the least and the most of them."""
+    held = sorted((r.asked, r.resident_kb) for name, r in lines.items() if name.isdecimal() and not r.missing)
+    if len(held) < 2:
+        return None
+    (few, light), (most, heavy) = held[0], held[-1]
+    return (heavy - light) / (most - few)
 
 
 def machine() -> str:
@@ -320,13 +172,21 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python {platform.python_version()}, load before {load:.1f}"
 
 
+def ten_million_additions_s() -> float:
+    """Return the CPU of a sum that every machine can do: what the other figures are to be held against."""
+    began, total = time.process_time(), 0
+    for number in range(10_000_000):
+        total += number
+    return time.process_time() - began
+
+
 def outward_host() -> str:
-    """Return an address of this machine that is not loopback: aiortc gathers no loopback candidates."""
+    """Return an address of this machine that is not loopback: aiortc and go2rtc gather no loopback candidates."""
     from aioice.ice import get_host_addresses
 
     found = get_host_addresses(use_ipv4=True, use_ipv6=False)
     if not found:
-        raise Missing("aiortc gathers no candidate: this machine has no address but loopback")
+        raise Missing("no candidate can be gathered: this machine has no address but loopback")
     return str(found[0])
 
 
@@ -335,7 +195,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--viewers", type=int, nargs="+", default=[100, 200, 500])
+    arguments.add_argument("--viewers", type=int, nargs="*", default=[100, 200, 500, 700])
     arguments.add_argument(
         "--cameras", type=int, default=200, help="as many cameras of 1 Mbit/s with one viewer each; 0: none"
     )
@@ -346,59 +206,54 @@ def main() -> int:
     arguments.add_argument(
         "--peer-viewers", type=int, nargs="*", default=[25, 100, 200], help="of go2rtc and of Janus"
     )
-    arguments.add_argument("--seconds", type=float, default=8.0)
-    arguments.add_argument("--kbps", type=int, default=2000)
+    arguments.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="leave the figures of Chromium out"
+    )
+    arguments.add_argument("--seconds", type=float, default=8.0, help="of each line")
     arguments.add_argument("--server-core", type=int, default=0)
     arguments.add_argument("--viewer-core", type=int, default=1)
-    arguments.add_argument("--write", action="store_true", help="write the table into bench/RESULTS.md")
+    arguments.add_argument("--write", action="store_true", help="write the figures into bench/RESULTS.md")
     given = arguments.parse_args()
-    cores = (given.server_core, given.viewer_core)
-    where = machine()
-    units = encoded(given.kbps)
-    with tempfile.NamedTemporaryFile(suffix=".stream") as file:
-        stream = Path(file.name)
-        stream.write_bytes(pickle.dumps(units))
-        results = []
-        for count in given.viewers:
-            print(f"camhub, {count} viewers ...", file=sys.stderr, flush=True)
-            at_once = given.at_once if count == given.viewers[0] else 0
-            results.append(
-                measure("camhub", count, given.seconds, "127.0.0.1", stream, cores, at_once=at_once)
-            )
-        if given.cameras:
-            print(f"camhub, {given.cameras} cameras ...", file=sys.stderr, flush=True)
-            stream.write_bytes(pickle.dumps(encoded(1000)))
-            one = measure(
-                "camhub", given.cameras, given.seconds, "127.0.0.1", stream, cores, cameras=given.cameras
-            )
-            results.append(replace(one, server=f"camhub, {given.cameras} cameras of 1 Mbit/s, a viewer each"))
-            stream.write_bytes(pickle.dumps(units))
-        asked = {"aiortc": given.aiortc_viewers, **dict.fromkeys(FOREIGN, given.peer_viewers)}
-        for server, counts in asked.items():
-            for count in counts:
-                print(f"{server}, {count} viewers ...", file=sys.stderr, flush=True)
-                try:
-                    host = outward_host()
-                except Missing as error:
-                    results.append(Result(server, count, missing=str(error)))
-                    continue
-                results.append(measure(server, count, given.seconds, host, stream, cores))
+    began_s, where, sums_s = time.monotonic(), machine(), ten_million_additions_s()
+    say("encoding ...")
+    units = {MAIN: encoded(int(MAIN), NUMBERS), SMALL: encoded(int(SMALL), 2 * GROUP)}
+    with tempfile.NamedTemporaryFile(suffix=".streams") as file:
+        streams = Path(file.name)
+        streams.write_bytes(pickle.dumps(units))
+        camera = Talker(str(given.viewer_core), str(HERE / "relay_camera.py"), str(streams))
+        rig = Rig(camera, streams, given.server_core, given.viewer_core, given.seconds)
+        try:
+            lines = our_lines(rig, given)
+            peers = peer_lines(rig, given)
+            seen = browsers(rig) if given.browser else {}
+        finally:
+            camera.end()
     text = "\n".join(
         [
             HEADING,
             "",
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {where}. Server on core {cores[0]}, viewers on core {cores[1]}, loopback.",
-            "",
             (
-                f"Stream: H.264 1280x720, {FPS} fps, key frame every {GROUP} pictures, {bitrate_kbps(units)} kbit/s measured, given from "
-                "memory inside the server process (the camera's side is not part of the figure; go2rtc gets it by RTSP over TCP and Janus as RTP "
-                "over UDP, as from a camera, and taking in that one stream is part of theirs). Each viewer: own socket, key and SSRC, "
-                f"real ICE and DTLS-SRTP, RTX and transport-wide feedback (20 a second) where the server agrees, a receiver report a second, "
-                f"the end of one picture a second decrypted: it tells when the server got it (in to out, the viewers' own waiting included). {given.seconds:.0f} s per line."
+                f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {where}. Ten million additions in Python took {sums_s:.2f} s of CPU before and "
+                f"{ten_million_additions_s():.2f} s after this run of {(time.monotonic() - began_s) / 60:.0f} min. Server on core "
+                f"{rig.server_core}, viewers and camera on core {rig.viewer_core}, loopback; Chromium on both."
             ),
             "",
-            table(results),
+            (
+                f"Stream: H.264 1280x720, {FPS} fps, key frame every {GROUP} pictures, {bitrate_kbps(units[MAIN])} kbit/s measured "
+                f"({bitrate_kbps(units[SMALL])} where 1 Mbit/s is said), from one scripted camera: pulled by RTSP over TCP (camhub, go2rtc), "
+                "sent as RTP over UDP (Janus), from memory (aiortc). camhub is the hub's relay service and its workers as a hub starts them, "
+                "without the route of its API. Each viewer: own socket, key and SSRC, real ICE and DTLS-SRTP, RTX and transport-wide "
+                "feedback (20 a second) where the server agrees, a receiver report a second, the end of one picture a second decrypted: it "
+                "tells when the camera sent it. In to out is from there to the kernel's time of arrival at the viewer's socket. Where it says "
+                "runs, viewers take packets that left in one call in one call (UDP_GRO), which spares the viewers, and on "
+                f"loopback the server's core too, work for each packet; browsers do not ask for that. {given.seconds:.0f} s per line."
+            ),
             "",
+            bounds(lines, peers, seen),
+            "",
+            table([*lines.values(), *peers]),
+            "",
+            *(["Chromium, ms:", "", relay_browser.table(list(seen.values())), ""] if seen else []),
             f"Command: `{' '.join(['.venv/bin/python bench/relay.py', *sys.argv[1:]])}`",
             "",
         ]
@@ -406,9 +261,65 @@ def main() -> int:
     print(text)
     if given.write:
         _write(text)
-    return (
-        1 if any(r.server.startswith("camhub") and (r.missing or r.lost or r.forged) for r in results) else 0
-    )
+    return 1 if any(r.missing or r.forged for r in lines.values()) else 0
+
+
+def our_lines(rig: Rig, given: argparse.Namespace) -> dict[str, Result]:
+    """Measure camhub."""
+    lines: dict[str, Result] = {}
+    for count in given.viewers:
+        at_once = given.at_once if count == given.viewers[0] else 0
+        # So many viewers would themselves be what is short on one core.
+        runs = count > 200
+        say(f"camhub, {count} viewers ...")
+        one = measure(rig, "camhub", count, stream=MAIN, at_once=at_once, runs=runs)
+        lines[str(count)] = replace(one, server="camhub, runs") if runs and not one.missing else one
+        if count == 200:
+            say(f"camhub, {count} viewers, runs ...")
+            one = measure(rig, "camhub", count, stream=MAIN, runs=True)
+            lines["200 in runs"] = replace(one, server="camhub, runs")
+    if given.cameras:
+        say(f"camhub, {given.cameras} cameras ...")
+        one = measure(rig, "camhub", given.cameras, stream=SMALL, cameras=given.cameras)
+        lines["cameras"] = replace(one, server=f"camhub, {given.cameras} cameras of 1 Mbit/s")
+        say(f"camhub, memory of {MEMORY_CAMERAS} cameras ...")
+        one = measure(
+            rig, "camhub", MEMORY_CAMERAS, stream=MAIN, cameras=MEMORY_CAMERAS, settle_s=RING_FULL_S
+        )
+        lines["memory"] = replace(one, server=f"camhub, {MEMORY_CAMERAS} cameras of 2 Mbit/s")
+    return lines
+
+
+def peer_lines(rig: Rig, given: argparse.Namespace) -> list[Result]:
+    """Measure the others."""
+    results = []
+    asked = {"aiortc": given.aiortc_viewers, **dict.fromkeys(FOREIGN, given.peer_viewers)}
+    for server, counts in asked.items():
+        for count in counts:
+            say(f"{server}, {count} viewers ...")
+            try:
+                results.append(measure(rig, server, count, stream=MAIN, host=outward_host()))
+            except Missing as error:
+                results.append(Result(server, count, missing=str(error)))
+    return results
+
+
+def browsers(rig: Rig) -> dict[str, relay_browser.Seen]:
+    """Look with Chromium."""
+    seen = {}
+    for server in ("camhub", "go2rtc"):
+        say(f"Chromium at {server} ...")
+        try:
+            host = "127.0.0.1" if server == "camhub" else outward_host()
+            seen[server] = relay_browser.look(rig, server, host, MAIN)
+        except Missing as error:
+            seen[server] = relay_browser.Seen(server, missing=str(error))
+    return seen
+
+
+def say(words: str) -> None:
+    """Tell who waits what runs."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def _write(text: str) -> None:

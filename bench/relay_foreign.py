@@ -1,23 +1,21 @@
 """Servers of the relay bench that others wrote: go2rtc and Janus, each a process of its own with its own settings as shipped.
 
-``relay_foreign.py go2rtc|janus STREAM HOST``. The same stream comes to them as a camera would send it: to go2rtc by RTSP
-over TCP, to Janus as RTP over UDP. Speaks JSON lines as `relay_peers` does, through each server's own signalling: go2rtc
-answers an offer (``POST /api/webrtc``); Janus makes the offer, so that ``{"watch": id}`` gives ``{"offer": ...}`` and
+``relay_foreign.py go2rtc|janus HOST CAMERA_PORT STREAM``. They get the stream from the bench's camera: go2rtc pulls it by RTSP
+over TCP, to Janus it is sent as RTP over UDP. Speaks JSON lines as `relay_peers` does, through each server's own signalling:
+go2rtc answers an offer (``POST /api/webrtc``); Janus makes the offer, so that ``{"watch": id}`` gives ``{"offer": ...}`` and
 ``{"answer": ..., "viewer": id}`` starts it.
 """
 
 import asyncio
-import base64
 import contextlib
 import json
 import os
-import pickle
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,95 +25,15 @@ sys.path.insert(0, str(HERE.parent))
 sys.path.insert(0, str(HERE.parent.parent / "tools"))
 
 import httpx  # noqa: E402
-from go2rtc import VERSION, program  # noqa: E402
-from relay_stream import CLOCK_RATE_HZ, FPS, stamped  # noqa: E402
-
-from adapters.rtsp.message import encode_frame  # noqa: E402
-from adapters.rtsp.rtp import build_rtp  # noqa: E402
-from hub.relay.packetise import H264Packetiser  # noqa: E402
+from go2rtc import VERSION, NotBuilt, build  # noqa: E402
+from relay_camera import PAYLOAD_TYPE  # noqa: E402
 
 STARTED_WITHIN_S = 20.0
-_PAYLOAD_TYPE, _SSRC = 96, 0x5EED
-Send = Callable[[bytes], None]
+_CAMERAS = 20  # known to go2rtc, pulled when somebody looks
 
 
 class Unusable(Exception):
     """The server cannot run here; says why."""
-
-
-async def play(units: list[list[bytes]], send: Send) -> None:
-    """Send the stream's packets in real time until cancelled."""
-    loop, packetiser = asyncio.get_running_loop(), H264Packetiser()
-    began, number, sequence = loop.time(), 0, 0
-    while True:
-        await asyncio.sleep(max(0.0, began + number / FPS - loop.time()))
-        place = number % len(units)
-        payloads = packetiser.payloads(stamped(units[place]), key_frame=place == 0)
-        for payload in payloads:
-            last = payload is payloads[-1]
-            at = number * CLOCK_RATE_HZ // FPS
-            send(build_rtp(_PAYLOAD_TYPE, sequence, at, _SSRC, payload, marker=last))
-            sequence += 1
-        number += 1
-
-
-class Camera:
-    """An RTSP server with one stream, interleaved only."""
-
-    def __init__(self, units: list[list[bytes]]) -> None:
-        self._units = units
-        self._playing: set[asyncio.Task[None]] = set()
-        sets = [nal for nal in units[0] if nal[0] & 31 in {7, 8}]
-        sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
-        self._sdp = "\r\n".join(
-            [
-                "v=0",
-                "o=- 1 1 IN IP4 127.0.0.1",
-                "s=bench",
-                "t=0 0",
-                "a=control:*",
-                f"m=video 0 RTP/AVP {_PAYLOAD_TYPE}",
-                f"a=rtpmap:{_PAYLOAD_TYPE} H264/{CLOCK_RATE_HZ}",
-                f"a=fmtp:{_PAYLOAD_TYPE} packetization-mode=1;profile-level-id=42c01f;sprop-parameter-sets={sprop}",
-                "a=control:trackID=0",
-                "",
-            ]
-        )
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
-        task: asyncio.Task[None] | None = None
-        try:
-            while True:
-                if (first := await reader.readexactly(1)) == b"$":
-                    _channel, high, low = await reader.readexactly(3)
-                    await reader.readexactly(high << 8 | low)
-                    continue
-                head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
-                method, url, _ = head.split(" ", 2)
-                given = {n.lower(): v.strip() for n, _, v in (x.partition(":") for x in head.split("\r\n"))}
-                fields, body = {"CSeq": given.get("cseq", "0"), "Session": "1"}, ""
-                if method == "OPTIONS":
-                    fields["Public"] = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"
-                elif method == "DESCRIBE":
-                    body = self._sdp
-                    fields |= {"Content-Type": "application/sdp", "Content-Base": f"{url}/"}
-                elif method == "SETUP":
-                    fields["Transport"] = "RTP/AVP/TCP;unicast;interleaved=0-1"
-                if body:
-                    fields["Content-Length"] = str(len(body))
-                lines = ["RTSP/1.0 200 OK", *(f"{name}: {value}" for name, value in fields.items())]
-                writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-                if method == "PLAY" and task is None:
-                    task = asyncio.create_task(
-                        play(self._units, lambda packet: writer.write(encode_frame(0, packet)))
-                    )
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            if task is not None:
-                task.cancel()
-            writer.close()
 
 
 def free_port(kind: int = socket.SOCK_STREAM, host: str = "127.0.0.1") -> int:
@@ -131,7 +49,8 @@ def running(command: list[str], folder: Path):
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # the camera and the signalling are not the server
+    given = os.sched_getaffinity(0)  # the signalling is not the server
+    os.sched_setaffinity(0, set(range(os.cpu_count() or 1)) - given or given)
     try:
         yield process
     finally:
@@ -158,29 +77,32 @@ async def answers(url: str, process: subprocess.Popen[bytes], folder: Path) -> N
 
 
 @asynccontextmanager
-async def go2rtc(units: list[list[bytes]], host: str, folder: Path) -> AsyncIterator[dict]:
+async def go2rtc(host: str, camera: int, stream: str, folder: Path) -> AsyncIterator[dict]:
     """Run go2rtc; its stream is pulled at the first viewer."""
-    binary = program()
-    if not binary.exists():
-        raise Unusable("not built: python3 tools/go2rtc.py")
-    camera = Camera(units)
-    feed = await asyncio.start_server(camera.serve, "127.0.0.1", 0)
+    try:
+        binary = build()
+    except NotBuilt as error:
+        raise Unusable(str(error)) from error
     api = f"127.0.0.1:{free_port()}"
     settings = {
         "api": {"listen": api},
         "rtsp": {"listen": ""},
         "srtp": {"listen": ""},
         "webrtc": {"listen": f"{host}:{free_port(socket.SOCK_DGRAM, host)}", "ice_servers": []},
-        "streams": {"bench": f"rtsp://127.0.0.1:{feed.sockets[0].getsockname()[1]}/bench#backchannel=0"},
+        "streams": {
+            path: f"rtsp://127.0.0.1:{camera}/{path}#backchannel=0"
+            for number in range(_CAMERAS)
+            for path in (f"{stream}/{number}", f"first/{stream}/{number}")
+        },
     }
     with running([str(binary), "-config", json.dumps(settings)], folder) as process:
         await answers(f"http://{api}/api", process, folder)
-        async with feed, httpx.AsyncClient(base_url=f"http://{api}", timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"http://{api}", timeout=30) as client:
 
             async def view(request: dict) -> dict:
                 answer = await client.post(
                     "/api/webrtc",
-                    params={"src": "bench"},
+                    params={"src": request.get("path", f"{stream}/0")},
                     content=request["offer"],
                     headers={"content-type": "application/sdp"},
                 )
@@ -211,7 +133,7 @@ def janus_settings(folder: Path, libraries: Path, http_port: int, media_port: in
     )
     (folder / "janus.plugin.streaming.jcfg").write_text(
         'bench: {\n  type = "rtp"\n  id = 1\n  audio = false\n  video = true\n  videoiface = "127.0.0.1"\n'
-        f"  videoport = {media_port}\n  videopt = {_PAYLOAD_TYPE}\n"
+        f"  videoport = {media_port}\n  videopt = {PAYLOAD_TYPE}\n"
         '  videocodec = "h264"\n  videofmtp = "profile-level-id=42e01f;packetization-mode=1"\n}\n'
     )
 
@@ -274,7 +196,7 @@ class JanusSession:
 
 
 @asynccontextmanager
-async def janus(units: list[list[bytes]], _host: str, folder: Path) -> AsyncIterator[dict]:
+async def janus(_host: str, _camera: int, _stream: str, folder: Path) -> AsyncIterator[dict]:
     """Run Debian's Janus."""
     binary, libraries = shutil.which("janus"), installed_libraries()
     if binary is None or libraries is None:
@@ -282,17 +204,13 @@ async def janus(units: list[list[bytes]], _host: str, folder: Path) -> AsyncIter
     http_port, media_port = free_port(), free_port(socket.SOCK_DGRAM)
     janus_settings(folder, libraries, http_port, media_port)
     base = f"http://127.0.0.1:{http_port}"
-    with (
-        running([binary, "-F", str(folder)], folder) as process,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera,
-    ):
+    with running([binary, "-F", str(folder)], folder) as process:
         await answers(f"{base}/janus/info", process, folder)
-        camera.connect(("127.0.0.1", media_port))
         async with httpx.AsyncClient(base_url=base, timeout=60) as client:
             session = JanusSession(client)
             await session.begin()
             version = (await client.get("/janus/info")).json()["version_string"]
-            tasks = [asyncio.create_task(session.poll()), asyncio.create_task(play(units, camera.send))]
+            polling = asyncio.create_task(session.poll())
 
             async def view(request: dict) -> dict:
                 if "watch" in request:
@@ -300,20 +218,25 @@ async def janus(units: list[list[bytes]], _host: str, folder: Path) -> AsyncIter
                 return await session.start(request["viewer"], request["answer"])
 
             try:
-                yield {"pid": process.pid, "version": version, "offers": True, "view": view}
+                yield {
+                    "pid": process.pid,
+                    "version": version,
+                    "offers": True,
+                    "takes": media_port,
+                    "view": view,
+                }
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                polling.cancel()
+                await asyncio.gather(polling, return_exceptions=True)
 
 
-async def main(name: str, units: list[list[bytes]], host: str) -> None:
+async def main(name: str, host: str, camera: int, stream: str) -> None:
     """Run one server and obey the bench until the end of input."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     with tempfile.TemporaryDirectory() as folder:
-        async with {"go2rtc": go2rtc, "janus": janus}[name](units, host, Path(folder)) as server:
+        async with {"go2rtc": go2rtc, "janus": janus}[name](host, camera, stream, Path(folder)) as server:
             view = server.pop("view")
             print(json.dumps({"ready": True, **server}), flush=True)
             while line := await reader.readline():
@@ -323,6 +246,6 @@ async def main(name: str, units: list[list[bytes]], host: str) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(sys.argv[1], pickle.loads(Path(sys.argv[2]).read_bytes()), sys.argv[3]))
+        asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
     except Unusable as error:
         sys.exit(str(error))

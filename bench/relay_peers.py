@@ -1,7 +1,8 @@
-"""The servers of the relay bench: camhub as the hub runs it (hub and worker process), and aiortc as shipped.
+"""The servers of the relay bench: camhub as the hub runs it (hub process and its relay workers), and aiortc as shipped.
 
-``relay_peers.py camhub|aiortc|worker``. Speaks JSON lines on standard input and output: ``{"offer": ..., "viewer": id}``
-gives ``{"answer": ...}``; the end of input ends it.
+``relay_peers.py camhub HOST CAMERA_PORT STREAM`` pulls the bench's camera by RTSP, ``relay_peers.py aiortc STREAMS STREAM`` has the
+pictures in memory. Speaks JSON lines on standard input and output: ``{"offer": ..., "viewer": id}`` gives ``{"answer": ...}``; the
+end of input ends it.
 """
 
 import asyncio
@@ -15,15 +16,9 @@ HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent))
 sys.path.insert(0, str(HERE.parent))
 
-from relay_stream import FPS, LoopedAdapter, stamped  # noqa: E402
+from relay_stream import FPS, stamp  # noqa: E402
 
-STREAM = Path(sys.argv[2])
 WANTED = "auto"  # the dearest: feedback is read
-
-
-def units() -> list[list[bytes]]:
-    """Return the stream, encoded once by the bench and read by every server."""
-    return pickle.loads(STREAM.read_bytes())
 
 
 async def lines():
@@ -40,8 +35,8 @@ def say(**words: object) -> None:
     print(json.dumps(words), flush=True)
 
 
-async def camhub() -> None:
-    """Run the hub's side of the relay with a worker process; renew leases as the hub's sessions do."""
+async def camhub(host: str, camera_port: int, stream: str) -> None:
+    """Run the hub's side of the relay with its workers as in production; renew leases as the hub's sessions do."""
     from adapters.clock import SystemClock
     from adapters.wire.dialer import NetworkPolicy
     from adapters.wire.gate import MemoryBook
@@ -50,14 +45,11 @@ async def camhub() -> None:
 
     configure_logging("error")
     clock = SystemClock()
-    setup = RelaySetup(
-        hosts=("127.0.0.1",),
-        port=0,
-        log_level="error",
-        command=(sys.executable, str(HERE), "worker", str(STREAM)),
-    )
     relay = RelayService(
-        setup, policy=lambda: NetworkPolicy.of(("127.0.0.0/8",)), book=MemoryBook(clock), clock=clock
+        RelaySetup(hosts=(host,), port=0, log_level="error"),
+        policy=lambda: NetworkPolicy.of(("127.0.0.0/8",)),
+        book=MemoryBook(clock),
+        clock=clock,
     )
     await relay.start()
     viewers: list[str] = []
@@ -68,31 +60,34 @@ async def camhub() -> None:
             await asyncio.sleep(0.5)
 
     renewing = asyncio.create_task(renew())
-    say(ready=True, worker=relay.worker_pid)
+    say(ready=True, stops=True)
 
-    def source(camera: int) -> SourceSpec:
+    def source(path: str) -> SourceSpec:
         # With a second layer transport-wide feedback is agreed, as in a real hub; nobody asks for that layer here.
-        path = f"rtsp://127.0.0.1:554/{camera}"
-        return SourceSpec(f"camera {camera}", path, None, sub_url=f"{path}/sub", both=True)
+        url = f"rtsp://127.0.0.1:{camera_port}/{path}"
+        return SourceSpec(f"camera {path}", url, None, codec="H264", sub_url=f"{url}/sub", both=True)
 
     async def view(request: dict) -> None:
         viewers.append(request["viewer"])
         answer = await relay.view(
-            request["viewer"], source(request.get("camera", 0)), request["offer"], wanted=WANTED
+            request["viewer"], source(request.get("path", f"{stream}/0")), request["offer"], wanted=WANTED
         )
         say(answer=answer, viewer=request["viewer"])
 
     tasks = set()
     async for request in lines():
-        if "counters" in request:
-            say(counters=await relay.counters())
+        if "stop" in request:
+            viewers.remove(request["stop"])
+            await relay.stop(request["stop"], "left")
+            say(stopped=True)
         else:
-            tasks.add(asyncio.create_task(view(request)))
+            tasks.add(task := asyncio.create_task(view(request)))
+            task.add_done_callback(tasks.discard)
     renewing.cancel()
     await relay.aclose()
 
 
-async def shipped() -> None:
+async def shipped(units: list[list[bytes]]) -> None:
     """Run aiortc as its documentation shows: a peer connection per viewer, one track through MediaRelay, no decoding."""
     import av
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -104,26 +99,22 @@ async def shipped() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self._units = units()
             self._number, self._began = 0, 0.0
 
         async def recv(self) -> av.Packet:
             loop = asyncio.get_running_loop()
             self._began = self._began or loop.time()
             await asyncio.sleep(max(0.0, self._began + self._number / FPS - loop.time()))
-            unit = stamped(self._units[self._number % len(self._units)])
-            packet = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit))
+            unit = units[self._number % len(units)]
+            packet = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit) + stamp())
             packet.pts, packet.time_base = self._number, Fraction(1, FPS)
             self._number += 1
             return packet
 
     track, relay = Copied(), MediaRelay()
     peers = []
-    say(ready=True, worker=None)
+    say(ready=True)
     async for request in lines():
-        if "counters" in request:
-            say(counters={})
-            continue
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         peers.append(peer)
         await peer.setRemoteDescription(RTCSessionDescription(request["offer"], "offer"))
@@ -134,23 +125,8 @@ async def shipped() -> None:
         say(answer=peer.localDescription.sdp, viewer=request["viewer"])
 
 
-def worker() -> int:
-    """Run a relay worker whose only camera is the bench's stream."""
-    from adapters.port import AdapterManifest
-    from adapters.registry import Registry
-    from hub.relay.worker import main
-
-    registry = Registry()
-    stream = units()
-    registry.add(AdapterManifest("bench", "1", ("rtsp",), {"rtsp": 554}, (), lambda: LoopedAdapter(stream)))
-    return main(sys.argv[3:], registry)
-
-
 if __name__ == "__main__":
-    match sys.argv[1]:
-        case "camhub":
-            asyncio.run(camhub())
-        case "aiortc":
-            asyncio.run(shipped())
-        case _:
-            sys.exit(worker())
+    if sys.argv[1] == "camhub":
+        asyncio.run(camhub(sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    else:
+        asyncio.run(shipped(pickle.loads(Path(sys.argv[2]).read_bytes())[sys.argv[3]]))

@@ -1,11 +1,15 @@
 """The viewers of the relay bench: many lean WebRTC receivers in one process.
 
-Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers connectivity checks, sends a
-protected receiver report a second and, where it was agreed, transport-wide feedback every 50 ms as Chromium does, counts every
-packet by its sequence number and decrypts the end of one picture a second, which tells when the server got it. Nothing is decoded: the other core would not last. Speaks JSON lines on standard input and output.
+``relay_viewers.py HOST [runs]``. Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers
+connectivity checks, sends a protected receiver report a second and, where it was agreed, transport-wide feedback every 50 ms as
+Chromium does, counts every packet by its sequence number and decrypts the end of one picture a second, which tells when the
+camera sent it. Times are the kernel's, of when a packet reached the socket: how long it lay there does not count. With ``runs``
+the kernel may hand on packets that were sent in one call as they were sent (UDP_GRO), in place of one by one; browsers do not
+ask for that. Nothing is decoded: the other core would not last. Speaks JSON lines on standard input and output.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import re
@@ -30,10 +34,14 @@ from pylibsrtp import Error as SrtpError
 HOST = sys.argv[1]
 TRANSPORT_WIDE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
-FEEDBACK_EVERY_S = 0.05
+RUNS = "runs" in sys.argv[2:]
+_TURNS_S = 0.005
+_FEEDBACK_TURNS, _REPORT_TURNS, _CHECK_TURNS = 10, 200, 600  # each viewer's: 50 ms, 1 s, 3 s
 _BATCH = 64
-_DATAGRAM = 2048
-_SO_RCVBUFFORCE = 33
+_DATAGRAM = 1 << 16 if RUNS else 2048
+_CONTROL = 64
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _UDP_GRO = 33, 35, 104
+_STAMPED = 32  # bytes of control data with the time alone; more tell the size of the packets in a run
 
 
 class _IoVec(ctypes.Structure):
@@ -58,6 +66,7 @@ class _MMsgHdr(ctypes.Structure):
 
 _names = ctypes.create_string_buffer(_BATCH * 16)
 _data = ctypes.create_string_buffer(_BATCH * _DATAGRAM)
+_controls = ctypes.create_string_buffer(_BATCH * _CONTROL)
 _vectors = (_IoVec * _BATCH)()
 _messages = (_MMsgHdr * _BATCH)()
 for _n in range(_BATCH):
@@ -66,6 +75,14 @@ for _n in range(_BATCH):
     _messages[_n].hdr.iovlen = 1
     _messages[_n].hdr.name = ctypes.addressof(_names) + _n * 16
     _messages[_n].hdr.namelen = 16
+    _messages[_n].hdr.control = ctypes.addressof(_controls) + _n * _CONTROL
+    _messages[_n].hdr.controllen = _CONTROL
+_SIZE = ctypes.sizeof(_MMsgHdr)
+_as_made = ctypes.string_at(_messages, _BATCH * _SIZE)  # the kernel overwrites lengths
+_message_view = memoryview(_messages).cast("B")
+_control_view = memoryview(_controls).cast("B")
+_LENGTHS = struct.Struct("=Q8xI")  # controllen, ..., len: from byte 40 of a message on
+_TIME = struct.Struct("=qq")
 _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
 _view = memoryview(_data).cast("B")
 _name_view = memoryview(_names).cast("B")
@@ -100,6 +117,9 @@ class Viewer:
             self.sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
         except OSError:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        if RUNS:
+            self.sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self.sock.bind((HOST, 0))
         self.sock.setblocking(False)
         self.ufrag, self.pwd = secrets.token_hex(4), secrets.token_hex(12)
@@ -108,13 +128,15 @@ class Viewer:
         self.dtls: RTCDtlsTransport | None = None
         self.remote: tuple[str, int] | None = None
         self.connected = self.failed = False
-        self.ssrc = 0
-        self.wide, self.wide_highest = False, -1
+        self.ssrc = self.payload_type = 0
+        self.wide, self.wide_highest, self.wide_told, self.wide_count = False, -1, -1, 0
+        self.turn = 0
+        self.began_s = 0.0  # when the first packet came
         self.reset()
 
     def reset(self) -> None:
         """Count anew."""
-        self.packets = self.pictures = self.octets = self.duplicates = 0
+        self.packets = self.pictures = self.octets = self.duplicates = self.again = 0
         self.first = self.highest = -1
         self.decrypted = self.forged = 0
         self.last_s = self.gap_s = 0.0
@@ -192,6 +214,7 @@ class Viewer:
         self.remote_setup = value("setup")
         self.wide = "transport-cc" in text
         self.ssrc = int(value("ssrc"))
+        self.payload_type = int(re.search(r"a=rtpmap:(\d+) H264/90000", text).group(1))
         found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", text)
         self.remote = (found[0][0], int(found[0][1]))
         algorithm, print_ = re.search(r"a=fingerprint:(sha-256) (\S+)", text).groups()
@@ -219,38 +242,35 @@ class Viewer:
             self.failed = True
             return
         self.dtls, self.connected = dtls, True
-        if self.wide:
-            self.feeding = asyncio.create_task(self.feed())
-        await asyncio.sleep(secrets.randbelow(1000) / 1000)
-        count = 0
-        while True:
-            await asyncio.sleep(1.0)
-            count += 1
-            if count % 3 == 0:
-                self.check()
-            if self.highest >= 0:
-                block = struct.pack("!IIIIII", self.ssrc, 0, self.highest & 0xFFFFFFFF, 0, 0, 0)
-                report = struct.pack("!BBHI", 0x81, 201, 7, 1) + block
-                self.send(dtls._tx_srtp.protect_rtcp(report))
 
-    async def feed(self) -> None:
+    def take_turn(self, number: int) -> None:
+        """Say what is due in this turn."""
+        if self.dtls is None:
+            return
+        turn = number + self.turn
+        if turn % _CHECK_TURNS == 0:
+            self.check()
+        if turn % _REPORT_TURNS == 0 and self.highest >= 0:
+            block = struct.pack("!IIIIII", self.ssrc, 0, self.highest & 0xFFFFFFFF, 0, 0, 0)
+            report = struct.pack("!BBHI", 0x81, 201, 7, 1) + block
+            self.send(self.dtls._tx_srtp.protect_rtcp(report))
+        if self.wide and turn % _FEEDBACK_TURNS == 0:
+            self.feed()
+
+    def feed(self) -> None:
         """Send transport-wide feedback: a run of packets that all came, each a tick after the other."""
-        said, count = self.wide_highest, 0
-        await asyncio.sleep(secrets.randbelow(50) / 1000)
-        while True:
-            await asyncio.sleep(FEEDBACK_EVERY_S)
-            new = min((self.wide_highest - said) & 0xFFFF, 8191)
-            if said < 0 or not new or new > 4000:
-                said = self.wide_highest
-                continue
-            reference = int(time.monotonic() / 0.064) & 0xFFFFFF
-            body = struct.pack(
-                "!HHIH", (said + 1) & 0xFFFF, new, reference << 8 | count & 0xFF, 0x2000 | new
-            ) + bytes(new)
-            body += bytes(-len(body) % 4)
-            head = struct.pack("!BBHII", 0x8F, 205, 2 + len(body) // 4, 1, self.ssrc)
-            self.send(self.dtls._tx_srtp.protect_rtcp(head + body))
-            said, count = self.wide_highest, count + 1
+        told, self.wide_told = self.wide_told, self.wide_highest
+        new = (self.wide_highest - told) & 0xFFFF
+        if told < 0 or not new or new > 4000:
+            return
+        reference = int(time.monotonic() / 0.064) & 0xFFFFFF
+        body = struct.pack(
+            "!HHIH", (told + 1) & 0xFFFF, new, reference << 8 | self.wide_count & 0xFF, 0x2000 | new
+        ) + bytes(new)
+        body += bytes(-len(body) % 4)
+        head = struct.pack("!BBHII", 0x8F, 205, 2 + len(body) // 4, 1, self.ssrc)
+        self.send(self.dtls._tx_srtp.protect_rtcp(head + body))
+        self.wide_count += 1
 
     def check(self) -> None:
         """Send a binding request that nominates."""
@@ -269,28 +289,65 @@ class Viewer:
     def readable(self) -> None:
         """Read what is there in one call and count it."""
         count = _recvmmsg(self.sock.fileno(), _messages, _BATCH, 0x40, None)
-        now = self.loop.time()
         for number in range(max(0, count)):
-            start, size = number * _DATAGRAM, _messages[number].len
+            start = number * _DATAGRAM
+            told, size = _LENGTHS.unpack_from(_message_view, number * _SIZE + 40)
             first = _view[start]
             if first >= 128:
                 if not 192 <= _view[start + 1] <= 223:
-                    self.media(start, size, now)
+                    stride = size
+                    if told > _STAMPED:
+                        stride = int.from_bytes(
+                            _control_view[number * _CONTROL + 48 : number * _CONTROL + 52], "little"
+                        )
+                    self.media(start, size, stride, number)
             elif first < 4:
                 self.stun(bytes(_view[start : start + size]), number)
             else:
                 self.path.waiting.put_nowait(bytes(_view[start : start + size]))
+        if count > 0:
+            ctypes.memmove(_messages, _as_made, count * _SIZE)
 
-    def media(self, start: int, size: int, now: float) -> None:
-        """Count an RTP packet."""
+    def media(self, start: int, size: int, stride: int, number: int) -> None:
+        """Count the RTP packets of one datagram, or of a run of them: all of one size but the last."""
+        stop = start + size
+        kinds = bytes(_view[start + 1 : stop : stride])
+        count = len(kinds)
+        last = start + (count - 1) * stride
+        if count > 1 and self.whole(kinds, start, last):
+            self.highest += count
+            self.packets += count
+            ends = kinds.count(self.payload_type | 0x80)
+            if kinds[-1] & 0x80:
+                ends -= 1
+                self.picture(last, stop, number)
+            self.pictures += ends
+        else:
+            for place, kind in enumerate(kinds):
+                self.packet(kind, start + place * stride, min(stop, start + (place + 1) * stride), number)
+        self.octets += size
+        if self.wide and _view[last] & 0x10:
+            self.wide_highest = _view[last + 17] << 8 | _view[last + 18]
+
+    def whole(self, kinds: bytes, start: int, last: int) -> bool:
+        """Tell whether a run goes on where the one before it ended, and has no gap itself."""
+        first = _view[start + 2] << 8 | _view[start + 3]
+        return (
+            self.highest >= 0
+            and first == (self.highest + 1) & 0xFFFF
+            and _view[last + 2] << 8 | _view[last + 3] == (first + len(kinds) - 1) & 0xFFFF
+            and kinds.count(self.payload_type) + kinds.count(self.payload_type | 0x80) == len(kinds)
+        )
+
+    def packet(self, kind: int, start: int, stop: int, number: int) -> None:
+        """Count one packet."""
+        if kind & 0x7F != self.payload_type:
+            self.again += 1  # a retransmission
+            return
         sequence = _view[start + 2] << 8 | _view[start + 3]
-        if self.wide:
-            if int.from_bytes(_view[start + 8 : start + 12], "big") != self.ssrc:
-                return  # a retransmission
-            if _view[start] & 0x10:
-                self.wide_highest = _view[start + 17] << 8 | _view[start + 18]
         if self.highest < 0:
             self.first = self.highest = sequence
+            self.began_s = self.began_s or self.loop.time()
         else:
             step = (sequence - self.highest) & 0xFFFF
             if step == 0 or step > 0x8000:
@@ -298,19 +355,27 @@ class Viewer:
             else:
                 self.highest += step
         self.packets += 1
-        self.octets += size
-        if _view[start + 1] & 0x80:
-            self.pictures += 1
-            if self.last_s:
-                self.gap_s = max(self.gap_s, now - self.last_s)
-            self.last_s = now
-            if self.pictures % 25 == 0 and self.dtls is not None:
-                try:
-                    plain = self.dtls._rx_srtp.unprotect(bytes(_view[start : start + size]))
-                    self.decrypted += 1
-                    self.late_ms.append((time.monotonic_ns() - int(plain[-16:], 16)) / 1e6)
-                except (SrtpError, ValueError):
-                    self.forged += 1
+        if kind & 0x80:
+            self.picture(start, stop, number)
+
+    def picture(self, start: int, stop: int, number: int) -> None:
+        """Note the end of a picture."""
+        seconds, ns = _TIME.unpack_from(_control_view, number * _CONTROL + 16)
+        now = seconds + ns / 1e9
+        self.pictures += 1
+        if self.last_s:
+            self.gap_s = max(self.gap_s, now - self.last_s)
+        self.last_s = now
+        if self.pictures % 25 == 0 and self.dtls is not None:
+            try:
+                plain = self.dtls._rx_srtp.unprotect(bytes(_view[start:stop]))
+                self.decrypted += 1
+            except SrtpError:
+                self.forged += 1
+                return
+            # Now and then a picture ends within the time, and its last packet has only a part of it.
+            with contextlib.suppress(ValueError):
+                self.late_ms.append((now - int(plain[-16:], 16) / 1e9) * 1000)
 
     def stun(self, data: bytes, number: int) -> None:
         """Answer a check, or note that ours was answered."""
@@ -356,16 +421,34 @@ async def main() -> None:
 
     certificate._create_ssl_context = one_context
     viewers: dict[str, Viewer] = {}
+    spread: list[list[Viewer]] = [[] for _ in range(_FEEDBACK_TURNS)]
+
+    async def turns() -> None:
+        began = loop.time()
+        number = 0
+        while True:
+            await asyncio.sleep(max(0.0, began + number * _TURNS_S - loop.time()))
+            for viewer in spread[number % _FEEDBACK_TURNS]:
+                viewer.take_turn(number)
+            number += 1
+
+    def made(name: str) -> Viewer:
+        viewer = viewers[name] = Viewer(certificate)
+        # Those of one moment say their reports, which are rarer, in different turns.
+        place = len(viewers)
+        viewer.turn = -(place % _FEEDBACK_TURNS) + place // _FEEDBACK_TURNS * 7 * _FEEDBACK_TURNS
+        spread[place % _FEEDBACK_TURNS].append(viewer)
+        return viewer
+
+    turning = asyncio.create_task(turns())
     print(json.dumps({"ready": True}), flush=True)
     while line := await reader.readline():
         request = json.loads(line)
         match request["do"]:
             case "offer":
-                viewers[request["viewer"]] = viewer = Viewer(certificate)
-                reply = {"offer": viewer.offer()}
+                reply = {"offer": made(request["viewer"]).offer()}
             case "take":
-                viewers[request["viewer"]] = viewer = Viewer(certificate)
-                reply = {"answer": viewer.take(request["sdp"])}
+                reply = {"answer": made(request["viewer"]).take(request["sdp"])}
             case "answer":
                 viewers[request["viewer"]].answer(request["sdp"])
                 continue
@@ -374,7 +457,7 @@ async def main() -> None:
                     "connected": sum(v.connected for v in viewers.values()),
                     "playing": sum(v.packets > 0 for v in viewers.values()),
                     "failed": sum(v.failed for v in viewers.values()),
-                    "packets": sum(v.packets for v in viewers.values()),
+                    "watched_s": sum(loop.time() - v.began_s for v in viewers.values() if v.began_s),
                 }
             case "begin":
                 for viewer in viewers.values():
@@ -386,6 +469,7 @@ async def main() -> None:
             case _:
                 reply = {"at": loop.time(), "viewers": [v.report() for v in viewers.values()]}
         print(json.dumps(reply), flush=True)
+    turning.cancel()
 
 
 if __name__ == "__main__":
