@@ -120,7 +120,7 @@ class Camera:
 async def _send(stream: Stream, writer: asyncio.StreamWriter) -> None:
     loop = asyncio.get_running_loop()
     began, number, sequence = loop.time(), 0, 0
-    while True:
+    while not writer.is_closing():
         await asyncio.sleep(max(0.0, began + number / FPS - loop.time()))
         payloads = stream.pictures[number % GROUP]
         for place, payload in enumerate(payloads):

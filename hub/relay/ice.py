@@ -3,7 +3,8 @@
 Every viewer shares the port. A binding request finds its viewer by our user name fragment and proves the viewer's
 password (MESSAGE-INTEGRITY); from then on that source address is the viewer's. DTLS and RTCP are taken only from such
 addresses, and nothing is ever sent to an address that has not proved itself, so the port cannot be made to reflect.
-A binding request that is still answered is the viewer's consent to receive (RFC 7675). After a restart (RFC 8445 9) both
+A binding request that is still answered is the viewer's consent to receive (RFC 7675); one that was heard before and comes
+from elsewhere is a recording and is not answered. After a restart (RFC 8445 9) both
 passwords hold until the new one has been used.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 import ipaddress
 import secrets
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +25,7 @@ from hub.relay.transport import Path
 _RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
 _DATAGRAM_MAX = 2048
 _MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
+_MAX_TRANSACTIONS = 64  # two minutes and more of a browser's checks
 _SEND_BUFFER = 8 << 20
 _RECEIVE_BUFFER = 4 << 20
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
@@ -55,6 +58,9 @@ class IcePeer:
     nominated: bool = False
     last_check_s: float = 0.0  # event loop time
     addresses: list[tuple[int, Address]] = field(default_factory=list)
+    transactions: deque[bytes] = field(
+        default_factory=lambda: deque(maxlen=_MAX_TRANSACTIONS)
+    )  # of valid checks
     before: tuple[str, str, str] | None = (
         None  # our fragment, our password, theirs: until a restart is completed
     )
@@ -245,6 +251,14 @@ class UdpPort:
         if check.theirs != expected or not proves(data, check, password):
             self.refused += 1
             return
+        key = (sock.fileno(), address)
+        known = self._by_address.get(key) is peer
+        if check.transaction in peer.transactions:
+            if not known:  # recorded on its way and played again: the picture must not follow it
+                self.refused += 1
+                return
+        else:
+            peer.transactions.append(check.transaction)
         if check.controlled:
             self._reply(sock, address, role_conflict(check, password))
             return
@@ -253,8 +267,7 @@ class UdpPort:
             peer.before = None
         if isinstance(sock, TcpPath):
             sock.proven = True
-        key = (sock.fileno(), address)
-        if self._by_address.get(key) is not peer:
+        if not known:
             self._learn(peer, key)
         if peer.sock is None or check.nominated:
             peer.sock, peer.address = sock, address

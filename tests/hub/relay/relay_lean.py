@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import secrets
+import socket
 import struct
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from hub.relay.extension import PLAYOUT_DELAY, TRANSPORT_WIDE
 CERTIFICATE = RTCCertificate.generateCertificate()
 FINGERPRINT = next(str(f.value) for f in CERTIFICATE.getFingerprints() if f.algorithm == "sha-256")
 WIDE_ID, DELAY_ID = 3, 6
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 
 
 class Rtp(NamedTuple):
@@ -51,6 +53,14 @@ def parsed(data: bytes) -> Rtp:
                 at += size
             at += 1
     return Rtp(second & 0x7F, bool(second & 0x80), sequence, timestamp, ssrc, found, data[at:])
+
+
+def roomy(sock: Any) -> None:
+    """Give a socket room for what comes while this process is busy with something else."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 
 
 class Lean:
@@ -153,6 +163,7 @@ class Lean:
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             Heard, remote_addr=(host, port)
         )
+        roomy(transport.get_extra_info("socket"))
         self._write = transport.sendto
         self._ends.append(transport)
 

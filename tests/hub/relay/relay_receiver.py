@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from impair_path import ImpairedPath
 from pylibsrtp import Error as SrtpError
-from relay_lean import Lean, Rtp
+from relay_lean import Lean, Rtp, roomy
 
 _ROUND_S = 0.02
 _ASK_EVERY_S = 0.08
@@ -57,9 +57,9 @@ class Receiver(Lean):
             def datagram_received(self, data: bytes, _address: Any) -> None:
                 receiver.heard(data)
 
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            Heard, sock=self._path.far_socket(host, port)
-        )
+        sock = self._path.far_socket(host, port)
+        roomy(sock)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Heard, sock=sock)
         self._write = transport.sendto
         self._ends.append(transport)
 

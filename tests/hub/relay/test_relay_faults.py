@@ -138,6 +138,40 @@ def test_a_flood_of_checks_and_spoofed_addresses_changes_nothing_for_a_viewer(
     run(work())
 
 
+def test_a_check_that_somebody_recorded_moves_no_picture_to_him(camera: SyntheticCamera) -> None:
+    """A valid check, played again from elsewhere, is counted and unanswered; the viewer's own from a new address is taken."""
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await lean(relay)
+            peer = relay.engine._viewers[viewer_id].peer
+            before, number = peer.address, peer.sock.getsockname()[1]
+            recorded = viewer.check_message()
+            viewer._write(recorded)
+            viewer._write(recorded)  # a copy that the network made is answered like the first
+            for _ in range(2):
+                async with asyncio.timeout(15):
+                    await viewer.answers.get()
+            refused = relay.engine.counters()["refused_datagrams"]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                stranger.setblocking(False)
+                stranger.connect(("127.0.0.1", number))
+                for _ in range(5):
+                    stranger.send(recorded)
+                await until(
+                    lambda: relay.engine.counters()["refused_datagrams"] >= refused + 5, 15, "counted"
+                )
+                assert peer.address == before
+                with pytest.raises(BlockingIOError):
+                    stranger.recv(2048)
+                stranger.send(viewer.check_message())
+                await until(lambda: peer.address == stranger.getsockname(), 15, "the viewer's new address")
+            assert not relay.of(ViewerEnded)
+            await viewer.close()
+
+    run(work())
+
+
 def test_a_report_that_is_replayed_or_forged_is_not_heard(camera: SyntheticCamera) -> None:
     """SRTCP counts: the same request for a packet works once, a changed one never."""
 
