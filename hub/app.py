@@ -81,6 +81,7 @@ from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.hosts import hosts_to_bind
 from hub.relay.rtsp_door import RtspDoor
+from hub.relay.series import RelaySeries
 from hub.relay.service import RelayService, RelaySetup
 from hub.relay.turn import TurnSetup
 from hub.reports.area.service import AreaReports
@@ -322,7 +323,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     def link(camera_id: str) -> Link | None:
         return health.link(camera_id)
 
-    rhythm = Rhythm(settings.rechecks.enabled, settings.rechecks.parsed(), settings.rechecks.by_day())
+    rhythm = Rhythm(settings.rechecks.enabled, settings.rechecks.parsed())
     standing = StandingFacts(store, catalog, link)
     aftermath = Aftermath(alerts, packs, rhythm, clock)
     knowledge = Knowledge((standing.supply, camera_events.facts, declarations.facts), statements.of)
@@ -382,12 +383,15 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         return decode.confinement is None or decode.confinement.unconfined
 
     async def ready() -> dict[str, str]:
+        trouble = "; ".join(worker.trouble for worker in relay.workers() if worker.trouble)
         parts = {
             "store": "",
-            "relay": "" if relay.worker_pid is not None else "the relay worker does not run",
+            "relay": "" if relay.worker_pid is not None else f"no relay worker runs: {trouble}",
             "decode": decode.trouble
             or ("works unconfined on this machine; see the log" if unconfined() else ""),
         }
+        if trouble:
+            parts["relay_workers"] = trouble
         try:
             await store.ping()
         except StoreError as error:
@@ -464,7 +468,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         ready=ready,
         turn=turn,
         examine_relay=relay.examine,
-        relay_counters=relay.counters,
+        relay_series=RelaySeries(relay.figures),
+        relay_workers=relay.workers,
     )
     fingerprints = IdempotencyBook(
         store, clock, hashlib.sha256(b"idempotency" + key_file.read_bytes()).digest()

@@ -5,7 +5,7 @@ Neither ever carries a secret: log values pass through `redact`, metric labels a
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -123,12 +123,6 @@ class Metrics:
             "camhub_onboardings_running", "Onboardings running now", registry=self.registry
         )
         self.cameras = Gauge("camhub_cameras", "Cameras by health state", ("health",), registry=self.registry)
-        self.relay = Gauge(
-            "camhub_relay",
-            "Counters of the relay worker since it started",
-            ("counter",),
-            registry=self.registry,
-        )
         self.health_probes = Counter(
             "camhub_health_probes_total", "Liveness probes by outcome", ("outcome",), registry=self.registry
         )
@@ -157,8 +151,6 @@ class Metrics:
             registry=self.registry,
         )
 
-    def exposition(self, relay: Mapping[str, int] | None = None) -> bytes:
-        """Return the Prometheus text format; `relay` are the relay worker's counters by name."""
-        for name, value in (relay or {}).items():
-            self.relay.labels(name).set(value)
-        return generate_latest(self.registry)
+    def exposition(self, *more: CollectorRegistry) -> bytes:
+        """Return the Prometheus text format, with what other registries hold behind ours."""
+        return b"".join(generate_latest(registry) for registry in (self.registry, *more))

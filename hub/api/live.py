@@ -207,6 +207,30 @@ class LiveController(Controller):
             "findings": [msgspec.to_builtins(finding) for finding in findings],
         }
 
+    @get(
+        "/relay/workers",
+        guards=[needs(CAMERAS_WRITE)],
+        summary="How the relay's processes do",
+        operation_id="relay_workers",
+    )
+    async def workers(self, services: Services) -> dict[str, Any]:
+        """Tell of each worker whether it runs, on which port, and how often it had to be started anew."""
+        workers = services.relay_workers()
+        return {
+            "items": [
+                {
+                    "worker": one.index,
+                    "port": one.port,
+                    "state": "running" if one.pid is not None else "restarting",
+                    "restarts": one.restarts,
+                    "failures": one.failures,
+                    "last_end": one.last_end or None,
+                    "trouble": one.trouble or None,
+                }
+                for one in workers
+            ]
+        }
+
     @get("/cameras/{camera_id:str}/snapshot.jpg", summary="A still", operation_id="get_snapshot")
     async def snapshot(
         self,

@@ -1,17 +1,15 @@
 """For those who run the hub: health of the process, metrics, and the tab's event stream."""
 
-import contextlib
 from typing import Any
 
 from litestar import Request, Response, get
 from litestar.response import Stream
 
-from hub.access.rights import CAMERAS_READ
+from hub.access.rights import AUDIT_READ, CAMERAS_READ, has_right
 from hub.api.language import language_of
-from hub.api.security import Caller, needs, signed_in
+from hub.api.security import Caller, authenticate, needs, signed_in
 from hub.api.services import Services
 from hub.api.ui import problems_page
-from hub.relay.errors import RelayRefused
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -34,12 +32,26 @@ async def readyz(services: Services) -> Response[dict[str, Any]]:
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(services: Services) -> Response[bytes]:
-    """Return Prometheus metrics; the relay's counters are absent while its worker restarts."""
-    counters: dict[str, int] = {}
-    with contextlib.suppress(RelayRefused):
-        counters = await services.relay_counters()
-    return Response(services.metrics.exposition(counters), media_type="text/plain; version=0.0.4")
+async def metrics(request: AnyRequest, services: Services) -> Response[bytes]:
+    """Return Prometheus metrics. Those of single cameras tell which are being watched: not for everybody who asks."""
+    relay = services.relay_series
+    await relay.refresh()
+    more = (relay.workers, relay.cameras) if await _may_see_cameras(request, services) else (relay.workers,)
+    return Response(services.metrics.exposition(*more), media_type="text/plain; version=0.0.4")
+
+
+async def _may_see_cameras(request: AnyRequest, services: Services) -> bool:
+    """Tell whether metrics of single cameras are shown: on this machine itself, and to who may read the audit log.
+
+    Raises:
+        Problem: ``token_refused``.
+    """
+    if "authorization" in request.headers:
+        principal = (await authenticate(request)).principal
+        return has_right(principal, AUDIT_READ) and principal.everywhere
+    host = request.client.host if request.client else ""
+    # Behind a proxy every request may look as if it came from here.
+    return not services.settings.behind_proxy and host in {"127.0.0.1", "::1"}
 
 
 @get("/docs/problems", include_in_schema=False)

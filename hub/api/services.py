@@ -38,7 +38,9 @@ from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.relay.events import Finding
+from hub.relay.series import RelaySeries
 from hub.relay.turn import TurnSetup
+from hub.relay.workers import WorkerState
 from hub.reports.area.service import AreaReports
 from hub.settings import Settings
 from hub.store.store import Store
@@ -90,7 +92,8 @@ class ServiceSet:
     ready: Callable[[], Awaitable[dict[str, str]]]  # part -> "" where it works, else why not
     turn: TurnSetup
     examine_relay: Callable[[], Awaitable[tuple[Finding, ...]]]  # raises RelayRefused likewise
-    relay_counters: Callable[[], Awaitable[dict[str, int]]]  # raises RelayRefused while the worker restarts
+    relay_series: RelaySeries
+    relay_workers: Callable[[], tuple[WorkerState, ...]]
 
 
 # in handlers: handed over as it is, not taken apart and checked like a request's data

@@ -13,6 +13,7 @@ import structlog
 from adapters.clock import Clock
 from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
 from hub.relay.copying import Copy
+from hub.relay.counting import Counting
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
     CameraPulled,
@@ -26,6 +27,7 @@ from hub.relay.events import (
     ViewerEnded,
 )
 from hub.relay.fanout import Fanout
+from hub.relay.figures import CameraFigures, LoopLag
 from hub.relay.ice import UdpPort
 from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
@@ -105,7 +107,7 @@ class RelayEngine:
             max_cameras=self._limits.max_cameras,
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
-            on_pulled=lambda camera_id, pulled: on_event(CameraPulled(camera_id, pulled)),
+            on_pulled=self._pulled,
             on_sound=self._sound_changed,
             on_ended=self._end,
             on_readers_ended=self._readers.rendition_ended,
@@ -113,6 +115,9 @@ class RelayEngine:
             on_not_joined=self._not_joined,
             spawn=self._spawn,
         )
+        self._counting = Counting(self._layers, self._viewers, self._readers)
+        self._readers.on_left = self._counting.left
+        self._lag = LoopLag()
         self._chooser = Chooser(self._layers, self._places, within_s=self._limits.source_within_s)
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
@@ -369,9 +374,8 @@ class RelayEngine:
             "connected": sum(viewer.connected for viewer in viewers),
             "cameras": self._layers.cameras,
             "pulls_opened": self._layers.pulls_opened,
-            "packets": sum(viewer.packets for viewer in viewers),
-            "resent": sum(viewer.resent for viewer in viewers),
-            "skipped": sum(viewer.skipped for viewer in viewers),
+            **self._counting.sent(),
+            "reconnects": self._layers.reconnects(),
             "transcodes": self._places.taken,
             "transcodes_refused": self._places.refused,
             "transcodes_failed": self._places.failed,
@@ -383,6 +387,20 @@ class RelayEngine:
             "send_failed": self._sender.failed,
             "refused_datagrams": self._port.refused if self._port is not None else 0,
         }
+
+    def camera_figures(self) -> tuple[CameraFigures, ...]:
+        """Return what is counted for each camera."""
+        return self._counting.cameras(self._clock.monotonic())
+
+    @property
+    def loop_lag_s(self) -> float:
+        """Return how late the event loop came, the most of the last ten to twenty seconds."""
+        return self._lag.most_s
+
+    def _pulled(self, camera_id: str, pulled: bool) -> None:
+        if not pulled:
+            self._counting.let_go(camera_id)
+        self._on_event(CameraPulled(camera_id, pulled))
 
     @property
     def _full(self) -> bool:
@@ -545,6 +563,7 @@ class RelayEngine:
         for fanout in (viewer.feed, viewer.joining):
             if fanout is not None:
                 fanout.leave(viewer)
+        self._counting.left(viewer.camera_id, viewer)
         log.info("relay.viewer.ended", viewer_id=viewer.viewer_id, camera_id=viewer.camera_id, code=code)
         self._spawn(self._farewell(viewer), f"end {viewer.viewer_id}")
         self._on_event(ViewerEnded(viewer.viewer_id, code))
@@ -564,8 +583,10 @@ class RelayEngine:
 
     async def _keep_house(self) -> None:
         for round_ in itertools.count():
+            began_s = self._now()
             await asyncio.sleep(_HOUSEKEEPING_S)
             now = self._now()
+            self._lag.note(now - began_s - _HOUSEKEEPING_S, now)
             turn = round_ % _ROUNDS
             # By a number that stays with the viewer: places in a list move when others end.
             for viewer in [one for one in self._viewers.values() if one.ssrc % _ROUNDS == turn]:

@@ -195,6 +195,11 @@ class Fanout:
         packets = self.ring.key_frame()
         return ([packet.payload for packet in packets], self._key_frame_s) if packets else None
 
+    @property
+    def key_frame_s(self) -> float:
+        """Return when the newest key frame arrived (monotonic seconds), 0 before the first."""
+        return self._key_frame_s
+
     def ticks(self, now_s: float, sound: str) -> tuple[int, int]:
         """Return the ticks of this moment (monotonic seconds) of picture and of sound in a codec, for sender reports."""
         line = self._sound_lines.get(sound)

@@ -1,6 +1,7 @@
 """The streams of the cameras that are pulled now: opened once, shared, left alone when nobody wants them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class Layers:
         self._layers: dict[Key, Layer] = {}
         self._releasing: dict[Key, asyncio.Task[None]] = {}
         self.pulls_opened = 0
+        self._reconnects: Counter[str] = Counter()  # of layers that were released, by camera
 
     def __iter__(self) -> Iterator[Layer]:
         """Walk over the layers that are pulled."""
@@ -126,6 +128,12 @@ class Layers:
     def cameras(self) -> int:
         """Return how many cameras are pulled."""
         return len({camera_id for camera_id, _name in self._layers})
+
+    def reconnects(self, camera_id: str | None = None) -> int:
+        """Return how often connections that had broken were opened anew: to one camera, or to all."""
+        present = (one for one in self._layers.values() if camera_id in {None, one.spec.camera_id})
+        gone = self._reconnects.total() if camera_id is None else self._reconnects[camera_id]
+        return gone + sum(layer.pull.reconnects for layer in present)
 
     @asynccontextmanager
     async def opened(self, spec: SourceSpec, name: str, *, within_s: float) -> AsyncIterator[Layer]:
@@ -276,6 +284,8 @@ class Layers:
             return
         layer.closing = True
         key = layer.key
+        if layer.pull.reconnects:
+            self._reconnects[key[0]] += layer.pull.reconnects
         if self._layers.get(key) is layer:
             del self._layers[key]
         task = self._spawn(self._close(layer), f"release {key[0]} {key[1]}")

@@ -20,6 +20,7 @@ from hub.relay.events import (
     ViewerConnected,
     ViewerEnded,
 )
+from hub.relay.figures import CameraFigures
 
 MAX_MESSAGE = 4 << 20
 MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it
@@ -193,9 +194,10 @@ class Beat(msgspec.Struct, frozen=True, tag=True):
 
 
 class Count(msgspec.Struct, frozen=True, tag=True):
-    """Ask for the counters."""
+    """Ask for the counters; `each`: also those of each camera."""
 
     request: int
+    each: bool = False
 
 
 class KeyFrameOf(msgspec.Struct, frozen=True, tag=True):
@@ -294,6 +296,8 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
 
     request: int
     counters: dict[str, int]
+    loop_lag_s: float = 0.0
+    cameras: tuple[CameraFigures, ...] = ()
 
 
 class KeyFrameIs(msgspec.Struct, frozen=True, tag=True):

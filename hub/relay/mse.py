@@ -57,9 +57,10 @@ class MseReader:
         sound: SoundFormat | None = None,
     ) -> None:
         self.lease_until_s = 0.0
-        self.pictures = self.skipped = 0
+        self.pictures = self.packets = self.octets = self.skipped = 0
+        self.resent = 0  # TCP sees to that
         self._codec = codec
-        self._send = send
+        self._hand_on = send
         self._waiting = waiting
         self._ring: PacketRing | None = None
         self._next: int | None = None
@@ -99,7 +100,12 @@ class MseReader:
             held = list(group)
             self._picture(held)
             self._next += len(held)
+            self.packets += len(held)
         return False
+
+    def _send(self, segment: Segment) -> None:
+        self.octets += len(segment.data)
+        self._hand_on(segment)
 
     def _picture(self, packets: Sequence[Packet]) -> None:
         nals = self._units(packet.payload for packet in packets)

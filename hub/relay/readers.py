@@ -1,7 +1,7 @@
 """Recipients that are no WebRTC viewers (MSE, RTSP out): leased, counted and ended like them, fed by a layer's ring."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,14 +11,15 @@ from hub.relay.choice import Choice, Takes
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
 from hub.relay.fanout import Reader
+from hub.relay.figures import Sends
 from hub.relay.renditions import Rendition
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
 
 
-class Ending(Reader, Protocol):
-    """A reader that can be told that it has ended."""
+class Ending(Reader, Sends, Protocol):
+    """A reader that counts what it sends and can be told that it has ended."""
 
     def end(self, code: str) -> None:
         """Let go of the recipient: nothing is sent from now on. Must not block."""
@@ -45,11 +46,16 @@ class Readers:
     ) -> None:
         self._choose = choose
         self._on_event = on_event
+        self.on_left: Callable[[str, Sends], None] = lambda _camera_id, _reader: None
         self._readings: dict[str, _Reading] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._readings)
+
+    def __iter__(self) -> Iterator[tuple[str, Sends]]:
+        """Walk over the readers and their cameras."""
+        return iter([(one.camera_id, one.reader) for one in self._readings.values()])
 
     async def add(
         self,
@@ -97,6 +103,7 @@ class Readers:
         reading.reader.lease_until_s = 0.0
         reading.rendition.fanout.remove(reading.reader)
         reading.reader.end(code)
+        self.on_left(reading.camera_id, reading.reader)
         log.info("relay.reader.ended", viewer_id=viewer_id, camera_id=reading.camera_id, code=code)
         self._on_event(ViewerEnded(viewer_id, code))
 

@@ -33,7 +33,8 @@ class RtspReader:
     ) -> None:
         self.codec = codec  # H264 | H265
         self.lease_until_s = 0.0
-        self.packets = self.skipped = 0
+        self.packets = self.octets = self.skipped = 0
+        self.resent = 0  # TCP sees to that
         self.sequence = secrets.randbits(15)
         self.ssrc = secrets.randbits(32)
         self.slow_since_s: float | None = None  # event loop time since which it takes nothing
@@ -114,6 +115,7 @@ class RtspReader:
         )
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.packets += 1
+        self.octets += len(packet.payload)
         assert self._channel is not None
         return encode_frame(self._channel, header + packet.payload)
 

@@ -39,11 +39,12 @@ _WORKER_COUNTERS: Final = _COUNTERS | {
 _WORKER_GAUGES: Final = {
     "viewers": "Viewers over WebRTC, half-open ones included",
     "connected": "Viewers over WebRTC whose transport stands",
-    "readers": "Recipients over MSE and RTSP",
+    "readers": "Recipients over MSE and RTSP, and what keeps streams warm",
     "cameras": "Cameras held",
     "transcodes": "Streams recoded now",
     "sounds_recoded": "Tracks of sound recoded now",
 }
+_KEYS: Final = {"bytes": "octets", "retransmissions": "resent", "skipped_packets": "skipped"}  # as counted
 _SUMMED: Final = ("packets", "bytes", "retransmissions", "skipped_packets", "reconnects")
 
 
@@ -104,7 +105,7 @@ class RelaySeries:
             return family
 
         viewers = gauge("viewers", "Viewers over WebRTC", lambda one: one.viewers)
-        readers = gauge("readers", "Recipients over MSE and RTSP", lambda one: one.readers)
+        readers = gauge("readers", _WORKER_GAUGES["readers"], lambda one: one.readers)
         transcodes = gauge("transcodes", "Streams of it that are recoded now", lambda one: one.transcodes)
         age = GaugeMetricFamily(
             "camhub_relay_camera_key_frame_age_seconds",
@@ -181,5 +182,5 @@ def _worker_families(workers: tuple[WorkerFigures, ...]) -> Iterator[Metric]:
         family = CounterMetricFamily(f"camhub_relay_worker_{name}", text, labels=("worker",))
         for worker in workers:
             if worker.counters:
-                family.add_metric((str(worker.index),), worker.counters.get(name, 0))
+                family.add_metric((str(worker.index),), worker.counters.get(_KEYS.get(name, name), 0))
         yield family

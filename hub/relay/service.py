@@ -34,6 +34,7 @@ from hub.relay.events import (
     ViewerConnected,
     ViewerEnded,
 )
+from hub.relay.figures import WorkerFigures
 from hub.relay.rtsp_door import Passage
 from hub.relay.table import OnSegment, Seat, Table
 from hub.relay.turn import TurnSetup
@@ -421,6 +422,27 @@ class RelayService:
         for one in counted:
             found.update(one.counters)
         return dict(found)
+
+    async def figures(self) -> tuple[WorkerFigures, ...]:
+        """Return what each worker counts, for itself and for each camera; of one that does not answer that it does not."""
+        answers = await asyncio.gather(
+            *(
+                worker.ask(lambda number: m.Count(number, each=True), _STOP_WITHIN_S)
+                for worker in self._workers
+            ),
+            return_exceptions=True,
+        )
+        found = []
+        for worker, answer in zip(self._workers, answers, strict=True):
+            state = worker.state
+            told = (
+                (answer.counters, answer.loop_lag_s, answer.cameras)
+                if isinstance(answer, m.Counted)
+                else ({}, 0.0, ())
+            )
+            up = state.pid is not None
+            found.append(WorkerFigures(worker.index, up, state.restarts, state.failures, *told))
+        return tuple(found)
 
     async def key_frame(self, camera_id: str, url: str) -> KeyFrame | None:
         """Return the newest key frame of a camera that is pulled from this address now; asks nothing of the camera."""

@@ -104,6 +104,7 @@ class Pull:
         self._code = self._detail = ""
         self._known = False  # what the camera sends was seen at least once
         self.ended: RelayRefused | None = None
+        self.reconnects = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -193,6 +194,7 @@ class Pull:
             attempt = min(attempt + 1, 10)
             # Jitter: two hundred cameras behind one switch that came back must not be dialled in one instant.
             await self._clock.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311  no secret depends on it
+            self.reconnects += 1
             log.info("relay.pull.reopening", camera_id=self.spec.camera_id, attempt=attempt, code=self._code)
 
     async def _connection(self) -> None:

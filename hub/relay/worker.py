@@ -270,7 +270,8 @@ class Worker:
             case m.Beat():
                 self.send(m.Done(message.request))
             case m.Count():
-                self.send(m.Counted(message.request, engine.counters()))
+                each = engine.camera_figures() if message.each else ()
+                self.send(m.Counted(message.request, engine.counters(), engine.loop_lag_s, each))
             case m.Start():
                 raise m.Broken("the hub sent a second Start")
 

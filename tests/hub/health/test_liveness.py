@@ -192,7 +192,7 @@ def test_camera_is_asked_again_after_it_was_watched(hub: HubThread) -> None:
         finally:
             viewer.close()
         deadline = time.monotonic() + 20
-        while 'counter="cameras"} 0.0' not in httpx.get(f"{hub.url}/metrics").text:
+        while 'camhub_relay_worker_cameras{worker="0"} 0.0' not in httpx.get(f"{hub.url}/metrics").text:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert admin.get(where).json()["health"]["state"] == "alive"

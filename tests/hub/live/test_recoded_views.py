@@ -44,7 +44,7 @@ def test_mjpeg_and_h265_play_and_the_viewer_is_told_what_would_spare_the_recodin
                 told = admin.get(viewer.where).json()
                 assert (told["rendition"], told["codec"], told["why"]) == ("transcode", "H264", why)
                 assert all(name in told["why_text"][language] for language in ("vi", "en"))
-                assert 'camhub_relay{counter="transcodes"} 1.0' in admin.get("/metrics").text
+                assert 'camhub_relay_worker_transcodes{worker="0"} 1.0' in admin.get("/metrics").text
                 if camera == ids[0]:
                     refused = viewers[1].start(purpose="test")
                     assert (refused.status_code, refused.json()["code"]) == (503, "transcodes_full")
