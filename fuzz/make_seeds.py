@@ -25,6 +25,7 @@ from hub.simulator import packets as rtp_payloads
 FIXTURES = ROOT / "tests" / "fixtures" / "cameras" / "camhub"
 SPS = bytes.fromhex("6742c01eda0280bfe5c0440000030004000003007a3c58ba80")
 PPS = bytes.fromhex("68ce3c80")
+URI = "rtsp://hub:8554/a-token-of-one-recipient"
 NS = 'version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema"'
 SOAP = '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body>{}</s:Body></s:Envelope>'
 
@@ -532,6 +533,24 @@ def inside() -> dict[str, dict[str, bytes]]:
         b"table.WLan.eth2.SSID=Nha\nusers[0].Name=mai.nguyen"
     )
     return {
+        "rtsp_recipient": {
+            "plays": b"".join(
+                f"{line} RTSP/1.0\r\nCSeq: {number}\r\n{more}\r\n".encode()
+                for number, (line, more) in enumerate(
+                    (
+                        (f"OPTIONS {URI}", ""),
+                        (f"DESCRIBE {URI}", "Accept: application/sdp\r\n"),
+                        (f"SETUP {URI}/trackID=0", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"),
+                        (f"PLAY {URI}/", "Session: SESSION\r\nRange: npt=0.000-\r\n"),
+                        (f"GET_PARAMETER {URI}/", "Session: SESSION\r\n"),
+                        (f"TEARDOWN {URI}/", "Session: SESSION\r\n"),
+                    )
+                )
+            ),
+            "stranger": b"DESCRIBE rtsp://hub/another-token-of-nobody RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+            "udp": f"SETUP {URI} RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;client_port=1-2\r\n\r\n".encode(),
+            "report": f"SETUP {URI} RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP/TCP\r\n\r\n".encode() + b"$\x01\x00\x08\x80\xc9\x00\x01\x00\x00\x00\x01",
+        },
         "relay_offer": {"browser": OFFER.encode(), "video": OFFER[: OFFER.index("m=audio")].encode() + OFFER[OFFER.index("m=video") :].encode(), "active": OFFER.replace("actpass", "passive").encode()},
         "relay_stun": {"check": b"\1" + attributes, "again": b"\3" + attributes, "controlled": b"\1" + struct.pack("!HHQ", 0x8029, 8, 7), "unsigned": b"\0" + request},
         "redaction": {"secrets": secret, "escaped": b"password%3D\\u0070&quot;<Password>"},

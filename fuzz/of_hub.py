@@ -1,11 +1,12 @@
 """Targets: what viewers, operators and contributors hand to the hub, and what keeps secrets out of what it writes."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from fuzz.limits import Broken
-from fuzz.targets import Prepared, packets, target
+from fuzz.targets import Prepared, packets, pieces, target
 
 _PASSWORD = "Sesame-0pens/4U"
 _SPS = bytes.fromhex("6742c01eda0280bfe5c0440000030004000003007a3c58ba80")
@@ -39,6 +40,100 @@ def relay_offer() -> Prepared:
                 raise Broken("the answer is no session description")
 
     return run, (RelayRefused,)
+
+
+@target(max_bytes=8192, corpora=("rtsp/**/*.txt",))
+def rtsp_recipient() -> Prepared:
+    """What another system says on an RTSP output, cut anywhere: answered in RTSP, and no picture before the hub's leave and PLAY."""
+    import asyncio
+
+    from adapters.rtsp.message import Frame, MessageParser, Response
+    from adapters.rtsp.tolerance import Tolerances
+    from hub.relay.errors import RelayRefused
+    from hub.relay.ring import PacketRing
+    from hub.relay.rtsp_door import digest_asked
+    from hub.relay.rtsp_out import RtspOutput, Wanted, digest_of
+
+    allowed = digest_of("a-token-of-one-recipient")
+    ring = PacketRing()
+    ring.append([b"\x67" + _SPS[1:], b"\x68\xce\x3c\x80", b"\x65" + bytes(500)], 3600, key_frame=True)
+
+    class Line(asyncio.Transport):
+        """Keeps what is written."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.written, self.closed = b"", False
+
+        def write(self, data: Any) -> None:
+            """Keep it."""
+            if self.closed:
+                raise Broken("something is written behind the end")
+            self.written += data
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            """Pass."""
+
+        def get_write_buffer_size(self) -> int:
+            """Nothing waits."""
+            return 0
+
+        def is_closing(self) -> bool:
+            """Tell."""
+            return self.closed
+
+        def close(self) -> None:
+            """End."""
+            self.closed = True
+
+        abort = close
+
+    async def told(data: bytes) -> None:
+        begun: list[int] = []
+
+        def wanted(asked: Wanted) -> None:
+            if asked.digest != allowed:
+                output.refuse(asked.connection, RelayRefused(404, "token_unknown", "no such token"))
+                return
+            reader = output.reader(asked.connection, "view", "H264")
+            reader.lease_until_s = asyncio.get_running_loop().time() + 60
+            reader.attach(ring)
+            reader.take()
+            begun.append(asked.connection)
+
+        output, line = RtspOutput(wanted, lambda _view, _code: None), Line()
+        connection = output.protocol("192.0.2.9")
+        connection.connection_made(line)
+        for request in re.split(rb"(?<=\r\n\r\n)", data):
+            named = re.search(rb"Session: ([0-9a-f]+)", line.written)
+            for part in pieces(request.replace(b"SESSION", named[1]) if named else request):
+                if not line.closed:
+                    connection.data_received(part)
+            for _ in range(6):  # one round each for what it waits for
+                await asyncio.sleep(0)
+        for _ in range(70):  # as many requests as may wait, and one round each
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        await output.aclose()
+        parser = MessageParser(Tolerances())
+        parser.channels = set(range(256))
+        played = False
+        for event in parser.feed(line.written):
+            if isinstance(event, Frame):
+                if not (begun and played):
+                    raise Broken("picture before the hub's leave and PLAY")
+            elif isinstance(event, Response):
+                played = played or (event.ok and event.headers.get("Range") is not None)
+            else:
+                raise Broken("a request is sent to a recipient")
+        if parser.pending:
+            raise Broken("half an answer")
+
+    def run(data: bytes) -> None:
+        digest_asked(data)
+        asyncio.run(told(data))
+
+    return run, ()
 
 
 @target(max_bytes=1500)

@@ -94,13 +94,16 @@ class RtspOutput:
             return
         sock.setblocking(False)
         _notice_death(sock)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self.protocol(address), sock)
+        except OSError:
+            sock.close()
+
+    def protocol(self, address: str) -> asyncio.Protocol:
+        """Return what serves one connection from this address."""
         number = next(self._numbers)
         self._connections[number] = connection = _Connection(self, number, address)
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
-        except OSError:
-            self._connections.pop(number, None)
-            sock.close()
+        return connection
 
     def reader(self, number: int, viewer_id: str, codec: str) -> RtspReader:
         """Return the reader of a connection, which the hub has allowed to be the view `viewer_id`.
@@ -243,6 +246,9 @@ class _Connection(asyncio.Protocol):
                     self.end("not_connected")
                 elif self._stuck(loop.time()):
                     self.end("viewer_gone")
+            except Exception:  # our bug must not leave a connection that nobody answers
+                log.exception("relay.rtsp_out.fault", peer=self.address)
+                self.end("relay_failed")
 
     def _stuck(self, now_s: float) -> bool:
         since_s = self._reader.slow_since_s if self._reader is not None else None
