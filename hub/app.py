@@ -323,7 +323,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     def link(camera_id: str) -> Link | None:
         return health.link(camera_id)
 
-    rhythm = Rhythm(settings.rechecks.enabled, settings.rechecks.parsed())
+    rhythm = Rhythm(settings.rechecks.enabled, settings.rechecks.parsed(), settings.rechecks.by_day())
     standing = StandingFacts(store, catalog, link)
     aftermath = Aftermath(alerts, packs, rhythm, clock)
     knowledge = Knowledge((standing.supply, camera_events.facts, declarations.facts), statements.of)
