@@ -70,6 +70,8 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.source import Sources
 from hub.live.stills import Stills
+from hub.live.uplink import Uplink, UplinkRules
+from hub.live.warm import KeepWarm
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
 from hub.onboarding.declared import consent_gate
@@ -295,7 +297,14 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     )
     registry = Registry.installed()
     receipts = Receipts(store, clock, office=settings.name)
-    sources = Sources(catalog, clock)
+    rules = UplinkRules(
+        settings.uplink.sub_only_above_hops,
+        tuple(ipaddress.ip_network(one) for one in settings.uplink.lines),
+        {Kind(kind): limit for kind, limit in settings.uplink.kbit_s.items()},
+        settings.uplink.custodians,
+    )
+    uplink = Uplink(rules, office=settings.name)
+    sources = Sources(catalog, clock, uplink)
     viewers = ViewerSessions(
         catalog=catalog,
         incidents=incidents.covering,
@@ -306,6 +315,16 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         bus=bus,
         clock=clock,
         metrics=metrics,
+        texts=texts,
+        uplink=uplink,
+    )
+    warm = KeepWarm(
+        settings.relay.keep_warm,
+        camera=catalog.get,
+        source=sources.stream,
+        relay=relay,
+        uplink=uplink,
+        clock=clock,
         texts=texts,
     )
     outputs = Outputs(
@@ -376,6 +395,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         viewers.on_relay_event(event)
         health.on_relay_event(event)
         pulls.on_relay_event(event)
+        warm.on_relay_event(event)
 
     relay.on_event = on_relay_event
 
@@ -438,6 +458,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         restating=restating,
         trials=Trials(rescorer),
         viewers=viewers,
+        warm=warm,
         stills=Stills(
             viewers=viewers,
             receipts=receipts,
@@ -478,6 +499,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     # What ends first is registered last: views get their end and their receipt while everything still works.
     await viewers.start()
+    warm.start()
+    stack.push_async_callback(warm.aclose)
     await onboarding.recover()
     health.start()
     stack.push_async_callback(health.aclose)

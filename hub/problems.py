@@ -88,6 +88,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "still_failed": 502,
         "no_room": 503,
         "transcodes_full": 503,
+        "uplink_full": 503,
         "relay_down": 503,
         "stopping": 503,
         # between the hub and a camera

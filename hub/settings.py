@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -115,6 +115,12 @@ class Relay(BaseModel):
         description="tracks of AAC sound recoded to Opus at once for browsers; 0 recodes none",
     )
 
+    keep_warm: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="ids of cameras that are pulled with nobody watching; donated ones only while shared `always`",
+    )
+
     @property
     def processes(self) -> int:
         """Return how many workers relay."""
@@ -147,6 +153,41 @@ class Relay(BaseModel):
 
 def _cores_but_one() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
+
+
+class UplinkSettings(BaseModel):
+    """What live pictures may take of the lines of custodians: `docs/design/relay.md`, "The line of the house"."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sub_only_above_hops: int = Field(
+        default=1,
+        ge=0,
+        le=9,
+        description="household pictures that cross more lines than this come as the smaller stream; 9: never",
+    )
+    lines: list[str] = Field(
+        default_factory=list,
+        max_length=256,
+        description="private ranges that are reached over custodians' own lines, such as those of a VPN",
+    )
+    kbit_s: dict[Literal["household", "shop", "school"], int] = Field(
+        default={"household": 3000, "shop": 6000, "school": 12_000},
+        description="what all cameras of one custodian may take of its line together; no entry: no bound",
+    )
+    custodians: dict[Annotated[str, Field(max_length=64)], int] = Field(
+        default_factory=dict, max_length=10_000, description="the same for single custodians, by id"
+    )
+
+    @field_validator("lines")
+    @classmethod
+    def _ranges(cls, lines: list[str]) -> list[str]:
+        for one in lines:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{one!r} is not a range such as 10.8.0.0/16") from error
+        return lines
 
 
 class Turn(BaseModel):
@@ -259,6 +300,10 @@ class Rechecks(BaseModel):
         """Return the windows."""
         return tuple(Window.parse(one) for one in self.windows)
 
+    def by_day(self) -> tuple[Window, ...]:
+        """Return the windows of the weekly run by daylight."""
+        return tuple(Window.parse(one) for one in self.day_windows)
+
 
 class Decode(BaseModel):
     """The processes in which pictures are decoded."""
@@ -272,10 +317,6 @@ class Decode(BaseModel):
         description="decode processes; never more than the cores of the machine less one",
     )
     memory_mb: int = Field(default=512, ge=128, le=4096, description="memory that one picture may take, MiB")
-
-    def by_day(self) -> tuple[Window, ...]:
-        """Return the windows of the weekly run by daylight."""
-        return tuple(Window.parse(one) for one in self.day_windows)
 
 
 class Settings(BaseSettings):
@@ -340,6 +381,7 @@ class Settings(BaseSettings):
     )
     networks: Networks = Field(default_factory=Networks)
     relay: Relay = Field(default_factory=Relay)
+    uplink: UplinkSettings = Field(default_factory=UplinkSettings)
     turn: Turn = Field(default_factory=Turn)
     whep: Whep = Field(default_factory=Whep)
     decode: Decode = Field(default_factory=Decode)

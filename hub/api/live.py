@@ -208,6 +208,16 @@ class LiveController(Controller):
         }
 
     @get(
+        "/relay/warm",
+        guards=[needs(CAMERAS_WRITE)],
+        summary="Cameras that are kept warm",
+        operation_id="relay_warm",
+    )
+    async def warm(self, services: Services) -> list[dict[str, Any]]:
+        """Say of each camera of `relay.keep_warm` whether it is pulled with nobody watching, and if not, why."""
+        return services.warm.as_json()
+
+    @get(
         "/relay/workers",
         guards=[needs(CAMERAS_WRITE)],
         summary="How the relay's processes do",

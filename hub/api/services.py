@@ -32,6 +32,7 @@ from hub.live.ptz import Movers
 from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
+from hub.live.warm import KeepWarm
 from hub.observe import Metrics
 from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
@@ -77,6 +78,7 @@ class ServiceSet:
     restating: Restating
     trials: Trials
     viewers: ViewerSessions
+    warm: KeepWarm
     stills: Stills
     movers: Movers
     outputs: Outputs

@@ -64,12 +64,19 @@ class StreamPictures:
             AdapterError: what the camera did, or `Unsupported`: its codec is not decoded here.
             DeviceBusy: a probe of this device runs.
         """
-        held = await self._warm(spec.camera_id, spec.url)
-        if held is not None and (self._clock.now() - held.arrived_at).total_seconds() <= WARM_S:
-            return Taken(CodedPicture(0.0, held.nals), "H264", held.arrived_at)
+        held = await self.held(spec)
+        if held is not None:
+            return held
         lock = self._locks.setdefault(spec.camera_id, asyncio.Lock())
         async with deadline.phase("still"), lock, self._gate.probing(spec.device):
             return await self._pull(spec, deadline)
+
+    async def held(self, spec: SourceSpec) -> Taken | None:
+        """Return the newest key frame of a stream that is pulled already, where it is not old; asks nothing of the camera."""
+        newest = await self._warm(spec.camera_id, spec.url)
+        if newest is None or (self._clock.now() - newest.arrived_at).total_seconds() > WARM_S:
+            return None
+        return Taken(CodedPicture(0.0, newest.nals), "H264", newest.arrived_at)
 
     async def _pull(self, spec: SourceSpec, deadline: Deadline) -> Taken:
         target, _ = parse_target(spec.url)

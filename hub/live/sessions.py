@@ -22,6 +22,7 @@ from hub.catalog.types import Camera, Incident
 from hub.coordination.port import EventBus
 from hub.feeds import Feed, Feeds
 from hub.live.receipts import Receipts, View
+from hub.live.uplink import Uplink
 from hub.observe import Metrics
 from hub.problems import STATUS, Problem
 from hub.relay.errors import RelayRefused
@@ -155,7 +156,9 @@ class ViewerSessions:
         clock: Clock,
         metrics: Metrics,
         texts: Texts,
+        uplink: Uplink,
     ) -> None:
+        self._uplink = uplink
         self._catalog = catalog
         self._incidents = incidents
         self._people = people
@@ -294,7 +297,15 @@ class ViewerSessions:
         camera, allowed = await self.admit(camera_id, ask)
         source = await self._source(camera)
         view_id = new_id()
-        view = await self._receipts.begin(view_id, camera_id, ask, ask.kind, recipient=terms.recipient)
+        try:
+            self._uplink.claim(view_id, camera, source)
+            view = await self._receipts.begin(view_id, camera_id, ask, ask.kind, recipient=terms.recipient)
+        except BaseException as error:
+            self._uplink.release(view_id)
+            if isinstance(error, Problem):
+                await self._receipts.refused(camera_id, ask, ask.kind, error.code)
+                self._metrics.views_refused.labels(error.code).inc()
+            raise
         session = ViewerSession(
             id=view_id,
             camera_id=camera_id,
@@ -620,6 +631,7 @@ class ViewerSessions:
             return
         session.ended = True
         self._running.pop(session.id, None)
+        self._uplink.release(session.id)
         self._ended[session.id] = session
         while len(self._ended) > REMEMBER:
             self._ended.popitem(last=False)

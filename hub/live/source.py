@@ -11,6 +11,7 @@ from hub.access.decide import VIEWED, shares_sound, subject_of
 from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_from
 from hub.catalog.types import Camera, Kind
+from hub.live.uplink import Uplink
 from hub.problems import Problem
 from hub.relay.events import SourceSpec
 
@@ -20,9 +21,10 @@ MAIN, SUB = "main", "sub"
 class Sources:
     """Finds the stream and the still of a camera."""
 
-    def __init__(self, catalog: CatalogService, clock: Clock) -> None:
+    def __init__(self, catalog: CatalogService, clock: Clock, uplink: Uplink) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._uplink = uplink
 
     async def stream(self, camera: Camera) -> SourceSpec:
         """Return what the relay pulls.
@@ -47,6 +49,7 @@ class Sources:
             both=bold,
             may_ask=bold,
             audio=shares_sound(subject_of(camera), self._clock.now()),
+            sub_only=self._uplink.sub_only(camera),
             masks=camera.masks.painted,
         )
 

@@ -1,7 +1,8 @@
 """Still pictures: a view like any other - decided, recorded before the first byte, decided again before it is shown.
 
-What a camera sends is never handed on as it came: the decode process makes a new JPEG of it. A camera without a still
-address, or whose still is no picture, gives a key frame of its stream.
+What a camera sends is never handed on as it came: the decode process makes a new JPEG of it. A camera that is pulled
+already is not asked: the newest key frame is at hand, and its age is told. A camera without a still address, or whose still is no
+picture, gives a key frame of its stream.
 """
 
 from dataclasses import dataclass, replace
@@ -139,16 +140,19 @@ class Stills:
         except Problem as problem:
             if problem.code != "no_stream" or target is None:
                 raise Problem("no_still") from problem
-        return target, spec
+        return target, None if spec is None else spec.of_layer(spec.layers[0])
 
     async def _take(self, camera: Camera, target: Target | None, spec: SourceSpec | None) -> Still:
-        """Take a picture from the still address, else from the stream, and code it anew.
+        """Take the key frame at hand, else a picture from the still address, else from the stream, and code it anew.
 
         Raises:
             AdapterError: the camera gave none. A refused login is not tried elsewhere.
             DecodeError: what it gave is no picture.
         """
         deadline = Deadline.after(self._clock, LIMIT_S)
+        held = await self._pictures.held(spec) if spec is not None else None
+        if held is not None:
+            return await self._coded(camera, held, deadline)
         if target is not None:
             try:
                 taken = await self._snapshot(camera, target, deadline.sooner(SNAPSHOT_S))

@@ -73,7 +73,7 @@ class Chooser:
         """
         name, code = ("sub" if wanted == "sub" else "main"), ""
         if name not in spec.layers:
-            name, code = "main", "no_sub_stream"
+            name, code = spec.layers[0], "uplink" if spec.sub_only else "no_sub_stream"
         if (other := self._layers.other_in_use(spec, name)) is not None:
             name, code = other.name, "one_stream"
         await self._layers.only(spec, name)

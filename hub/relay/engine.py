@@ -486,7 +486,8 @@ class RelayEngine:
         if spec is None or viewer.feed is None:
             return
         if name not in spec.layers:
-            self._on_event(self._layer_of(viewer, viewer.feed, "no_sub_stream"))
+            code = "uplink" if spec.sub_only and name == "main" else "no_sub_stream"
+            self._on_event(self._layer_of(viewer, viewer.feed, code))
             return
         viewer.moving_to, viewer.moving_code = name, code
         self._spawn(self._open_and_join(viewer, spec, name), f"move {viewer.viewer_id} to {name}")

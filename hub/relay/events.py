@@ -32,11 +32,14 @@ class SourceSpec:
     both: bool = False  # main and sub may be pulled at the same time: two sessions of one device
     may_ask: bool = False  # the camera may be asked for a key frame (admitted municipal cameras)
     audio: bool = False  # the sound is shared as well: without it the camera is not asked for it
+    sub_only: bool = False  # the custodian's line is to carry the smaller stream alone, where there is one
     masks: Masks = ()  # zones that are painted black before a picture leaves; with any, nothing is copied
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Return the layers there are, the larger first."""
+        """Return the layers that may be pulled, the larger first."""
+        if self.sub_url and self.sub_only:
+            return ("sub",)
         return ("main", "sub") if self.sub_url else ("main",)
 
     def of_layer(self, layer: str) -> "SourceSpec":
@@ -91,7 +94,7 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
     """A viewer gets this layer from the next key frame on, or stays with it although it wanted another.
 
     `wanted`: main | sub | auto. `code` says why it is this one: ``""`` (as wanted), ``network`` (loss or delay at the
-    viewer), ``recovered``, ``no_sub_stream``, ``one_stream`` (the device may be pulled once only), ``codec_not_playable``, or the
+    viewer), ``recovered``, ``no_sub_stream``, ``uplink`` (the custodian's line carries the smaller stream alone), ``one_stream`` (the device may be pulled once only), ``codec_not_playable``, or the
     code of the error that kept the other stream from being opened. `rendition`: copy | transcode; `codec` is what is sent;
     `why` says why the stream wanted is not sent as the camera sends it: h265, mjpeg, mpeg4, b_frames, format, mask, codec.
     `sound`: ``on``, or why the viewer hears nothing: ``none`` (the camera sends none), ``codec`` (none that can be heard),

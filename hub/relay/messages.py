@@ -71,6 +71,7 @@ class Source(msgspec.Struct, frozen=True):
     may_ask: bool
     masks: Masks
     audio: bool
+    sub_only: bool
 
     @classmethod
     def of(cls, spec: SourceSpec) -> "Source":
@@ -91,6 +92,7 @@ class Source(msgspec.Struct, frozen=True):
             spec.may_ask,
             spec.masks,
             spec.audio,
+            spec.sub_only,
         )
 
     def spec(self) -> SourceSpec:
@@ -107,6 +109,7 @@ class Source(msgspec.Struct, frozen=True):
             self.both,
             self.may_ask,
             self.audio,
+            self.sub_only,
             self.masks,
         )
 
@@ -131,6 +134,7 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     wanted: str
     codecs: tuple[str, ...] = ("H264",)  # what the recipient plays
     connection: int = 0  # of RTSP, which gets the packets in place of segments
+    warm: bool = False  # nothing is sent: the stream is kept open, so that who comes begins at once
 
 
 class OutputRefused(msgspec.Struct, frozen=True, tag=True):

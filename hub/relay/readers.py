@@ -13,6 +13,7 @@ from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnde
 from hub.relay.fanout import Reader
 from hub.relay.figures import Sends
 from hub.relay.renditions import Rendition
+from hub.relay.ring import PacketRing
 from hub.relay.sdp import Offered
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,24 @@ class Ending(Reader, Sends, Protocol):
 
 
 Make = Callable[[Offered], Ending]
+
+
+class Warm:
+    """Keeps a stream open and takes nothing of it: who comes begins with the key frame at hand."""
+
+    def __init__(self) -> None:
+        self.lease_until_s = 0.0
+        self.packets = self.octets = self.resent = self.skipped = 0
+
+    def attach(self, ring: PacketRing) -> None:
+        """Take no notice."""
+
+    def take(self) -> bool:
+        """Take nothing."""
+        return False
+
+    def end(self, code: str) -> None:
+        """Do nothing: nothing is held."""
 
 
 @dataclass(slots=True, eq=False)

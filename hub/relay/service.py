@@ -287,6 +287,23 @@ class RelayService:
         )
         return str(reply.codec)
 
+    async def keep_warm(self, viewer_id: str, source: SourceSpec, codecs: tuple[str, ...]) -> str:
+        """Pull a camera's first layer with nobody watching, for as long as `renew` names it; return the codec.
+
+        `codecs` is what the camera sends there: what nobody watches is not recoded.
+
+        Raises:
+            RelayRefused: with the HTTP status, a stable code and one sentence.
+        """
+        reply = await self._open(
+            viewer_id,
+            source,
+            lambda number: m.Read(
+                number, viewer_id, m.Source.of(source), source.layers[0], codecs, warm=True
+            ),
+        )
+        return str(reply.codec)
+
     async def open_reader(
         self, viewer_id: str, source: SourceSpec, message: Callable[[int], m.FromHub], *, on: WorkerProcess
     ) -> m.Reading:

@@ -36,7 +36,7 @@ from hub.relay.events import RelayEvent, SourceSpec, ViewerEnded
 from hub.relay.fmp4 import SoundFormat
 from hub.relay.mse import MseReader, Segment
 from hub.relay.places import SharedPlaces
-from hub.relay.readers import Ending
+from hub.relay.readers import Ending, Warm
 from hub.relay.rtsp_door import Arrivals
 from hub.relay.rtsp_out import RtspOutput, Wanted
 from hub.relay.sdp import Offered
@@ -296,11 +296,13 @@ class Worker:
         recipient = Recipient(message.viewer_id, self.send)
 
         def make(offered: Offered) -> Ending:
+            if message.warm:
+                return Warm()
             if message.connection:
                 return self._output.reader(message.connection, message.viewer_id, offered.codec)
             return MseRecipient(offered, recipient)
 
-        if not message.connection:
+        if not message.connection and not message.warm:
             self._recipients[message.viewer_id] = recipient
         try:
             layer, offered = await engine.read(
