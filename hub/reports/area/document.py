@@ -164,8 +164,14 @@ def _groups(entries: Sequence[Entry], told: frozenset[str]) -> list[dict[str, An
             named[entry.group if entry.group in told else None].append(entry)
     return [
         _group(name, own)
-        for name, own in sorted(named.items(), key=lambda one: (one[0] is None, -len(one[1]), one[0] or ""))
+        for name, own in sorted(named.items(), key=lambda one: (one[0] is None, -len(one[1]), _counting(one[0])))
     ]
+
+
+def _counting(name: str | None) -> list[tuple[int, str]]:
+    """Return the key that puts group 2 before group 10."""
+    parts = re.split(r"(\d{1,9})", name or "")
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _group(name: str | None, own: Sequence[Entry]) -> dict[str, Any]:
