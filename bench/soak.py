@@ -126,6 +126,12 @@ class Course:
         spread = sum((s.at_s - at) ** 2 for s in kept)
         return 3600 * sum((s.at_s - at) * (s.rss_kb - rss) for s in kept) / spread
 
+    def quarters(self) -> str:
+        """Return the mean resident memory of each quarter, MB: a line that is level after the first has no leak in it."""
+        size = max(1, len(self.samples) // 4)
+        parts = [self.samples[n * size : (n + 1) * size] for n in range(4)]
+        return " ".join(f"{sum(s.rss_kb for s in part) / len(part) / 1024:.1f}" for part in parts if part)
+
     def piled_up(self) -> list[str]:
         """Return what it holds at the end that it did not hold at the beginning."""
         assert self.after is not None
@@ -340,7 +346,7 @@ def part(soak: Soak, given: argparse.Namespace, load: float) -> str:
         before, after = course.before, course.after
         most = max(course.samples, key=lambda s: s.rss_kb, default=after)
         rows.append(
-            f"| {course.name} | **{course.slope_kb_per_hour():+.0f}** | {before.rss_kb} / {most.rss_kb} / {after.rss_kb} "
+            f"| {course.name} | **{course.slope_kb_per_hour():+.0f}** | {before.rss_kb} / {most.rss_kb} / {after.rss_kb} | {course.quarters()} "
             + "".join(
                 f"| {getattr(before, name)} / {max((getattr(s, name) for s in course.samples), default=0)} / {getattr(after, name)} "
                 for name in ("tasks", "timers", "sockets", "fds", "objects")
@@ -374,8 +380,8 @@ def part(soak: Soak, given: argparse.Namespace, load: float) -> str:
             "",
             "Idle before / most / idle after. Slope: least squares over resident memory, the first sixth left out.",
             "",
-            "| process | memory slope, kB per hour | resident, kB | tasks | timers | sockets | descriptors | objects of the collector |",
-            "|---|---|---|---|---|---|---|---|",
+            "| process | memory slope, kB per hour | resident, kB | MB by quarters | tasks | timers | sockets | descriptors | objects of the collector |",
+            "|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             f"Piled up: {'; '.join(piled) if piled else 'nothing'}.",
