@@ -18,7 +18,7 @@ CELLS = 16  # eight bits of the number, then their complements
 _TOP = 480  # the cells stand below
 
 
-def encoded(kbps: int, pictures: int) -> list[list[bytes]]:
+def encoded(kbps: int, pictures: int = GROUP) -> list[list[bytes]]:
     """Return the NAL units of closed groups of pictures, 1280x720, Constrained Baseline, of about this bit rate.
 
     Each picture shows its place in the lowest third: white cells are ones.
@@ -43,7 +43,7 @@ def _encoded(kbps: int, pictures: int) -> list[list[bytes]]:
         "preset": "veryfast",
         "profile": "baseline",
         "tune": "zerolatency",
-        "x264-params": f"scenecut=0:keyint={GROUP}:vbv-maxrate={kbps}:vbv-bufsize={kbps}:threads=1:slices=1",
+        "x264-params": f"scenecut=0:keyint={GROUP}:vbv-maxrate={kbps}:vbv-bufsize={kbps // 5}:threads=1:slices=1",
     }
     noise = random.Random(1)
     texture = noise.randbytes(WIDTH * 4)

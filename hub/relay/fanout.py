@@ -248,19 +248,17 @@ class Fanout:
 
     async def _pump(self) -> bool:
         """Send every viewer what it lacks; return whether some lack more."""
-        ring, loop = self.ring, self._loop
-        more = False
-        turn_ends_s = loop.time() + _TURN_S
+        ring, clock = self.ring, self._loop.time
+        head, more = ring.head, False
+        now = clock()
+        turn_ends_s = now + _TURN_S
         runs: Runs = {}
         for viewer in list(self.viewers.values()):
             index = viewer.next_index
-            if index is None or viewer.ended:
+            if index is None or viewer.ended or index >= head:
                 continue
-            head = ring.head
             lacks = head - index
-            if lacks <= 0:
-                continue
-            now = loop.time()
+            now = clock()
             if viewer.lease_until_s < now:
                 continue  # the hub no longer vouches for this viewer; the engine ends it
             path = viewer.peer.sock
@@ -302,12 +300,12 @@ class Fanout:
                 if path is not None and not isinstance(path, TcpPath):
                     # The kernel's buffer is full: the network is slower than all viewers together just now.
                     await self._sender.writable(path)
-                    turn_ends_s = loop.time() + _TURN_S
+                    head, turn_ends_s = ring.head, clock() + _TURN_S
             if now > turn_ends_s:
                 await asyncio.sleep(0)
-                turn_ends_s = loop.time() + _TURN_S
+                head, turn_ends_s = ring.head, clock() + _TURN_S
         for reader in list(self.readers):
-            if reader.lease_until_s >= loop.time():
+            if reader.lease_until_s >= clock():
                 more = reader.take() or more
         return more
 

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Final
 
 from aiortc.rtcdtlstransport import (
@@ -197,6 +198,15 @@ class DtlsSession:
         except (SrtpError, ValueError):
             return None
 
+    def unprotect(self, packet: bytes) -> bytes | None:
+        """Verify and decrypt one SRTP packet; `None` where it is forged, replayed or broken."""
+        if self._receive is None or len(packet) > 1500:
+            return None
+        try:
+            return bytes(self._receive.unprotect(packet))
+        except (SrtpError, ValueError):
+            return None
+
     async def close(self) -> None:
         """Say goodbye (close_notify) and free the keys. Idempotent."""
         try:
@@ -254,28 +264,32 @@ class PacketSender:
         """
         most = _RUN_MAX if self._segments else 1
         bursts: list[Burst] = []
-        start = 0
+        start, count = 0, len(packets)
+        sizes = [len(packet.payload) for packet in packets]
         gap, end = bytes(header), bytes(tag)
-        while start < len(packets):
-            size = len(packets[start].payload)
-            stop = start + 1
+        between = end + gap
+        while start < count:
+            size = sizes[start]
+            stop, limit = start + 1, min(count, start + most)
             # The kernel cuts at the first one's size: only the last of a burst may be shorter, none longer.
-            while stop < min(len(packets), start + most) and len(packets[stop].payload) <= size:
+            while stop < limit and sizes[stop] == size:
                 stop += 1
-                if len(packets[stop - 1].payload) < size:
-                    break
+            if stop < limit and sizes[stop] < size:
+                stop += 1
             chosen = packets[start:stop]
             stride = header + size + tag
             bursts.append(
                 Burst(
-                    template=b"".join(part for packet in chosen for part in (gap, packet.payload, end)),
+                    template=gap + between.join([packet.payload for packet in chosen]) + end,
                     stride=stride,
-                    lengths=_INTS[len(chosen)].pack(*(header + len(packet.payload) for packet in chosen)),
+                    lengths=_INTS[len(chosen)].pack(*[header + one for one in sizes[start:stop]]),
                     headers=tuple(
-                        (place * stride, packet.marker, packet.picture if ordinals else packet.timestamp)
-                        for place, packet in enumerate(chosen)
+                        [
+                            (place * stride, packet.marker, packet.picture if ordinals else packet.timestamp)
+                            for place, packet in enumerate(chosen)
+                        ]
                     ),
-                    protected_last=header + len(chosen[-1].payload) + tag,
+                    protected_last=header + sizes[stop - 1] + tag,
                 )
             )
             start = stop
@@ -315,7 +329,6 @@ class PacketSender:
                 packet_at = self._pointers(stride)
             view[:size] = template
             self._lengths_view[: len(burst.lengths)] = burst.lengths
-            place = 0
             if not word:
                 for position, marker, timestamp in burst.headers:
                     _PACK(
@@ -327,10 +340,7 @@ class PacketSender:
                         (timestamp + offset) & 0xFFFFFFFF,
                         ssrc,
                     )
-                    if status := protect(srtp, packet_at[place], lengths[place]):
-                        raise SendFailed(f"libsrtp status {status}")
                     sequence += 1
-                    place += 1
             else:
                 for position, marker, timestamp in burst.headers:
                     _PACK_EXTENDED(
@@ -345,17 +355,18 @@ class PacketSender:
                     )
                     if tail >= 0:
                         _PACK_TAIL(view, position + HEADER + 8, tail)
-                    if status := protect(srtp, packet_at[place], lengths[place]):
-                        raise SendFailed(f"libsrtp status {status}")
                     sequence += 1
                     number += 1
-                    place += 1
-            if self._lengths[place - 1] != burst.protected_last:
-                raise SendFailed(f"libsrtp made {self._lengths[place - 1]} bytes, not {burst.protected_last}")
+            count = len(burst.headers)
+            # Any status but 0 is a refusal; the loop over the packets runs in C.
+            if any(map(protect, repeat(srtp, count), packet_at, lengths)):
+                raise SendFailed("libsrtp refused a packet")
+            if self._lengths[count - 1] != burst.protected_last:
+                raise SendFailed(f"libsrtp made {self._lengths[count - 1]} bytes, not {burst.protected_last}")
             if not self._send(path, address, size, stride):
                 break
             total += size
-            sent += place
+            sent += count
         return sent, total
 
     async def writable(self, sock: socket.socket) -> None:

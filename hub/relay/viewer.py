@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _KEY_FRAME_EVERY_S = 1.0  # how often one viewer's picture loss is answered
 _PATH_FEEDBACK_EVERY_S = (
-    0.2  # browsers send it 20 times a second; every fourth says enough for a choice of layer
+    0.4  # browsers send it 20 times a second; every eighth says enough for a choice of layer
 )
 
 
@@ -64,6 +64,11 @@ class Viewer:
         self.audio_ssrc = self.ssrc ^ 0x5A5A5A5A
         self.ring: PacketRing | None = None  # of the layer, once attached
         self.next_index: int | None = None  # the next packet to send; None waits for a key frame
+        self.catch_up_until = 0  # the index of the first packet that is not sent to catch up
+        self.shape = (
+            0,
+            HEADER,
+        )  # what a layout depends on: bytes of the authentication tag, bytes of the header
         self.next_report_s = 0.0
         self.packets = self.octets = self.resent = self.skipped = 0
         self.feedback = rtcp.Feedback()
@@ -172,24 +177,13 @@ class Viewer:
             self.next_index = None
             return
         self._lines.add(line)
-        self.next_index = line.index
+        self.next_index, self.catch_up_until = line.index, line.until_index
         self._key_frame_given_s = self._loop.time()
 
     def catching_up(self, packet: Packet) -> bool:
         """Tell whether this packet still belongs to the run that brings the viewer up to date."""
         line = self._lines.last
         return line is not None and packet.picture <= line.until
-
-    @property
-    def catch_up_until(self) -> int:
-        """Return the index of the first packet that is not sent to catch up."""
-        line = self._lines.last
-        return line.until_index if line is not None else 0
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Return what a packet's layout depends on: bytes of the authentication tag, bytes of the header."""
-        return self._dtls.tag, HEADER + self._extension.size
 
     def send(self, count: int, last: Packet, bursts: list[Burst], *, squeezed: bool) -> bool:
         """Send the next `count` packets of the ring, laid out in `bursts` for this viewer's shape.
@@ -310,6 +304,7 @@ class Viewer:
             return
         self._dtls.on_closed(lambda: self._on_ended(self, "viewer_left"))
         self.connected = True
+        self._reshape()
         self._on_connected(self)
 
     def _send_datagram(self, data: bytes) -> None:
@@ -337,6 +332,10 @@ class Viewer:
         if not self._delay_told and self.packets:
             self._delay_told = True
             self._extension = Extension.of(self.agreed.transport_wide, 0)
+            self._reshape()
+
+    def _reshape(self) -> None:
+        self.shape = (self._dtls.tag, HEADER + self._extension.size)
 
     def _resend(self, numbers: list[int]) -> None:
         path = self.peer.sock
