@@ -48,7 +48,7 @@ class Camera:
         if wanted.digest != digest_of(TOKEN):
             self.output.refuse(wanted.connection, RelayRefused(404, "token_unknown", "no such token"))
             return
-        view = f"view-{wanted.connection}"
+        view = f"view-{len(self.asked)}"
         reader = self.output.reader(wanted.connection, view, "H264")
         reader.lease_until_s = asyncio.get_running_loop().time() + 60
         reader.attach(self.ring)
