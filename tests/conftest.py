@@ -11,7 +11,7 @@ import corpus
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = ("browser", "gstreamer", "vlc", "redis", "postgres")
+GROUPS = ("browser", "firefox", "gstreamer", "vlc", "redis", "postgres")
 
 
 def _missing() -> dict[str, str]:

@@ -29,7 +29,8 @@ NODE_AT_LEAST = (20, 19)
 
 # What tests speak to: group -> (Debian packages, how to see that they are there)
 SYSTEM = {
-    "browser": (("chromium", "firefox-esr", "fonts-noto-core"), ("chromium", "firefox-esr")),
+    "browser": (("chromium", "fonts-noto-core"), ("chromium",)),
+    "firefox": (("firefox-esr",), ("firefox-esr",)),
     "gstreamer": (
         (
             "gir1.2-gst-rtsp-server-1.0",

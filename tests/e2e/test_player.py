@@ -219,6 +219,7 @@ def test_a_site_that_is_not_listed_gets_no_picture(stage: Stage) -> None:
         page.wait_for_function(f"() => ({STATES})()[0].state === 'reconnecting'", timeout=15_000)
 
 
+@pytest.mark.firefox
 @pytest.mark.skipif(bool(no_firefox()), reason=no_firefox() or "Firefox is there")
 def test_firefox_reaches_live_by_mse_and_says_why(stage: Stage, tmp_path: Path) -> None:
     """It offers no H.264 over WebRTC without the plug-in that it downloads: the page says so and plays by MSE."""
