@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 _WITHIN_S: Final = 5.0  # for the request line
 _AGAIN_S: Final = 0.05  # what was peeked at stays readable: waiting for more needs a clock
 _LONGEST: Final = 4096  # bytes of a request line
-_MOST: Final = 256  # connections that are looked at, of all
-_MOST_OF_ADDRESS: Final = 32  # and of one address
+_MOST: Final = 512  # connections that are looked at, of all
+_MOST_OF_ADDRESS: Final = 256  # and of one address: a recording system opens all its cameras at once
 _REQUEST: Final = re.compile(rb"[A-Z_]{1,20} +(\S+) +RTSP/1\.[0-9]\r?\n")
 
 

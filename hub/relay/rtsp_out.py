@@ -37,7 +37,7 @@ _STUCK_S: Final = 30.0  # as is one that takes nothing for so long
 _LOOK_EVERY_S: Final = 5.0
 _KEY_FRAME_WITHIN_S: Final = 3.0  # DESCRIBE waits so long for the parameter sets, then goes without
 _MAX_CONNECTIONS: Final = 1024
-_MAX_WAITING: Final = 64  # of one address that no token has opened yet
+_MAX_WAITING: Final = 256  # of one address that no token has opened yet
 _MAX_REQUESTS: Final = 64  # in one go
 _DEAD_AFTER_MS: Final = 20_000  # what was sent and not acknowledged for so long (RFC 5482)
 _METHODS: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
@@ -225,7 +225,7 @@ class _Connection(asyncio.Protocol):
             self._task.cancel()
         if self._transport is not None:
             # what waits for a slow recipient is picture: it must not follow after a cut
-            self._transport.close() if code in {"malformed_rtsp", "teardown"} else self._transport.abort()
+            self._transport.abort() if self.opened and code != "teardown" else self._transport.close()
         self._output.forget(self._number, self._viewer_id, "viewer_left" if code == "teardown" else code)
 
     async def gone(self) -> None:
@@ -265,6 +265,11 @@ class _Connection(asyncio.Protocol):
             status = 404 if error.status in {401, 403, 404} else 453 if error.status == 503 else 406
             headers, body = (), b""
             log.info("relay.rtsp_out.refused", peer=self.address, code=error.code)
+            if not self.opened:
+                # Whoever was refused comes back by the door, which may find another worker; a stranger holds no place.
+                self._write(_reply(status, sequence, ("Connection", "close")))
+                self.end(error.code)
+                return
         self._write(_reply(status, sequence, *headers, body=body))
         if request.method == "TEARDOWN" and status == 200:
             self.end("teardown")

@@ -21,6 +21,7 @@ from webrtc_viewer import Viewer
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from adapters.errors import AdapterError
 from hub.settings import Relay
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -55,6 +56,7 @@ def camera(admin: httpx.Client) -> Iterator[str]:
     """An authority's camera, admitted."""
     with simulators("good-onvif") as (line,):
         done = onboard(admin, line["onvif"], line["user"], line["password"])
+        assert done["camera_id"], done
         yield str(done["camera_id"])
 
 
@@ -233,6 +235,8 @@ def test_what_may_not_be_given_is_refused_by_name(
     for away in (-1, 400 * 86_400):
         until = (clock.now() + timedelta(seconds=away)).isoformat()
         assert code(admin, expires_at=until) == (422, "invalid_input", "expires_at")
+    with pytest.raises(AdapterError):  # nor does the hub take its own output for a camera
+        hub.hub.dialer.check("127.0.0.1", hub.hub.services.outputs.port or 0)
     pending = admin.post("/api/v1/cameras", json={"name": "Cổng", "address": "rtsp://127.0.0.1:51/x"}).json()[
         "id"
     ]

@@ -198,6 +198,7 @@ def test_without_a_good_token_there_is_nothing(path: str) -> None:
         async with Client.connect(port) as client:
             status, _ = await client.ask("DESCRIBE", f"rtsp://127.0.0.1:{port}{path}")
             assert not camera.readers
+            assert await client.reader.read() == b"", "a stranger holds no place"
             return status
 
     assert with_output(work) == 404
