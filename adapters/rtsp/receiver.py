@@ -148,6 +148,11 @@ class TrackReceiver:
             elif isinstance(part, Goodbye) and (not part.ssrcs or self._ssrc in part.ssrcs):
                 self.said_goodbye = True
 
+    @property
+    def source(self) -> int | None:
+        """Return the synchronisation source that is listened to, `None` before its first packet."""
+        return self._ssrc
+
     def report(self, now_s: float) -> bytes:
         """Return a receiver report for the camera."""
         return build_receiver_report(self._own_ssrc, self.reception.block(now_s))

@@ -11,6 +11,8 @@ from typing import Any, Final
 import structlog
 
 from adapters.clock import Clock
+from adapters.deadline import Deadline
+from adapters.port import MediaSource
 from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
 from hub.relay.copying import Copy
 from hub.relay.counting import Counting
@@ -33,6 +35,7 @@ from hub.relay.layers import Layer, Layers
 from hub.relay.packetise import units
 from hub.relay.places import SharedPlaces
 from hub.relay.processing import MakeProcessor, Picture
+from hub.relay.pushes import SCHEME, Pushes
 from hub.relay.reachability import examine
 from hub.relay.readers import Make, Readers
 from hub.relay.renditions import Kind
@@ -98,8 +101,15 @@ class RelayEngine:
         self._places = Places(self._limits.max_transcodes, shared_places)
         self._sounds = SoundSetup(Places(self._limits.max_sounds, shared_sounds), self._transcoding.setup)
         self._readers = Readers(self._choose_for_reader, on_event)
+        self._open_source = open_source
+        self._pushes = Pushes(
+            clock,
+            self._turns,
+            on_event=on_event,
+            spawn=self._spawn,
+        )
         self._layers = Layers(
-            open_source,
+            self._open,
             clock,
             self._sender,
             process=self._process,
@@ -129,6 +139,7 @@ class RelayEngine:
         self._certificate = Certificate.generateCertificate()
         self._port = UdpPort(public_addresses)
         number = self._port.open(hosts, port)
+        self._pushes.start(self._port, self._certificate)
         self._housekeeper = asyncio.create_task(self._keep_house(), name="relay housekeeping")
         return number
 
@@ -149,6 +160,7 @@ class RelayEngine:
         for viewer in list(self._viewers.values()):
             self._end(viewer, "relay_stopped")
         self._readers.cut("relay_stopped")
+        self._pushes.cut("relay_stopped")
 
     async def read(
         self,
@@ -280,6 +292,16 @@ class RelayEngine:
             rtx_ssrc=viewer.rtx_ssrc,
         )
 
+    def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False) -> str:
+        """Answer an encoder that pushes a camera (`Pushes.publish`); its stream is opened by an address of scheme ``whip``.
+
+        `trickle` and `stop` take its id like a viewer's; its end is told by `ViewerEnded` and by `PushState`.
+
+        Raises:
+            RelayRefused: says why, with the HTTP status.
+        """
+        return self._pushes.publish(push_id, camera_id, offer_sdp, audio=audio)
+
     def trickle(self, viewer_id: str, fragment: str) -> str:
         """Take candidates of the browser, or restart ICE; return the fragment to answer with, "" where there is none.
 
@@ -289,6 +311,8 @@ class RelayEngine:
         Raises:
             RelayRefused: 404 no such viewer, 422 not a fragment of this session.
         """
+        if viewer_id in self._pushes:
+            return self._pushes.trickle(viewer_id, fragment)
         viewer = self._viewers.get(viewer_id)
         if viewer is None or self._port is None:
             raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
@@ -339,10 +363,12 @@ class RelayEngine:
         self._readers.renew(viewer_ids, until)
 
     def stop(self, viewer_id: str, code: str) -> None:
-        """End a viewer; no packet of picture leaves after this returns. Unknown ones are passed over."""
+        """End a viewer, or a push; no packet of picture leaves after this returns. Unknown ones are passed over."""
         viewer = self._viewers.get(viewer_id)
         if viewer is not None:
             self._end(viewer, code)
+        elif viewer_id in self._pushes:
+            self._pushes.stop(viewer_id, code)
         else:
             self._readers.stop(viewer_id, code)
 
@@ -374,6 +400,7 @@ class RelayEngine:
             "connected": sum(viewer.connected for viewer in viewers),
             "cameras": self._layers.cameras,
             "pulls_opened": self._layers.pulls_opened,
+            "pushes": len(self._pushes),
             **self._counting.sent(),
             "reconnects": self._layers.reconnects(),
             "transcodes": self._places.taken,
@@ -426,6 +453,11 @@ class RelayEngine:
         if HEARS not in codecs or heard is None:
             return ""
         return "on" if choice.offered.aac is not None else "none" if heard.why == "none" else "codec"
+
+    async def _open(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
+        if spec.url.startswith(f"{SCHEME}:"):
+            return self._pushes.open(spec.camera_id)
+        return await self._open_source(spec, deadline, audio)
 
     def _process(self, spec: SourceSpec, layer: str, kind: Kind) -> MakeProcessor:
         if kind == "copy":
@@ -605,6 +637,7 @@ class RelayEngine:
                         self._report(viewer, now)
             self._readers.keep_house(now)
             self._layers.keep_house(now)
+            self._pushes.keep_house(now)
 
     def _adapt(self, viewer: Viewer, now_s: float) -> None:
         """Move a viewer to the layer that its network bears."""

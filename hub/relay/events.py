@@ -111,6 +111,20 @@ class LayerChanged(msgspec.Struct, frozen=True, tag=True):
     sound: str = ""
 
 
+class PushState(msgspec.Struct, frozen=True, tag=True):
+    """An encoder pushes a camera from now on, or no more.
+
+    `code`: what `stop` was called with, or ``replaced`` (it came back by another connection), ``pusher_left``,
+    ``pusher_gone`` (30 s without an ICE check), ``not_connected``, ``dtls_failed``, ``relay_stopped``.
+    """
+
+    push_id: str
+    camera_id: str
+    pushed: bool
+    since: datetime
+    code: str = ""
+
+
 class CameraPulled(msgspec.Struct, frozen=True, tag=True):
     """A camera is held by this worker from now on, or no more: every stream was closed and the camera told so.
 
@@ -121,7 +135,7 @@ class CameraPulled(msgspec.Struct, frozen=True, tag=True):
     pulled: bool
 
 
-RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged | CameraPulled
+RelayEvent = ViewerConnected | ViewerEnded | SourceState | LayerChanged | CameraPulled | PushState
 
 
 class Finding(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from hub.relay.events import (
     Finding,
     LayerChanged,
     Masks,
+    PushState,
     SourceSpec,
     SourceState,
     ViewerConnected,
@@ -125,6 +126,16 @@ class View(msgspec.Struct, frozen=True, tag=True):
     wanted: str = "main"  # layer: main | sub | auto
 
 
+class Publish(msgspec.Struct, frozen=True, tag=True):
+    """Answer an encoder that pushes a camera; answered by `Answer`. `Trickle` and `Stop` take its id like a viewer's."""
+
+    request: int
+    push_id: str
+    camera_id: str
+    offer: str
+    audio: bool
+
+
 class Read(msgspec.Struct, frozen=True, tag=True):
     """Send the pictures of a camera as `Segment`s; answered by `Reading`."""
 
@@ -223,6 +234,7 @@ FromHub = (
     Start
     | Network
     | View
+    | Publish
     | Read
     | OutputRefused
     | Taken
@@ -361,6 +373,7 @@ FromWorker = (
     | SourceState
     | LayerChanged
     | CameraPulled
+    | PushState
 )
 
 _encoder = msgspec.json.Encoder()

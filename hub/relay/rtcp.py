@@ -5,6 +5,7 @@ What comes in was authenticated by SRTCP, but the viewer is still a stranger: ev
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 _SR, _RR, _SDES, _BYE, _RTPFB, _PSFB = 200, 201, 202, 203, 205, 206
@@ -119,6 +120,22 @@ def sender_report(
     item = struct.pack("!IBB", ssrc, 1, len(name)) + name + b"\x00"
     item += bytes(-len(item) % 4)
     return report + struct.pack("!BBH", 0x81, _SDES, len(item) // 4) + item
+
+
+def nack(ssrc: int, media_ssrc: int, sequences: Sequence[int]) -> bytes:
+    """Write a generic NACK (RFC 4585 6.2.1) for packets of one stream, which stands behind a report."""
+    items: list[int] = []
+    first, mask = -1, 0
+    for sequence in sequences:
+        behind = (sequence - first - 1) & 0xFFFF
+        if first >= 0 and behind < 16:
+            mask |= 1 << behind
+            continue
+        if first >= 0:
+            items.append(first << 16 | mask)
+        first, mask = sequence, 0
+    items.append(first << 16 | mask)
+    return struct.pack(f"!BBHII{len(items)}I", 0x80 | _NACK, _RTPFB, 2 + len(items), ssrc, media_ssrc, *items)
 
 
 def goodbye(ssrc: int) -> bytes:

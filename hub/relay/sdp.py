@@ -44,7 +44,8 @@ class MediaLine:
     mid: str
     formats: tuple[str, ...]
     codecs: tuple[Any, ...]  # aiortc's RTCRtpCodecParameters
-    wants: bool  # the viewer is ready to receive here
+    wants: bool  # the peer is ready to receive here
+    sends: bool  # and to send
     rtcp_mux: bool
     ufrag: str
     pwd: str
@@ -123,6 +124,7 @@ def _media_line(media: Any) -> MediaLine:
         formats=tuple(map(str, media.fmt)),
         codecs=tuple(media.rtp.codecs),
         wants=media.port != 0 and media.direction in {"recvonly", "sendrecv", None},
+        sends=media.port != 0 and media.direction in {"sendonly", "sendrecv", None},
         rtcp_mux=bool(media.rtcp_mux),
         ufrag=str(media.ice.usernameFragment or ""),
         pwd=str(media.ice.password or ""),
@@ -216,7 +218,7 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
             "offer_without_video",
             "the offer has no video m-line that may receive; add a transceiver with direction recvonly",
         )
-    _check_transport(video)
+    check_transport(video)
     codec = _video_codec(video, source)
     audio, audio_type = None, 0
     if source.audio_codec:
@@ -242,7 +244,7 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
         video=video,
         payload_type=int(codec.payloadType),
         format_parameters=";".join(
-            key if value is None else f"{key}={value}" for key, value in _parameters(codec).items()
+            key if value is None else f"{key}={value}" for key, value in codec_parameters(codec).items()
         ),
         feedback=tuple(item for item in handled if item in said),
         audio=audio,
@@ -258,13 +260,18 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
 def _rtx(line: MediaLine, payload_type: int) -> int:
     """Return the payload type of retransmissions of another one (RFC 4588 8.1), where it was offered."""
     for codec in line.codecs:
-        if _name(codec) == "RTX" and str(_parameters(codec).get("apt", "")) == str(payload_type):
+        if codec_name(codec) == "RTX" and str(codec_parameters(codec).get("apt", "")) == str(payload_type):
             number = int(codec.payloadType)
             return number if 0 <= number < 128 and number != payload_type else NO_RTX
     return NO_RTX
 
 
-def _check_transport(line: MediaLine) -> None:
+def check_transport(line: MediaLine) -> None:
+    """Refuse a line that cannot be answered.
+
+    Raises:
+        RelayRefused: 422; names what is wrong.
+    """
     if not line.protocol.startswith("UDP/TLS/RTP/SAVP"):
         raise _unreadable(f"the video m-line is {line.protocol}, not UDP/TLS/RTP/SAVPF")
     if not line.ufrag or not line.pwd or len(line.ufrag) > 256 or len(line.pwd) > 256:
@@ -279,19 +286,22 @@ def _check_transport(line: MediaLine) -> None:
         raise _unreadable("the offer does not multiplex RTCP on the media port (a=rtcp-mux)")
 
 
-def _name(codec: Any) -> str:
+def codec_name(codec: Any) -> str:
+    """Return the encoding name of a payload, upper case."""
     return str(codec.mimeType).partition("/")[2].upper()
 
 
-def _parameters(codec: Any) -> dict[str, Any]:
+def codec_parameters(codec: Any) -> dict[str, Any]:
     """Return the format parameters; some writers put a blank after the semicolon, the parser keeps it."""
     return {str(key).strip(): value for key, value in codec.parameters.items() if str(key).strip()}
 
 
 def _video_codec(line: MediaLine, source: Offered) -> Any:
-    same = [codec for codec in line.codecs if _name(codec) == source.codec and 0 <= codec.payloadType < 128]
+    same = [
+        codec for codec in line.codecs if codec_name(codec) == source.codec and 0 <= codec.payloadType < 128
+    ]
     if source.codec == "H264":
-        same = [codec for codec in same if str(_parameters(codec).get("packetization-mode", "0")) == "1"]
+        same = [codec for codec in same if str(codec_parameters(codec).get("packetization-mode", "0")) == "1"]
         wanted = _NEAREST[_sps_profile(source.sps)]
         known = [(codec, _offered_profile(codec)) for codec in same]
         ranked = sorted(
@@ -307,7 +317,7 @@ def _video_codec(line: MediaLine, source: Offered) -> Any:
         same = [codec for codec in same if _fits_h265(codec, source.sps)]
     if same:
         return same[0]
-    offered = sorted({_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
+    offered = sorted({codec_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
     mode = " in packetization mode 1" if "H264" in offered and source.codec == "H264" else ""
     raise RelayRefused(
         406,
@@ -321,7 +331,7 @@ def _fits_h265(codec: Any, sps: h265.Sps) -> bool:
 
     Defaults where the offer is silent: Main profile, Main tier, level 3.1.
     """
-    said = _parameters(codec)
+    said = codec_parameters(codec)
     try:
         profile, tier, level = (
             int(said.get(name, usual))
@@ -345,7 +355,7 @@ def _sps_profile(sps: h264.Sps | h265.Sps | None) -> str:
 
 def _offered_profile(codec: Any) -> str:
     """Return the profile of an offered payload; "" where it cannot be read. The default is RFC 6184 8.1's."""
-    digits = str(_parameters(codec).get("profile-level-id") or "42000a")
+    digits = str(codec_parameters(codec).get("profile-level-id") or "42000a")
     try:
         idc, flags = int(digits[0:2], 16), int(digits[2:4], 16)
     except ValueError:
@@ -361,7 +371,7 @@ def _sound(line: MediaLine, wanted: str) -> int | None:
     """Return the offered payload type of a codec of sound (RFC 7587 section 7: Opus always counts 48 kHz)."""
     rate_hz = 48_000 if wanted == "OPUS" else 8000
     for codec in line.codecs:
-        if _name(codec) == wanted and codec.clockRate == rate_hz and 0 <= codec.payloadType < 128:
+        if codec_name(codec) == wanted and codec.clockRate == rate_hz and 0 <= codec.payloadType < 128:
             return int(codec.payloadType)
     static = _G711.get(wanted)
     return static if static is not None and str(static) in line.formats else None
@@ -406,8 +416,8 @@ def write_answer(
             if line.mid:
                 lines.append(f"a=mid:{line.mid}")
             # Meaningless on a refused line (RFC 8829 5.3.1), but some peers insist on them.
-            lines += ["a=inactive", "a=rtcp-mux", *_transport(agreed, local)]
-            lines += [_rtpmap(codec) for codec in line.codecs if str(codec.payloadType) == line.formats[0]]
+            lines += ["a=inactive", "a=rtcp-mux", *transport_lines(agreed.our_role, local)]
+            lines += [map_line(codec) for codec in line.codecs if str(codec.payloadType) == line.formats[0]]
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -425,13 +435,13 @@ def _accepted(
         f"a=rtcp:{port} IN {family} {address}",
     ]
     out += candidate_lines(local)
-    out += _transport(agreed, local)
+    out += transport_lines(agreed.our_role, local)
     if line.mid:
         out.append(f"a=mid:{line.mid}")
     out += ["a=sendonly", "a=rtcp-mux", "a=rtcp-rsize"]
     if video:
         codec = next(item for item in line.codecs if item.payloadType == payload)
-        out.append(_rtpmap(codec))
+        out.append(map_line(codec))
         out += [f"a=rtcp-fb:{payload} {item}" for item in agreed.feedback]
         if agreed.format_parameters:
             out.append(f"a=fmtp:{payload} {agreed.format_parameters}")
@@ -511,16 +521,18 @@ def _unreadable_fragment(what: str) -> RelayRefused:
     return RelayRefused(422, "fragment_unreadable", f"the ICE fragment cannot be used: {what}")
 
 
-def _transport(agreed: Agreed, local: LocalTransport) -> list[str]:
+def transport_lines(role: str, local: LocalTransport) -> list[str]:
+    """Return the lines of our transport; `role` is our DTLS role."""
     return [
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.pwd}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
-        f"a=setup:{'passive' if agreed.our_role == 'server' else 'active'}",
+        f"a=setup:{'passive' if role == 'server' else 'active'}",
     ]
 
 
-def _rtpmap(codec: Any) -> str:
+def map_line(codec: Any) -> str:
+    """Return the rtpmap line of a payload."""
     name = str(codec.mimeType).partition("/")[2]
     channels = f"/{codec.channels}" if (codec.channels or 1) > 1 else ""
     return f"a=rtpmap:{codec.payloadType} {name}/{codec.clockRate}{channels}"

@@ -28,6 +28,7 @@ from hub.relay.events import (
     Finding,
     KeyFrame,
     LayerChanged,
+    PushState,
     RelayEvent,
     SourceSpec,
     SourceState,
@@ -332,6 +333,30 @@ class RelayService:
         except OSError as error:
             raise RelayRefused(503, "relay_full", "the relay worker takes no connection now") from error
 
+    async def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False) -> str:
+        """Answer an encoder that pushes a camera: its stream is what an address of scheme ``whip`` opens from now on.
+
+        `trickle` and `stop` take `push_id` like a viewer's. `PushState` tells when it pushes, and when no more. `audio`: the
+        owner shares the sound; without it none is taken.
+
+        Raises:
+            RelayRefused: with the HTTP status, a stable code and one sentence.
+        """
+        if len(offer_sdp) > MAX_OFFER_BYTES:
+            raise RelayRefused(422, "offer_unreadable", f"the offer is larger than {MAX_OFFER_BYTES} bytes")
+        held = self._table.hold(camera_id, self._workers)
+        seat = self._table.sit(push_id, camera_id, held)
+        try:
+            reply = await held.worker.ask(
+                lambda number: m.Publish(number, push_id, camera_id, offer_sdp, audio), _STOP_WITHIN_S
+            )
+        except BaseException:
+            held.worker.send(m.Stop(0, push_id, "nobody_waits"))
+            self._table.leave(push_id)
+            raise
+        seat.answered = True
+        return str(reply.sdp)
+
     def taken(self, viewer_id: str, size: int) -> None:
         """Note that so many bytes of segments left for their recipient."""
         seat = self._table.seats.get(viewer_id)
@@ -536,7 +561,7 @@ class RelayService:
                 is_open = message.state != "offline"
                 self._table.layer(worker, message.camera_id, message.layer, is_open=is_open)
                 self._say(message)
-            case ViewerConnected() | LayerChanged():
+            case ViewerConnected() | LayerChanged() | PushState():
                 self._say(message)
 
     def lost(self, worker: WorkerProcess, code: str) -> None:

@@ -196,5 +196,7 @@ class Sounds:
 
 
 def copied(track: Track) -> bool:
-    """Tell whether browsers take this sound as it is (G.711, RFC 7874 section 3)."""
+    """Tell whether browsers take this sound as it is (G.711 or Opus, RFC 7874 section 3)."""
+    if track.codec == OPUS:
+        return track.clock_rate_hz == OPUS_HZ
     return track.codec in {"PCMU", "PCMA"} and (track.clock_rate_hz, track.channels) == (8000, 1)

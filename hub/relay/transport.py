@@ -158,28 +158,31 @@ class DtlsSession:
             SRTP_PROFILES, key=lambda profile: _preferred.get(profile.openssl_profile, 2)
         )
         self._receive: SrtpSession | None = None
+        self._keep: Any = None
         self.srtp: Any = None  # libsrtp's handle for sending, once connected
         self.tag = 0  # bytes of the authentication tag behind each packet
 
     async def handshake(self) -> str:
         """Run the handshake; return "" where it succeeded, else why it did not."""
-        await self._dtls.start(self._peer)
-        if self._dtls.state != "connected":
+        dtls = self._dtls
+        if dtls is not None:
+            await dtls.start(self._peer)
+        if dtls is None or dtls.state != "connected":
             return (
                 "the DTLS handshake failed: the certificate does not match the fingerprint in the offer, "
                 "or no SRTP profile is shared"
             )
-        self._receive = self._dtls._rx_srtp
-        self._keep = self._dtls._tx_srtp  # owns the handle below
+        self._receive = dtls._rx_srtp
+        self._keep = dtls._tx_srtp  # owns the handle below
         self.srtp = self._keep._srtp[0]
-        profile = bytes(self._dtls._ssl.get_selected_srtp_profile())
+        profile = bytes(dtls._ssl.get_selected_srtp_profile())
         self.tag = 10 if profile == b"SRTP_AES128_CM_SHA1_80" else 16  # RFC 5764 4.1.2, RFC 7714 14.2
         return ""
 
     @property
     def closed(self) -> bool:
         """Tell whether the peer closed the association (close_notify) or it broke."""
-        return self._dtls.state in {"closed", "failed"}
+        return self._dtls is None or self._dtls.state in {"closed", "failed"}
 
     def on_closed(self, callback: Callable[[], None]) -> None:
         """Call back when the association ends."""
@@ -208,12 +211,16 @@ class DtlsSession:
             return None
 
     async def close(self) -> None:
-        """Say goodbye (close_notify) and free the keys. Idempotent."""
+        """Say goodbye (close_notify) and free the keys and what OpenSSL holds, now and not when cycles are looked for. Idempotent."""
+        dtls = self._dtls
+        if dtls is None:
+            return
         try:
-            await self._dtls.stop()
+            await dtls.stop()
         finally:
+            dtls.remove_all_listeners()
             self.path.close()
-            self.srtp = None
+            self._dtls = self._keep = self._receive = self.srtp = None
 
 
 class SendFailed(Exception):

@@ -238,6 +238,14 @@ class Worker:
             case m.OutputRefused():
                 refusal = RelayRefused(message.status, message.code, message.detail)
                 self._output.refuse(message.connection, refusal)
+            case m.Publish():
+                try:
+                    sdp = engine.publish(
+                        message.push_id, message.camera_id, message.offer, audio=message.audio
+                    )
+                    self.send(m.Answer(message.request, sdp))
+                except RelayRefused as error:
+                    self._refuse(message.request, error)
             case m.Trickle():
                 try:
                     fragment = engine.trickle(message.viewer_id, message.fragment)
