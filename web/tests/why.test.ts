@@ -55,6 +55,16 @@ describe('why can I not see it?', () => {
   it('says the weak network behind a smaller stream', () => {
     expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'auto', code: 'network' } }))).toEqual(['weak']);
   });
+  it.each([
+    ['uplink_full', 'full_uplink'],
+    ['transcodes_full', 'full_recode'],
+    ['no_room', 'full'],
+  ])('says what has no room where the hub answers %s', (code, cause) => {
+    expect(explain(seen({ name: 'full', refusal: { ...refusal, status: 503, code }, due: 0 }))).toEqual([{ cause, done: 'full_done', remedy: `${cause}_fix` }]);
+  });
+  it('says that the line of the house carries the smaller stream alone', () => {
+    expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code: 'uplink' } }))).toEqual(['uplink']);
+  });
   it('has words for everything that it says', () => {
     const phases: Phase[] = [
       { name: 'paused' },
@@ -76,6 +86,8 @@ describe('why can I not see it?', () => {
         seen(phase, { way: { name: 'mse', why: 'missing' }, decoders: { ...firefox, mse: false }, layer: { layer: 'main', wanted: 'sub', code: 'no_sub_stream' } }),
       ]),
     );
+    for (const code of ['uplink_full', 'transcodes_full']) cases.push(seen({ name: 'full', refusal: { ...refusal, code }, due: 0 }));
+    for (const code of ['uplink', 'one_stream', 'network']) cases.push(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code } }));
     for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null } }));
     const words = cases.flatMap(explain).flatMap((one) => [one.cause, one.done, one.remedy]).filter((key) => key !== null);
     expect(words.filter((key) => !(`player.why_${key}` in english))).toEqual([]);

@@ -32,6 +32,9 @@ export interface Explained {
 /** Words of the hub for "could not go out as it is"; others are said as `codec`. */
 const RECODED = new Set(['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']);
 
+/** What has no room, by the hub's word for it. */
+const FULL: Readonly<Record<string, string>> = { uplink_full: 'full_uplink', transcodes_full: 'full_recode' };
+
 /** Everything that stands between camera and eye now; the gravest first, empty where nothing does. */
 export function explain(seen: Case): Explained[] {
   const found: Explained[] = [];
@@ -41,8 +44,10 @@ export function explain(seen: Case): Explained[] {
       return [{ cause: 'paused', done: null, remedy: null }];
     case 'refused':
       return [{ cause: 'refused', done: null, remedy: 'refused_fix' }];
-    case 'full':
-      return [{ cause: 'full', done: 'full_done', remedy: 'full_fix' }];
+    case 'full': {
+      const cause = FULL[phase.refusal.code] ?? 'full';
+      return [{ cause, done: 'full_done', remedy: `${cause}_fix` }];
+    }
     case 'fault':
       return [{ cause: 'fault', done: 'fault_done', remedy: 'fault_fix' }];
     case 'reconnecting':
@@ -73,6 +78,8 @@ export function explain(seen: Case): Explained[] {
   }
   if (seen.layer?.code === 'network') found.push({ cause: 'weak', done: 'weak_done', remedy: 'weak_fix' });
   else if (seen.layer?.code === 'no_sub_stream') found.push({ cause: 'no_sub', done: 'no_sub_done', remedy: 'no_sub_fix' });
+  else if (seen.layer?.code === 'uplink') found.push({ cause: 'uplink', done: 'uplink_done', remedy: 'uplink_fix' });
+  else if (seen.layer?.code === 'one_stream') found.push({ cause: 'one_stream', done: 'one_stream_done', remedy: 'one_stream_fix' });
   if (found.length === 0 && ['idle', 'asking', 'opening'].includes(phase.name) && seen.sends && decodes(seen) === false) found.push(undecoded(seen));
   if (found.length === 0 && phase.name === 'ended') found.push({ cause: 'ended', done: null, remedy: null });
   if (found.length === 0 && ['asking', 'opening'].includes(phase.name)) found.push({ cause: 'unknown_cause', done: 'unknown_done', remedy: null });
