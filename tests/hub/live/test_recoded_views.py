@@ -17,7 +17,9 @@ Watch = Callable[[str], Viewer]
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
     """A hub that recodes one stream at a time."""
     with running_hub(
-        Path(tmp_path_factory.mktemp("data")), probe_window_s=1.0, relay={"udp_port": 0, "workers": 1, "transcodes": 1}
+        Path(tmp_path_factory.mktemp("data")),
+        probe_window_s=1.0,
+        relay={"udp_port": 0, "workers": 1, "transcodes": 1},
     ) as started:
         yield started
 

@@ -83,7 +83,8 @@ def test_second_viewer_is_told_that_it_is_live(
 
     def pulls() -> str:
         told = httpx.get(f"{admin.base_url}/metrics").text
-        return next(line for line in told.splitlines() if "pulls_opened" in line)
+        name = "camhub_relay_worker_pulls_opened_total{"
+        return next(line for line in told.splitlines() if line.startswith(name))
 
     try:
         assert viewers[0].start().status_code == 201

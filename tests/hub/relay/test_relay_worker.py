@@ -247,24 +247,31 @@ PARENT = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
 from hub.observe import configure_logging
-from test_relay_worker import CAMERA, service
+from test_relay_worker import service
+from test_relay_workers import camera
 
 configure_logging("warning")
 
 async def main():
-    relay = service()
+    relay = service(workers=2)
     await relay.start()
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    print(relay.worker_pid, flush=True)
-    size = int(await reader.readline())
-    answer = await relay.view("v1", CAMERA, (await reader.readexactly(size)).decode())
-    print(len(answer.encode()), flush=True)
-    print(answer, end="", flush=True)
-    while True:
-        relay.renew(["v1"])
-        await asyncio.sleep(0.5)
+    print(*(worker.pid for worker in relay.workers()), flush=True)
+
+    async def renew():
+        while True:
+            relay.renew(["v0", "v1"])
+            await asyncio.sleep(0.5)
+
+    renewing = asyncio.create_task(renew())
+    for number in range(2):
+        size = int(await reader.readline())
+        answer = await relay.view(f"v{number}", camera(f"c{number}"), (await reader.readexactly(size)).decode())
+        print(len(answer.encode()), flush=True)
+        print(answer, end="", flush=True)
+    await renewing
 
 asyncio.run(main())
 """
@@ -273,10 +280,10 @@ asyncio.run(main())
 @pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_hub_that_is_killed_or_hangs_stops_the_frames(sign: signal.Signals) -> None:
-    """kill -9 of the hub process: frames stop at once and the worker ends. A hub that hangs: within 2 s."""
+    """kill -9 of the hub process: frames of all workers stop at once and the workers end. A hub that hangs: within 2 s."""
 
     async def main() -> None:
-        viewer = Watching()
+        viewers = Watching(), Watching()
         hub = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -285,29 +292,31 @@ def test_a_hub_that_is_killed_or_hangs_stops_the_frames(sign: signal.Signals) ->
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        worker = int(await hub.stdout.readline())
+        workers = [int(pid) for pid in (await hub.stdout.readline()).split()]
 
         async def answered(text: str) -> str:
             hub.stdin.write(f"{len(text)}\n{text}".encode())
             return (await hub.stdout.readexactly(int(await hub.stdout.readline()))).decode()
 
         try:
-            await viewer.play(answered)
-            await until(lambda: viewer.frames > 10, 5, "pictures")
+            for viewer in viewers:
+                await viewer.play(answered)
+            await until(lambda: all(viewer.frames > 10 for viewer in viewers), 20, "pictures")
             hub.send_signal(sign)
             await asyncio.sleep(0.4 if sign == signal.SIGKILL else 2.0)
-            frames = viewer.frames
+            frames = [viewer.frames for viewer in viewers]
             await asyncio.sleep(0.6)
-            assert viewer.frames <= frames + 1
+            assert all(viewer.frames <= before + 1 for viewer, before in zip(viewers, frames, strict=True))
             if sign == signal.SIGKILL:
-                await until(lambda: not running(worker), 4, "the worker's end")
+                await until(lambda: not any(map(running, workers)), 15, "the workers' end")
         finally:
             if hub.returncode is None:
                 hub.kill()
             await hub.wait()
-            await viewer.close()
+            for viewer in viewers:
+                await viewer.close()
             hub._transport.close()
-        await until(lambda: not running(worker), 4, "the worker's end")
+        await until(lambda: not any(map(running, workers)), 15, "the workers' end")
 
     run(main())
 
