@@ -1,8 +1,10 @@
 """What the relay does with bad offers, hostile datagrams and broken cameras, each stated."""
 
 import asyncio
+import gc
 import secrets
 import socket
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -190,6 +192,25 @@ def test_a_report_that_is_replayed_or_forged_is_not_heard(camera: SyntheticCamer
             viewer.nack(viewer.video()[0].sequence)
             await until(lambda: serving.resent == 2, 15, "another")
             assert serving.resent == 2
+            await viewer.close()
+
+    run(work())
+
+
+def test_what_a_viewer_held_is_free_as_soon_as_it_has_left(camera: SyntheticCamera) -> None:
+    """Keys and TLS state go with the viewer: they do not lie about until the collector comes by."""
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await lean(relay)
+            held = weakref.ref(relay.engine._viewers[viewer_id]._dtls._dtls)
+            gc.collect()
+            gc.disable()
+            try:
+                relay.engine.stop(viewer_id, "stopped")
+                await until(lambda: held() is None, 15, "freed")
+            finally:
+                gc.enable()
             await viewer.close()
 
     run(work())
