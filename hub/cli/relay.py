@@ -10,7 +10,7 @@ import msgspec
 
 from adapters.clock import SystemClock
 from adapters.secret import Secret
-from hub.relay.events import Finding
+from hub.relay.events import Finding, of_all_workers
 from hub.relay.hosts import hosts_to_bind
 from hub.relay.ice import UdpPort
 from hub.relay.reachability import examine
@@ -42,10 +42,10 @@ def selftest(config: Path | None, host: str | None, *, behind_proxy: bool | None
         raise click.UsageError(str(error)) from error
     try:
         findings = asyncio.run(_examine(settings))
-    except OSError as error:
+    except _PortTaken as error:
         click.echo(
-            f"UDP port {settings.relay.udp_port} cannot be bound: {error.strerror}. Where the hub runs already, ask it: "
-            "GET /api/v1/relay/reachability; else free the port, or set relay.udp_port.",
+            f"{error}. Where the hub runs already, ask it: GET /api/v1/relay/reachability; else free the port, or set "
+            "relay.udp_port (worker n takes that number plus n) or relay.workers.",
             err=True,
         )
         sys.exit(2)
@@ -59,13 +59,32 @@ def selftest(config: Path | None, host: str | None, *, behind_proxy: bool | None
     sys.exit(1 if any(finding.outcome == "failed" for finding in findings) else 0)
 
 
-async def _examine(settings: Settings) -> list[Finding]:
+class _PortTaken(Exception):
+    """A port of the relay cannot be bound."""
+
+
+async def _examine(settings: Settings) -> tuple[Finding, ...]:
+    """Bind the port of each worker and walk every way to it.
+
+    Raises:
+        _PortTaken: one cannot be bound; says which.
+    """
     host = settings.relay.host or ("0.0.0.0" if settings.behind_proxy else settings.host.strip("[]"))  # noqa: S104
     secret = settings.turn.secret.get_secret_value() if settings.turn.secret is not None else ""
-    port = UdpPort(tuple(settings.relay.public_addresses))
-    port.open(await hosts_to_bind(host), settings.relay.udp_port)
+    turn = TurnSetup(tuple(settings.turn.urls), Secret(secret))
+    hosts = await hosts_to_bind(host)
+    ports: list[UdpPort] = []
     try:
+        for worker in range(settings.relay.processes):
+            number = settings.relay.udp_port and settings.relay.udp_port + worker
+            port = UdpPort(tuple(settings.relay.public_addresses))
+            ports.append(port)
+            try:
+                port.open(hosts, number)
+            except OSError as error:
+                raise _PortTaken(f"UDP port {number} cannot be bound: {error.strerror}") from error
         now = SystemClock().now().timestamp()
-        return await examine(port, TurnSetup(tuple(settings.turn.urls), Secret(secret)), now)
+        return of_all_workers({worker: await examine(port, turn, now) for worker, port in enumerate(ports)})
     finally:
-        port.close()
+        for port in ports:
+            port.close()

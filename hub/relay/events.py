@@ -1,5 +1,6 @@
 """What the relay tells the hub, and what the hub tells the relay about a camera."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -152,3 +153,13 @@ class Finding(msgspec.Struct, frozen=True, tag=True):
     code: str
     detail: str
     worker: int = 0
+
+
+def of_all_workers(found: Mapping[int, Iterable[Finding]]) -> tuple[Finding, ...]:
+    """Return the findings of all workers, each with its worker's number; what is the same of several is said once."""
+    findings: dict[tuple[str, ...], Finding] = {}
+    for worker, theirs in found.items():
+        for one in theirs:
+            key = (one.way, one.address, one.code, one.detail)
+            findings.setdefault(key, msgspec.structs.replace(one, worker=worker))
+    return tuple(findings.values())

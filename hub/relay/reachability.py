@@ -65,13 +65,14 @@ async def examine(port: UdpPort, turn: TurnSetup, now_unix_s: float) -> list[Fin
 
 def _addresses(port: UdpPort) -> list[Finding]:
     """Judge the addresses that browsers are told, without sending anything."""
+    number = port.bound[0][1]
     findings = [
         Finding(
             "tcp",
             host,
             "failed",
             "not_bound",
-            f"TCP on {host} cannot be bound ({why}); viewers whose network lets no UDP out see nothing. "
+            f"TCP port {number} on {host} cannot be bound ({why}); viewers whose network lets no UDP out see nothing. "
             "Free the port for TCP, or set another relay.udp_port.",
         )
         for host, why in port.tcp_failed.items()

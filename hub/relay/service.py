@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-import msgspec
 import structlog
 
 from adapters.clock import Clock
@@ -34,6 +33,7 @@ from hub.relay.events import (
     SourceState,
     ViewerConnected,
     ViewerEnded,
+    of_all_workers,
 )
 from hub.relay.figures import WorkerFigures
 from hub.relay.rtsp_door import Passage
@@ -395,7 +395,7 @@ class RelayService:
             RelayRefused: no worker answers.
         """
         turn = self._setup.turn
-        findings: dict[tuple[str, ...], Finding] = {}
+        found: dict[int, tuple[Finding, ...]] = {}
         answers = await asyncio.gather(
             *(
                 worker.ask(
@@ -409,24 +409,14 @@ class RelayService:
             if isinstance(answer, RelayRefused):
                 if len(self._workers) == 1:
                     raise answer
-                found: tuple[Finding, ...] = (
-                    Finding(
-                        "worker",
-                        str(worker.state.port),
-                        "failed",
-                        "worker_down",
-                        worker.state.trouble or f"worker {worker.index} does not answer: {answer.detail}",
-                    ),
-                )
+                trouble = worker.state.trouble or f"worker {worker.index} does not answer: {answer.detail}"
+                gone = Finding("worker", str(worker.state.port), "failed", "worker_down", trouble)
+                found[worker.index] = (gone,)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                found = answer.findings
-            for one in found:
-                # What is said of the addresses themselves is the same for each worker, and said once.
-                key = (one.way, one.address, one.code, *(() if one.way == "addresses" else (one.detail,)))
-                findings.setdefault(key, msgspec.structs.replace(one, worker=worker.index))
-        return tuple(findings.values())
+                found[worker.index] = answer.findings
+        return of_all_workers(found)
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let these viewers receive for two more seconds. To be called each 0.5 s; silence stops their frames."""

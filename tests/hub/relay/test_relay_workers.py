@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -14,11 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import run, until
 from relay_lean import Lean
 from test_relay_worker import ended, service
 
 from adapters.clock import SystemClock
+from hub.cli.relay import relay as relay_commands
 from hub.relay import workers
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, SourceSpec, SourceState, ViewerEnded
@@ -219,6 +222,25 @@ def test_each_worker_s_port_is_examined_and_one_that_is_gone_is_told() -> None:
             await relay.aclose()
 
     run(main())
+
+
+def test_the_self_test_of_a_stopped_hub_walks_the_port_of_each_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`camhub relay selftest` binds as many ports as workers are set; of a port that is taken it says which one."""
+    monkeypatch.setenv("CAMHUB_RELAY__WORKERS", "2")
+    monkeypatch.setenv("CAMHUB_RELAY__UDP_PORT", "0")
+    told = CliRunner().invoke(relay_commands, ["selftest", "--json"])
+    found = [one for one in json.loads(told.output) if (one["way"], one["code"]) == ("udp", "ok")]
+    assert told.exit_code == 1, "browsers are told loopback addresses only"
+    assert {one["worker"] for one in found} == {0, 1}
+    assert len({one["address"] for one in found}) == 2
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("CAMHUB_RELAY__UDP_PORT", str(port - 1))
+        refused = CliRunner().invoke(relay_commands, ["selftest"])
+    assert (refused.exit_code, f"UDP port {port} cannot be bound" in refused.output) == (2, True)
 
 
 DYING = """
