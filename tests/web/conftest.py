@@ -14,7 +14,10 @@ from web_world import LONGEST_NAME, OpenPage, World, add_person
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start everything once."""
     data: Path = tmp_path_factory.mktemp("hub")
-    with simulators("good-onvif", "household-no-onvif", "low-resolution") as cameras, serving(data) as hub:
+    with (
+        simulators("good-onvif", "household-no-onvif", "low-resolution") as cameras,
+        serving(data, CAMHUB_RELAY__RTSP_PORT="0") as hub,
+    ):
         street, home, _ = cameras
         text = hub.client.get("/api/v1/consents/text").json()
         consent = {

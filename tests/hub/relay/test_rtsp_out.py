@@ -407,7 +407,8 @@ def test_a_reader_that_takes_nothing_begins_again_at_a_newer_key_frame() -> None
             camera.step()
             assert not reader.take()
         assert len(line.written) == first
-        assert reader.slow_since_s is not None
+        slow_since_s = reader.slow_since_s
+        assert slow_since_s is not None
         line.held = 0
         reader.take()
         assert reader.skipped > 0
