@@ -43,7 +43,7 @@ def _encoded(kbps: int, pictures: int) -> list[list[bytes]]:
         "preset": "veryfast",
         "profile": "baseline",
         "tune": "zerolatency",
-        "x264-params": f"scenecut=0:keyint={GROUP}:vbv-maxrate={kbps}:vbv-bufsize={kbps // 5}:threads=1:slices=1",
+        "x264-params": f"scenecut=0:keyint={GROUP}:vbv-maxrate={kbps}:vbv-bufsize={kbps * 2 // 5}:threads=1:slices=1",
     }
     noise = random.Random(1)
     texture = noise.randbytes(WIDTH * 4)

@@ -11,6 +11,7 @@ ask for that. Nothing is decoded: the other core would not last. Speaks JSON lin
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import re
 import secrets
@@ -441,6 +442,7 @@ async def main() -> None:
         return viewer
 
     turning = asyncio.create_task(turns())
+    gc.disable()  # a minute's work; a walk over all viewers would look like a gap
     print(json.dumps({"ready": True}), flush=True)
     while line := await reader.readline():
         request = json.loads(line)

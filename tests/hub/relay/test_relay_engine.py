@@ -71,6 +71,34 @@ def test_viewers_share_one_pull_and_a_late_one_starts_at_once(camera: SyntheticC
     run(main())
 
 
+@pytest.mark.slow
+def test_a_run_up_is_laid_out_once_for_all_who_begin_in_the_same_group() -> None:
+    """The second viewer of a long group gets the portions that the first one's run-up was made of, and decodes them."""
+    camera = SyntheticCamera(pictures=100, bitrate_kbps=3000)
+
+    async def main() -> None:
+        async with engine_with(camera) as relay:
+            _id, opener = await playing(relay)
+            layer = relay.engine.layer("camera-1")
+            assert layer is not None
+            fanout = layer.renditions["copy"].fanout
+            ring = fanout.ring
+            await until(lambda: ring.head - (ring.start() or ring.head) > 100, 8, "a long group")
+            _id, first = await playing(relay)
+            began = ring.start()
+            portions = dict(fanout._run_ups)
+            assert portions
+            _id, second = await playing(relay)
+            assert ring.start() == began, "another group has begun: the machine was too slow"
+            again = fanout._run_ups
+            assert all(again[key] is run for key, run in portions.items())
+            assert second.first_s < 3
+            for viewer in (opener, first, second):
+                await viewer.close()
+
+    run(main())
+
+
 def test_a_camera_is_left_alone_ten_seconds_after_its_last_viewer(camera: SyntheticCamera) -> None:
     """Idle stop tears the stream down (here after 0.5 s), a return within that time finds it running."""
 

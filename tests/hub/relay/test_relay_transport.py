@@ -7,7 +7,9 @@ from importlib.metadata import version
 
 import pytest
 from aioice import stun
+from aiortc.rtcdtlstransport import SRTP_PROFILES
 from conftest import engine_with, run
+from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 from relay_camera import SyntheticCamera
 from relay_client import Watching
@@ -51,6 +53,12 @@ class _Path:
 def test_aiortc_is_the_version_that_was_read() -> None:
     """It is pinned exactly; another one is to be read before it is used."""
     assert version("aiortc") == "1.16.0"
+
+
+def test_no_tls_session_is_kept_for_a_return() -> None:
+    """Each view has a certificate of its own: what is held for resumption is memory for which nobody comes back."""
+    context = Certificate.generateCertificate()._create_ssl_context(SRTP_PROFILES)
+    assert context.get_session_cache_mode() == SSL.SESS_CACHE_OFF
 
 
 @pytest.mark.parametrize("segments", [True, False])
