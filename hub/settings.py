@@ -156,7 +156,7 @@ def _cores_but_one() -> int:
 
 
 class UplinkSettings(BaseModel):
-    """What live pictures may take of the lines of custodians: `docs/design/relay.md`, "The line of the house"."""
+    """What live pictures may take of the lines of custodians: `docs/design/live.md`, "The line of the house"."""
 
     model_config = ConfigDict(extra="forbid")
 

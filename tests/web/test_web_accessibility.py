@@ -22,6 +22,7 @@ PAGES = [
     ("admin", "/cameras/{home}?tab=facts"),
     ("admin", "/cameras/{home}?tab=sharing"),
     ("admin", "/cameras/new"),
+    ("admin", "/wall?n=16"),
     ("admin", "/standards/vn-municipal-2026?rule=TIM-02&try=TIM-02&with=base"),
     ("admin", "/cameras/{street}?tab=declarations"),
     ("admin", "/cameras/{street}?tab=condition"),
