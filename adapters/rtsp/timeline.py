@@ -80,6 +80,9 @@ class Arrival(NamedTuple):
     lost: int  # packets missing just before it
 
 
+_IN_STEP = Arrival(True, 0)  # what nearly every packet is
+
+
 class Reception:
     """Sequence numbers and the statistics of RFC 3550 appendix A.3 and A.8, for one track."""
 
@@ -136,7 +139,7 @@ class Reception:
             if deviation < 0x7FFFFFFF:  # not across a wrap
                 self._jitter += (deviation - self._jitter) / 16
         self._transit = transit
-        return Arrival(True, lost)
+        return Arrival(True, lost) if lost else _IN_STEP
 
     def _start(self, packet: RtpPacket) -> None:
         self._started = True

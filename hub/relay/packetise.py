@@ -154,7 +154,25 @@ def units(payloads: Iterable[bytes]) -> tuple[bytes, ...]:
     return tuple(out)
 
 
+def _told_by_first_byte() -> tuple[bool | None, ...]:
+    """Return for each first byte of a slice header whether it is of a B slice; `None` where the byte does not tell."""
+    found: list[bool | None] = [None] * 256
+    # first_mb_in_slice 0 is the bit 1 (7.3.3); slice_type follows, ue(v): B is 1 or 6 (table 7-6).
+    for kind, code in enumerate(("1", "010", "011", "00100", "00101", "00110", "00111")):
+        bits = f"1{code}"
+        first = int(bits.ljust(8, "0"), 2)
+        for byte in range(first, first + (1 << (8 - len(bits)))):
+            found[byte] = kind in {1, 6}
+    return tuple(found)
+
+
+_B_BY_FIRST_BYTE = _told_by_first_byte()
+
+
 def _is_b(nal: bytes) -> bool:
+    told = _B_BY_FIRST_BYTE[nal[1]] if len(nal) > 1 else None
+    if told is not None:
+        return told
     try:
         return h264.slice_type(nal) == "B"
     except ValueError:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from relay_camera import SyntheticCamera, group_of_pictures
 
-from adapters.rtsp.h264 import parse_sps
+from adapters.rtsp.h264 import parse_sps, slice_type
 from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser, units
 
 SPS = bytes.fromhex("6742c01e95a0280f64")
@@ -108,6 +108,19 @@ def test_b_pictures_are_noticed_in_a_real_stream() -> None:
         for unit in group_of_pictures(320, 240, 25, 20, "main", b_frames, 0):
             packetiser.payloads(unit, key_frame=any(nal[0] & 31 == 5 for nal in unit))
         assert packetiser.b_pictures is bool(b_frames)
+
+
+@given(first=st.integers(0, 255), rest=st.binary(min_size=6, max_size=12))
+def test_a_b_slice_is_known_by_its_first_byte_as_by_its_whole_header(first: int, rest: bytes) -> None:
+    """The quick look at a slice never says anything else than the reading of its header does."""
+    nal = bytes((0x41, first)) + rest
+    packetiser = H264Packetiser()
+    packetiser.payloads([nal], key_frame=False)
+    try:
+        whole = slice_type(nal) == "B"
+    except ValueError:
+        whole = False
+    assert packetiser.b_pictures is whole
 
 
 def test_the_sps_of_each_profile_is_read() -> None:
