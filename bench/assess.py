@@ -120,7 +120,9 @@ async def _insert(store: Store, standard_hash: str, made: list[dict[str, Any]]) 
         )  # fmt: skip
         await tx.execute(
             insert(tables.assessments).values(
-                observations=bindparam("seen", type_=raw), report=bindparam("told", type_=raw)
+                observations=bindparam("seen", type_=raw),
+                report=bindparam("told", type_=raw),
+                counts=bindparam("counted", type_=Text()),
             ),
             [
                 row
@@ -128,13 +130,13 @@ async def _insert(store: Store, standard_hash: str, made: list[dict[str, Any]]) 
                 for row in (
                     {
                         "id": one["assessment"], "camera_id": one["camera"], "standard": STANDARD, "standard_version": "1.0.0",
-                        "decision": one["decision"], "as_of": NOW, "counts": one["counts"], "seen": one["observations"],
+                        "decision": one["decision"], "as_of": NOW, "counted": one["counts"], "seen": one["observations"],
                         "told": unwritten(one["assessment"]),
                     },
                     *(
                         {
                             "id": new_id(), "camera_id": one["camera"], "standard": STANDARD, "standard_version": "1.0.0",
-                            "decision": decision, "as_of": at, "counts": one["counts"], "seen": b"x\x9cK\x05\x00\x00f\x00f",
+                            "decision": decision, "as_of": at, "counted": one["counts"], "seen": b"x\x9cK\x05\x00\x00f\x00f",
                             "told": unwritten(one["assessment"]),
                         }
                         for at, decision in one["older"]

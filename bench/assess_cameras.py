@@ -133,7 +133,7 @@ def make(numbers: range) -> list[dict[str, Any]]:
         chance = random.Random(-number - 1)
         facts = pack_facts(said)
         enrolled = NOW - timedelta(days=chance.choice([5, 40, 90, 200, 400, 700]), minutes=number % 1440)
-        found = _judge.judge(Asked(STANDARD, facts, {}, on_probation=NOW - enrolled < timedelta(days=30)))
+        (found,) = _judge.judge(Asked(STANDARD, [facts], {}, [NOW - enrolled < timedelta(days=30)], {}))
         assert not isinstance(found, str)
         decision, verdicts, reasons, counts, because = found
         camera, custodian, assessment = (str(UUID(int=number << 8 | part, version=4)) for part in (1, 2, 3))

@@ -2,32 +2,32 @@
 
 `standards.assess.judge` and `standards.condition.evaluate` are the one meaning; this is their fast form, and
 `tests/standards/test_compiled.py` holds both against each other. A camera costs some tens of microseconds instead of
-milliseconds: a profile is one function made once, facts are plain values, and a verdict is one letter.
+milliseconds: a rule is one function made once, facts are plain values, a verdict is one letter, and cameras are judged
+side by side, each combination of facts once (`standards.memo`).
 
 Outcome of a test: true, false, or a `Reason`. ``DENIED_BY_DEVICE`` is false with its ground, any other reason
 means not known (`standards.condition.State`).
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, cast
 
 from standards.condition import COMPARE, MOST_ELEMENTS, Condition, Op, field_of, number_of
+from standards.memo import ABSENT, MOST, Absent, Facts, Outcomes, Test, Values
 from standards.observation import NotObserved, Observation, Value
 from standards.profile import StandardProfile
 from standards.reason import ERROR_REASONS, INCONCLUSIVE_REASONS, Reason
 from standards.rule import Case, Rule
 from standards.verdict import RANK, Decision, Verdict, allowed, verdict_of
 
-# By fact name: the value where it was observed, the reason where it was not.
-Facts = Mapping[str, "Value | Reason"]
 _Outcome = bool | Reason
-_Test = Callable[[Facts, Value], _Outcome]
 # A rule's outcome as one number: the verdict's rank (`standards.verdict.RANK`) above, the reason below.
 _Judged = int
-_JudgeAll = Callable[[Facts, Mapping[int, _Judged]], list[_Judged]]
+_JudgeOne = Callable[[Facts], _Judged]
+Excused = tuple[Collection[str], Collection[str]]  # rules with a waiver, rules whose attestations all lapsed
+Row = Sequence[Value | Absent]  # of one camera, in the order of `CompiledProfile.facts`
 
 _SHIFT = 6
 _REASONS = tuple(Reason)
@@ -58,6 +58,7 @@ LETTERS: Mapping[Verdict, str] = {
 VERDICTS: Mapping[str, Verdict] = {letter: verdict for verdict, letter in LETTERS.items()}
 NO_REASON = "."
 _FIRST = ord("A")  # the letter of the first reason
+_WIDE = 3  # characters of what is said of one rule: verdict, reason, place of the decision
 
 
 def plain(observations: Mapping[str, Observation]) -> dict[str, Value | Reason]:
@@ -78,8 +79,8 @@ class Verdicts:
     @property
     def counts(self) -> dict[str, int]:
         """Return how many rules have each verdict, as `standards.assessment.Assessment.counts`."""
-        found = Counter(self.verdicts.lower())
-        return {str(verdict): found[letter] for verdict, letter in LETTERS.items()}
+        found = self.verdicts.lower()
+        return {str(verdict): found.count(letter) for verdict, letter in LETTERS.items()}
 
 
 class CompiledProfile:
@@ -89,10 +90,21 @@ class CompiledProfile:
         self.profile = profile
         self.reasons = tuple(str(reason) for reason in Reason)
         rules = profile.rules
-        self._judge = _Source({}).function(rules)  # the same condition under the same limits is compiled once
+        tests: dict[object, Test] = {}  # the same condition under the same limits is compiled once
+        self._values = {fact: Values(fact, asked) for fact, asked in _asked(rules, tests).items()}
+        self.facts = tuple(self._values)  # those on which a verdict depends
         self._told = tuple(_told(rule) for rule in rules)
-        self._probation = {place: _ON_PROBATION for place, rule in enumerate(rules) if rule.over_time}
+        self._outcomes = tuple(
+            Outcomes(rule.facts, _saying(_Source(tests).function(rule), told))
+            for rule, told in zip(rules, self._told, strict=True)
+        )
         self._places = {rule.id: place for place, rule in enumerate(rules)}
+        self._whole: dict[str, Verdicts] = {}
+
+    def row(self, facts: Facts) -> Row:
+        """Return what `facts` says of each of `self.facts`: what `judge_many` takes."""
+        told = [facts.get(fact, Reason.NOT_ASKED) for fact in self.facts]
+        return [ABSENT[one] if type(one) is Reason else one for one in told]
 
     def judge(
         self,
@@ -106,39 +118,98 @@ class CompiledProfile:
 
         Never raises for what a device sent; a rule that breaks is ERROR(`internal`).
         """
-        skipped = self._probation if on_probation else {}
-        if lapsed:
-            without = {self._places[rule]: _LAPSED for rule in lapsed if rule in self._places}
-            skipped = {**without, **skipped}
-        told = [table[judged] for table, judged in zip(self._told, self._judge(facts, skipped), strict=True)]
+        return self.judge_many([self.row(facts)], [on_probation], {0: (waived, lapsed)})[0]
+
+    def judge_many(
+        self, cameras: Sequence[Row], on_probation: Sequence[bool], stated: Mapping[int, Excused]
+    ) -> list[Verdicts]:
+        """Judge cameras. `stated`: rules waived and lapsed, as `judge` takes them, by a camera's place."""
+        if not cameras:
+            return []
+        seen = {
+            fact: self._values[fact].of(column)
+            for fact, column in zip(self.facts, zip(*cameras, strict=True), strict=True)
+        }
+        columns = []
+        for rule, outcomes, told in zip(self.profile.rules, self._outcomes, self._told, strict=True):
+            column = outcomes.of([seen[fact] for fact in outcomes.facts], len(cameras))
+            if rule.over_time:
+                waits = told[_ON_PROBATION]
+                column = [waits if on else one for on, one in zip(on_probation, column, strict=True)]
+            columns.append(column)
+        rows = zip(*columns, strict=True) if columns else [()] * len(cameras)
+        texts = ["".join(row) for row in rows]
+        for place, (waived, lapsed) in stated.items():
+            if waived or lapsed:
+                texts[place] = self._stated(texts[place], on_probation[place], waived, lapsed)
+        return [self._verdicts(text) for text in texts]
+
+    def _stated(self, text: str, on_probation: bool, waived: Collection[str], lapsed: Collection[str]) -> str:
+        """Return what was said of a camera with what people state laid over it."""
+        rows = [text[place : place + _WIDE] for place in range(0, len(text), _WIDE)]
+        for rule in lapsed:
+            place = self._places.get(rule)
+            if place is not None and not (on_probation and self.profile.rules[place].over_time):
+                rows[place] = self._told[place][_LAPSED]
         for rule in waived:
-            if rule in self._places:
-                place = self._places[rule]
-                told[place] = _waived(self.profile.rules[place], told[place])
-        verdicts, reasons = "".join([one[0] for one in told]), "".join([one[1] for one in told])
-        worst = max([one[2] for one in told]) if told else _DECISIONS.index(Decision.PENDING)
-        return Verdicts(_DECISIONS[worst], verdicts, reasons)
+            place = self._places.get(rule)
+            if place is not None:
+                rows[place] = _waived(self.profile.rules[place], rows[place])
+        return "".join(rows)
+
+    def _verdicts(self, text: str) -> Verdicts:
+        found = self._whole.get(text)
+        if found is None:
+            worst = int(max(text[2::_WIDE], default=str(_DECISIONS.index(Decision.PENDING))))
+            if len(self._whole) >= MOST:
+                self._whole.clear()
+            found = self._whole[text] = Verdicts(_DECISIONS[worst], text[::_WIDE], text[1::_WIDE])
+        return found
 
 
-def _waived(rule: Rule, told: tuple[str, str, int]) -> tuple[str, str, int]:
-    """Return the letters of an outcome over which a waiver lies."""
-    letter, why, _allows = told
+def _asked(rules: Sequence[Rule], tests: dict[object, Test]) -> dict[str, tuple[Test, ...] | None]:
+    """Return all tests that rules make of each fact alone; None for a fact that one compares with another."""
+    found: dict[str, dict[int, Test] | None] = {}
+    for rule in rules:
+        parts = list(rule.conditions())
+        for condition in parts:
+            if condition.of and not condition.fact:
+                parts += condition.of
+                continue
+            facts = condition.facts()
+            for fact in facts:
+                known = found.setdefault(fact, {})
+                if len(facts) > 1 or known is None:
+                    found[fact] = None
+                else:
+                    test = _test(condition, rule.values, tests)
+                    known[id(test)] = test
+    return {fact: None if known is None else tuple(known.values()) for fact, known in found.items()}
+
+
+def _saying(judge: _JudgeOne, told: Mapping[_Judged, str]) -> Callable[[Facts], str]:
+    return lambda facts: told[judge(facts)]
+
+
+def _waived(rule: Rule, told: str) -> str:
+    """Return what is said of an outcome over which a waiver lies."""
+    letter, why = told[0], told[1]
     verdict = VERDICTS[letter.lower()]
     if not rule.waivable or verdict is Verdict.PASS:
         return told
     reason = None if why == NO_REASON else _REASONS[ord(why) - _FIRST]
     allows = _DECISIONS.index(allowed(rule.severity, verdict, reason, waived=True))
-    return (letter.upper() if allows else letter.lower(), why, allows)
+    return f"{letter.upper() if allows else letter.lower()}{why}{allows}"
 
 
-def _told(rule: Rule) -> dict[_Judged, tuple[str, str, int]]:
-    """Return for every outcome of a rule its letters and the place of the best decision that it allows."""
+def _told(rule: Rule) -> dict[_Judged, str]:
+    """Return what is said of every outcome of a rule: its two letters and the place of the best decision it allows."""
     table = {}
     for verdict, letter in LETTERS.items():
         for reason in (None, *_REASONS):
             allows = _DECISIONS.index(allowed(rule.severity, verdict, reason, waived=False))
             why = NO_REASON if reason is None else chr(_FIRST + _REASONS.index(reason))
-            table[_judged(verdict, reason)] = (letter.upper() if allows else letter, why, allows)
+            table[_judged(verdict, reason)] = f"{letter.upper() if allows else letter}{why}{allows}"
     return table
 
 
@@ -151,40 +222,34 @@ _UNDECIDED: Mapping[Reason, _Judged] = {
 
 
 class _Source:
-    """Writes the one function of a profile: all its rules without a call between them.
+    """Writes the function of a rule: all its conditions without a call between them.
 
-    A call costs more than a comparison, and a profile makes some 500 of them per camera. Only names, indentation and
-    operators are written here; every value of a rule pack (facts' names, limits, texts) is handed over by reference, so
-    that nothing of a pack is ever read as code.
+    A call costs more than a comparison. Only names, indentation and operators are written here; every value of a rule
+    pack (facts' names, limits, texts) is handed over by reference, so that nothing of a pack is ever read as code.
     """
 
-    def __init__(self, tests: dict[object, _Test]) -> None:
+    def __init__(self, tests: dict[object, Test]) -> None:
         self._tests = tests
-        self._lines: list[str] = ["def judge(facts, skipped):", " get = facts.get", " out = []"]
+        self._lines: list[str] = ["def judge(facts):", " get = facts.get"]
         self._names: dict[str, Any] = {
             "R": Reason, "NA": Reason.NOT_ASKED, "D": _DENIED, "OUT": Reason.OUT_OF_RANGE, "ODD": Reason.INTERNAL,
-            "INF": float("inf"), "UNDECIDED": _UNDECIDED, "TELLING": {reason: _telling(reason) for reason in Reason},
+            "INF": float("inf"), "UNDECIDED": _UNDECIDED, "TELLING": _TELLING,
             "PASS": _PASS, "AWAY": _AWAY, "FAILED": _FAILED, "FAILED_DENIED": _FAILED_DENIED, "BROKE": _BROKE,
         }  # fmt: skip
         self._known: dict[int, str] = {}
         self._kept: list[Any] = []
         self._used = 0
 
-    def function(self, rules: Sequence[Rule]) -> _JudgeAll:
-        """Return the function from facts, and what was decided without them, to one outcome per rule."""
-        for place, rule in enumerate(rules):
-            self._say(1, f"if {place} in skipped:")
-            self._say(2, f"out.append(skipped[{place}])")
-            self._say(1, "else:")
-            self._say(2, "try:")
-            self._rule(rule, 3)
-            self._say(2, "except Exception:")
-            self._say(3, "v = BROKE")
-            self._say(2, "out.append(v)")
-        self._say(1, "return out")
+    def function(self, rule: Rule) -> _JudgeOne:
+        """Return the function from facts to the rule's outcome."""
+        self._say(1, "try:")
+        self._rule(rule, 2)
+        self._say(1, "except Exception:")
+        self._say(2, "v = BROKE")
+        self._say(1, "return v")
         space = dict(self._names)
-        exec(compile("\n".join(self._lines), "<profile>", "exec"), space)  # noqa: S102  see above
-        return cast(_JudgeAll, space["judge"])
+        exec(compile("\n".join(self._lines), f"<rule {rule.id}>", "exec"), space)  # noqa: S102  see above
+        return cast(_JudgeOne, space["judge"])
 
     def _say(self, depth: int, text: str) -> None:
         self._lines.append(" " * depth + text)
@@ -318,7 +383,7 @@ class _Source:
 _SIGNS: Mapping[Op, str] = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 
-def _test(condition: Condition, params: Mapping[str, Value], tests: dict[object, _Test]) -> _Test:
+def _test(condition: Condition, params: Mapping[str, Value], tests: dict[object, Test]) -> Test:
     """Compile a condition; the same one under the same limits is compiled once."""
     key = (repr(condition), tuple((name, repr(params[name])) for name in condition.params()))
     made = tests.get(key)
@@ -333,7 +398,7 @@ def _test(condition: Condition, params: Mapping[str, Value], tests: dict[object,
     return made
 
 
-def _leaf(condition: Condition, params: Mapping[str, Value]) -> _Test:
+def _leaf(condition: Condition, params: Mapping[str, Value]) -> Test:
     fact, item, than = condition.fact, condition.item, condition.than
     compare, tolerance, absolute = COMPARE[condition.op], condition.tolerance, condition.absolute
     right = condition.value
@@ -384,7 +449,7 @@ def _leaf(condition: Condition, params: Mapping[str, Value]) -> _Test:
     return general
 
 
-def _joined(condition: Condition, parts: tuple[_Test, ...]) -> _Test:
+def _joined(condition: Condition, parts: tuple[Test, ...]) -> Test:
     wants_all = condition.op is Op.ALL
 
     def every(facts: Facts, element: Value) -> _Outcome:
@@ -418,7 +483,7 @@ def _joined(condition: Condition, parts: tuple[_Test, ...]) -> _Test:
     return every if wants_all else some
 
 
-def _ranged(condition: Condition, inner: _Test) -> _Test:
+def _ranged(condition: Condition, inner: Test) -> Test:
     fact, wants_all = condition.fact, condition.op is Op.ALL
 
     def over(facts: Facts, _element: Value) -> _Outcome:
@@ -454,3 +519,6 @@ def _telling(reason: Reason) -> int:
     if reason in INCONCLUSIVE_REASONS:
         return 0
     return 1 if reason in ERROR_REASONS else 2
+
+
+_TELLING = {reason: _telling(reason) for reason in Reason}

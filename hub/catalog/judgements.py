@@ -5,11 +5,12 @@ assessment's whole report and observations stay in `assessments`. Facts lose onl
 and when each was seen, and the sentences about what was not.
 """
 
+import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import delete, insert, select
@@ -18,6 +19,7 @@ from hub.catalog.types import NewAssessment
 from hub.store import tables
 from hub.store.store import Reading, Writing
 from standards.compiled import LETTERS, NO_REASON
+from standards.memo import ABSENT, Absent
 from standards.observation import Value, freeze
 from standards.profile import StandardProfile
 from standards.reason import Reason
@@ -31,52 +33,127 @@ UNWRITTEN = "unwritten"
 _SCALARS = (bool, int, float, str, type(None))
 _REASONS = {str(reason): reason for reason in Reason}
 _FIRST = ord("A")
+_OLDER = b"\x78"  # the first byte of a zlib stream
+_PACKED = 2
+_HEAD = struct.Struct(">BI")  # kind, length of the names
+_VALUES = msgspec.json.Decoder(tuple[list[Any], list[int], list[int], dict[str, list[int]]])
 
 
 def pack_facts(observations: Mapping[str, Any]) -> bytes:
     """Return `Observations.as_json()` as small as a judgement needs it.
 
-    A fact that was not asked is left out: that is what a fact that is not there counts as.
+    A fact that was not asked is left out: that is what a fact that is not there counts as. Names and values lie apart:
+    the names of the next camera are mostly those of this one, and are then not read again.
     """
-    plain: dict[str, Any] = {}
-    lists: dict[str, Any] = {}
-    compound: dict[str, Any] = {}
-    missing: dict[str, list[str]] = {}
-    for fact, one in observations.items():
+    names = tuple(sorted(fact for fact, one in observations.items() if one.get("reason") != Reason.NOT_ASKED))
+    values: list[Any] = []
+    lists: list[int] = []
+    compound: list[int] = []
+    missing: dict[str, list[int]] = {}
+    for place, fact in enumerate(names):
+        one = observations[fact]
         if "reason" in one:
-            if one["reason"] != Reason.NOT_ASKED:
-                missing.setdefault(str(one["reason"]), []).append(fact)
-        else:
-            value = one["value"]
-            if isinstance(value, _SCALARS):
-                plain[fact] = value
-            elif isinstance(value, list) and all(isinstance(one, _SCALARS) for one in value):
-                lists[fact] = value
-            else:
-                compound[fact] = value
-    return zlib.compress(msgspec.json.encode((plain, lists, compound, missing)), 6)
+            missing.setdefault(str(one["reason"]), []).append(place)
+            values.append(None)
+            continue
+        value = one["value"]
+        values.append(value)
+        if isinstance(value, list) and all(isinstance(one, _SCALARS) for one in value):
+            lists.append(place)
+        elif not isinstance(value, _SCALARS):
+            compound.append(place)
+    head = _packed_names(names)
+    text = msgspec.json.encode((values, lists, compound, missing))
+    return _HEAD.pack(_PACKED, len(head)) + head + zlib.compress(text, 6)
 
 
-def unpack_facts(packed: bytes) -> dict[str, Value | Reason]:
-    """Return the facts as `standards.compiled` judges them.
+@lru_cache(maxsize=256)
+def _packed_names(names: tuple[str, ...]) -> bytes:
+    return zlib.compress("\n".join(names).encode(), 6)
+
+
+class PackedFacts(NamedTuple):
+    """What `pack_facts` kept: names, and for each its value, or why there is none."""
+
+    names: tuple[str, ...]
+    values: list[Value | Absent]
+
+
+def read_facts(packed: bytes) -> PackedFacts:
+    """Return the facts of a judgement. The names of cameras that have the same ones are one object.
 
     Raises:
         ValueError: not what `pack_facts` makes.
     """
-    inflater = zlib.decompressobj()
     try:
-        text = inflater.decompress(packed, MAX_FACTS)
-        if inflater.unconsumed_tail:
-            raise ValueError(f"the facts of a camera are larger than {MAX_FACTS} bytes")
-        facts, lists, compound, missing = cast("tuple[dict[str, Any], ...]", msgspec.json.decode(text))
-        for fact, value in lists.items():
-            facts[fact] = tuple(value)
-        for fact, value in compound.items():
-            facts[fact] = freeze(value)
-        for reason, names in missing.items():
-            facts.update(dict.fromkeys(names, _REASONS[reason]))
-    except (zlib.error, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        if packed[:1] == _OLDER:
+            facts = _older_facts(packed)
+            return PackedFacts(tuple(facts), list(facts.values()))
+        kind, size = _HEAD.unpack_from(packed)
+        if kind != _PACKED:
+            raise ValueError(f"facts of kind {kind} were packed by a newer program")
+        names = _names(packed[_HEAD.size : _HEAD.size + size])
+        text = _inflated(packed[_HEAD.size + size :])
+        values, lists, compound, missing = _VALUES.decode(text)
+        for place in lists:
+            values[place] = tuple(values[place])
+        for place in compound:
+            values[place] = freeze(values[place])
+        for reason, places in missing.items():
+            absent = ABSENT[_REASONS[reason]]
+            for place in places:
+                values[place] = absent
+    except (
+        zlib.error,
+        struct.error,
+        ValueError,
+        msgspec.MsgspecError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ValueError(f"the facts of a camera cannot be read: {error!r}") from error
+    if len(names) != len(values):
+        raise ValueError(f"the facts of a camera cannot be read: {len(values)} values of {len(names)} names")
+    return PackedFacts(names, values)
+
+
+def unpack_facts(packed: bytes) -> dict[str, Value | Reason]:
+    """Return the facts by name. Raises as `read_facts`."""
+    names, values = read_facts(packed)
+    return {
+        name: value.reason if type(value) is Absent else cast(Value, value)
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def _inflated(packed: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    text = inflater.decompress(packed, MAX_FACTS)
+    if inflater.unconsumed_tail:
+        raise ValueError(f"the facts of a camera are larger than {MAX_FACTS} bytes")
+    if not inflater.eof:
+        raise ValueError("they are cut off")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _names(packed: bytes) -> tuple[str, ...]:
+    text = _inflated(packed).decode()
+    return tuple(text.split("\n")) if text else ()
+
+
+def _older_facts(packed: bytes) -> dict[str, Value | Absent]:
+    """Read what programs before 2026-11-21 packed: names and values side by side."""
+    facts, lists, compound, missing = cast(
+        "tuple[dict[str, Any], ...]", msgspec.json.decode(_inflated(packed))
+    )
+    for fact, value in lists.items():
+        facts[fact] = tuple(value)
+    for fact, value in compound.items():
+        facts[fact] = freeze(value)
+    for reason, names in missing.items():
+        facts.update(dict.fromkeys(names, ABSENT[_REASONS[reason]]))
     return facts
 
 

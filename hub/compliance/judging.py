@@ -1,15 +1,19 @@
 """The process that judges: profiles compiled once, facts in, verdicts out. It opens no store, no key and no socket."""
 
 import gc
+import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from hub.catalog.judgements import unpack_facts
-from standards.compiled import NO_REASON, VERDICTS, CompiledProfile
+from hub.catalog.judgements import PackedFacts, read_facts
+from standards.compiled import NO_REASON, VERDICTS, CompiledProfile, Excused, Row, Verdicts
+from standards.memo import ABSENT, MOST
 from standards.observation import canonical_json
 from standards.pack import Packs, packaged, packaged_with
+from standards.profile import StandardProfile
 from standards.reason import Reason
 from standards.rule import Rule
 from standards.verdict import RANK, Verdict
@@ -18,22 +22,97 @@ from standards.words import REASON_WORDS, generic
 
 _FIRST = ord("A")
 _REASONS = tuple(Reason)
+_NOT_ASKED = ABSENT[Reason.NOT_ASKED]
+_LOWERS = re.compile("[A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One camera to be judged: its packed facts, and what is known of it today."""
+    """Cameras to be judged by one standard: their packed facts, and what is known of them today."""
 
     standard: str
-    facts: bytes
-    known: Mapping[str, Any]  # facts of today that replace those of then, where there were such
-    on_probation: bool
-    waived: tuple[str, ...] = ()
-    lapsed: tuple[str, ...] = ()
+    facts: list[bytes]
+    known: Mapping[str, Sequence[Any]]  # facts of today that replace those of then, where there were such
+    on_probation: Sequence[bool]
+    stated: Mapping[int, Excused]  # what people state of a camera, by its place
 
 
-# decision, verdicts, reasons, counts, reasons for lists as JSON; or what went wrong
-Judged = tuple[str, str, str, dict[str, int], str]
+class Judged(NamedTuple):
+    """What a standard says of a camera."""
+
+    decision: str
+    verdicts: str
+    reasons: str
+    counts: str  # as canonical JSON
+    because: str  # reasons for lists, as canonical JSON
+
+
+class _Ready:
+    """A standard ready to judge by, and what it said before."""
+
+    def __init__(self, profile: StandardProfile) -> None:
+        self.profile = CompiledProfile(profile)
+        self._said: dict[tuple[int, str, str], tuple[tuple[int, int, int], str]] = {}
+        self._judged: dict[Verdicts, Judged] = {}
+        self._readers: dict[tuple[str, ...], tuple[Callable[[Row], Row], Mapping[str, int]]] = {}
+
+    def row(self, facts: PackedFacts, known: Iterable[tuple[str, Any]]) -> Row:
+        """Return a camera's facts in the order in which the profile takes them, with those of today."""
+        made = self._readers.get(facts.names)
+        if made is None:
+            if len(self._readers) >= MOST:
+                self._readers.clear()
+            made = self._readers[facts.names] = _reader(facts.names, self.profile.facts)
+        take, places = made
+        values = facts.values
+        for fact, value in known:
+            place = places.get(fact)
+            if place is not None:
+                values[place] = value
+        values.append(_NOT_ASKED)
+        return take(values)
+
+    def judged(self, found: Verdicts) -> Judged:
+        """Return verdicts as the store keeps them."""
+        one = self._judged.get(found)
+        if one is None:
+            if len(self._judged) >= MOST:
+                self._judged.clear()
+            counts = canonical_json(found.counts).decode()
+            because = self._because(found.verdicts, found.reasons)
+            one = Judged(str(found.decision), found.verdicts, found.reasons, counts, because)
+            self._judged[found] = one
+        return one
+
+    def _because(self, verdicts: str, reasons: str) -> str:
+        """Return what lowers the decision, the most decisive first, as the JSON that lists of cameras show."""
+        said, parts = self._said, []
+        for found in _LOWERS.finditer(verdicts):
+            place = found.start()
+            key = (place, verdicts[place], reasons[place])
+            one = said.get(key)
+            if one is None:
+                one = said[key] = self._reason(*key)
+            parts.append(one)
+        parts.sort()
+        return f"[{','.join([text for _order, text in parts])}]"
+
+    def _reason(self, place: int, letter: str, why: str) -> tuple[tuple[int, int, int], str]:
+        """Return one reason, and what puts the most decisive first."""
+        rule = self.profile.profile.rules[place]
+        order = (-rule.severity.weight, RANK[VERDICTS[letter.lower()]], place)
+        return order, _reason(rule, letter, why)
+
+
+def _reader(
+    names: tuple[str, ...], wanted: tuple[str, ...]
+) -> tuple[Callable[[Row], Row], Mapping[str, int]]:
+    """Return what takes the wanted facts out of a camera's values, to which NOT_ASKED is added, and where each fact is."""
+    places = {name: place for place, name in enumerate(names)}
+    order = [places.get(fact, len(names)) for fact in wanted]
+    if len(order) > 1:
+        return itemgetter(*order), places
+    return lambda values: [values[place] for place in order], places
 
 
 class Judge:
@@ -41,46 +120,29 @@ class Judge:
 
     def __init__(self, packs: Packs) -> None:
         self._packs = packs
-        self._profiles: dict[str, tuple[CompiledProfile, dict[tuple[int, str, str], str]]] = {}
+        self._ready: dict[str, _Ready] = {}
 
-    def judge(self, one: Asked) -> Judged | str:
-        """Return what the standard says of a camera, or one sentence why it cannot be said."""
-        try:
-            facts = unpack_facts(one.facts)
-        except ValueError as error:
-            return str(error)
-        for fact, value in one.known.items():
-            if fact in facts:
-                facts[fact] = value
-        profile, _said = self._profile(one.standard)
-        found = profile.judge(
-            facts, on_probation=one.on_probation, waived=frozenset(one.waived), lapsed=frozenset(one.lapsed)
-        )
-        because = self._because(one.standard, found.verdicts, found.reasons)
-        return str(found.decision), found.verdicts, found.reasons, found.counts, because
-
-    def _profile(self, standard: str) -> tuple[CompiledProfile, dict[tuple[int, str, str], str]]:
-        made = self._profiles.get(standard)
-        if made is None:
-            made = self._profiles[standard] = (CompiledProfile(self._packs.profile(standard)), {})
-        return made
-
-    def _because(self, standard: str, verdicts: str, reasons: str) -> str:
-        """Return what lowers the decision, the most decisive first, as the JSON that lists of cameras show."""
-        profile, said = self._profile(standard)
-        rules = profile.profile.rules
-        lowering = [place for place, letter in enumerate(verdicts) if letter.isupper()]
-        lowering.sort(
-            key=lambda place: (-rules[place].severity.weight, RANK[VERDICTS[verdicts[place].lower()]])
-        )
-        parts = []
-        for place in lowering:
-            key = (place, verdicts[place], reasons[place])
-            text = said.get(key)
-            if text is None:
-                text = said[key] = _reason(rules[place], verdicts[place], reasons[place])
-            parts.append(text)
-        return f"[{','.join(parts)}]"
+    def judge(self, asked: Asked) -> list[Judged | str]:
+        """Return what the standard says of each camera, or one sentence why it cannot be said."""
+        ready = self._ready.get(asked.standard)
+        if ready is None:
+            ready = self._ready[asked.standard] = _Ready(self._packs.profile(asked.standard))
+        names = tuple(asked.known)
+        rows: list[Row] = []
+        readable: list[int] = []
+        said: list[Judged | str] = []
+        for place, (packed, *known) in enumerate(zip(asked.facts, *asked.known.values(), strict=True)):
+            try:
+                rows.append(ready.row(read_facts(packed), zip(names, known, strict=True)))
+                readable.append(place)
+                said.append("")
+            except ValueError as error:
+                said.append(str(error))
+        stated = {at: asked.stated[place] for at, place in enumerate(readable) if place in asked.stated}
+        found = ready.profile.judge_many(rows, [asked.on_probation[place] for place in readable], stated)
+        for place, one in zip(readable, found, strict=True):
+            said[place] = ready.judged(one)
+        return said
 
 
 def _reason(rule: Rule, letter: str, why: str) -> str:
@@ -116,7 +178,7 @@ def prepare(files: Mapping[str, str]) -> None:
     gc.set_threshold(100_000)  # what judging leaves behind has no cycles; looking for them cost a tenth
 
 
-def judge_all(asked: list[Asked]) -> list[Judged | str]:
+def judge_all(asked: list[Asked]) -> list[list[Judged | str]]:
     """Judge a batch, in the judging process."""
     assert _judge is not None
     return [_judge.judge(one) for one in asked]

@@ -9,17 +9,29 @@ it writes are small; their reports are written out when somebody opens them (`hu
 import asyncio
 import multiprocessing
 import zlib
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
-from sqlalchemy import LargeBinary, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    LargeBinary,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from adapters.clock import Clock
 from hub.catalog.core import CAMERA_CHANGED
@@ -38,8 +50,9 @@ from hub.compliance.stated import Holding, Stated
 from hub.coordination.port import EventBus
 from hub.store import tables
 from hub.store.chain import Actor
+from hub.store.columns import JsonText
 from hub.store.errors import Invalid, ServiceError
-from hub.store.store import Store, Writing, new_id
+from hub.store.store import Store, Writing, ids_in_order, new_id
 from standards.assess import PROBATION
 from standards.observation import canonical_json, rfc3339
 from standards.pack import Packs, UnknownStandard
@@ -66,6 +79,15 @@ class _Known:
 
     kept: dict[str, KeptStandard]
     wanted: dict[str, KeptStandard | None]
+    compared: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def alike(self, one: KeptStandard, other: KeptStandard) -> bool:
+        """Tell whether two versions are of one standard with the same rules, so that the same letters say the same."""
+        known = self.compared.get((one.hash, other.hash))
+        if known is None:
+            known = [rule[0] for rule in one.rules] == [rule[0] for rule in other.rules]
+            known = self.compared[one.hash, other.hash] = known and one.standard == other.standard
+        return known
 
 
 @dataclass
@@ -86,6 +108,7 @@ class Reassessment:
     state: str = "running"  # running | done | failed
     failure: str = ""
     ended_at: datetime | None = None
+    ids: Iterator[str] = field(default_factory=ids_in_order, repr=False)  # of the assessments it writes
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON for progress and for the record of the last run."""
@@ -225,14 +248,11 @@ class Reassessments:
                 ]
                 run.done += len(rows) - len(read)
                 run.unread += len(rows) - len(read)
-                stated = [
-                    holding.of(row.camera_id, row.area_path or "", row.kind, row.facts) for row, _ in read
-                ]
-                asked = [self._asked(row, name, said) for (row, name), said in zip(read, stated, strict=True)]
+                cameras, asked = self._asked(read, holding)
                 judging = loop.run_in_executor(executor, judge_all, asked)
                 coming, judged = await asyncio.gather(self._batch(rows[-1].camera_id, path), judging)
                 await self._write(
-                    run, actor, list(zip((row for row, _ in read), asked, stated, judged, strict=True)), known
+                    run, actor, zip(cameras, (said for one in judged for said in one), strict=True), known
                 )
                 rows = coming
         finally:
@@ -273,7 +293,7 @@ class Reassessments:
             select(
                 _J.c.camera_id, _J.c.assessment_id, _J.c.basis_id, _J.c.standard_hash, _J.c.verdicts,
                 _J.c.reasons, _J.c.facts, _J.c.decision.label("judged"),
-                _C.c.decision, _C.c.version, _C.c.enrolled_at, _C.c.consent_state, _CUSTODIANS.c.kind,
+                _C.c.decision, _C.c.standard, _C.c.version, _C.c.enrolled_at, _C.c.consent_state, _CUSTODIANS.c.kind,
                 _AREAS.c.path.label("area_path"),
             )
             .select_from(_joined().outerjoin(_AREAS, _AREAS.c.code == _C.c.area_code))
@@ -284,32 +304,45 @@ class Reassessments:
         async with self._store.read() as tx:
             return await tx.all(_within(statement, path))
 
-    def _asked(self, row: Any, standard: str, stated: Stated) -> Asked:
+    def _asked(self, read: Sequence[tuple[Any, str]], holding: Holding) -> tuple[list["_Asked"], list[Asked]]:
+        """Return the cameras of a batch by standard, and what is asked of the judging process, in the same order."""
         now = self._clock.now()
-        aged = now - row.enrolled_at
-        return Asked(
-            standard,
-            row.facts,
-            {
-                "consent.state": row.consent_state,
-                "catalog.enrolled_days": round(aged.total_seconds() / 86_400, 2),
-            },
-            aged < PROBATION,
-            stated.waived,
-            stated.lapsed,
-        )
+        groups: dict[str, list[_Asked]] = defaultdict(list)
+        for row, standard in read:
+            stated = holding.of(row.camera_id, row.area_path or "", row.kind, row.facts)
+            aged = now - row.enrolled_at
+            days = round(aged.total_seconds() / 86_400, 2)
+            groups[standard].append(_Asked(row, standard, stated, days, aged < PROBATION))
+        return [one for group in groups.values() for one in group], [
+            Asked(
+                standard,
+                [one.row.facts for one in group],
+                {
+                    "consent.state": [one.row.consent_state for one in group],
+                    "catalog.enrolled_days": [one.enrolled_days for one in group],
+                },
+                [one.on_probation for one in group],
+                {
+                    place: (one.stated.waived, one.stated.lapsed)
+                    for place, one in enumerate(group)
+                    if one.stated.waivers or one.stated.lapsed
+                },
+            )
+            for standard, group in groups.items()
+        ]
 
     async def _write(
         self,
         run: Reassessment,
         actor: Actor,
-        judged: Sequence[tuple[Any, Asked, Stated, Judged | str]],
+        judged: Iterable[tuple["_Asked", Judged | str]],
         known: "_Known",
     ) -> None:
         now = self._clock.now()
-        new: list[dict[str, Any]] = []
+        new: list[_New] = []
         failing: list[tuple[str, str, tuple[str, ...]]] = []
-        for row, one, stated, said in judged:
+        for asked, said in judged:
+            row = asked.row
             run.done += 1
             run.before[row.decision] += 1
             if isinstance(said, str):
@@ -317,61 +350,41 @@ class Reassessments:
                 run.after[row.decision] += 1
                 _log.warning("reassess.unread", camera=row.camera_id, cause=said)
                 continue
-            by_rules, verdicts, reasons, counts, because = said
-            standard = known.wanted[one.standard]
+            standard = known.wanted[asked.standard]
             assert standard is not None
-            decision, because = self._gated(row, by_rules, because)
+            decision, because = self._gated(row, said.decision, said.because)
             held = row.decision != row.judged  # 2 of 3 keep the camera's decision above that of its last run
             worse = _WORST_FIRST.index(decision) < _WORST_FIRST.index(row.decision)
             decides = row.decision if held and worse else decision
             run.after[decides] += 1
             same = (row.standard_hash, row.verdicts, row.reasons, row.judged, row.decision)
-            if same == (standard.hash, verdicts, reasons, decision, decides):
+            if same == (standard.hash, said.verdicts, said.reasons, decision, decides):
                 continue
-            failed = failed_rules(standard, verdicts)
             before = known.kept[row.standard_hash]
-            if before.standard != standard.standard or failed != failed_rules(before, row.verdicts):
-                failing.append((row.camera_id, standard.standard, failed))
-            new.append(
-                {
-                    "id": new_id(),
-                    "camera_id": row.camera_id,
-                    "was": row.assessment_id,
-                    "basis": row.basis_id,
-                    "standard": standard.standard,
-                    "standard_version": standard.version,
-                    "hash": standard.hash,
-                    "decision": decision,
-                    "decides": decides,
-                    "before": row.decision,
-                    "verdicts": verdicts,
-                    "reasons": reasons,
-                    "counts": counts,
-                    "because": because,
-                    "known": one.known,
-                    "stated": stated.as_json(),
-                    "version": row.version + 1,
-                }
-            )
+            if row.verdicts != said.verdicts or not known.alike(before, standard):
+                failed = failed_rules(standard, said.verdicts)
+                if before.standard != standard.standard or failed != failed_rules(before, row.verdicts):
+                    failing.append((row.camera_id, standard.standard, failed))
+            new.append(_New(next(run.ids), asked, standard, decision, decides, said, because))
         if not new:
             return
         async with self._store.write() as tx:
             new = await self._unchanged_meanwhile(tx, new)
-            await self._store_all(tx, new, now)
-            living = {one["camera_id"] for one in new}
+            await _store_all(tx, new, now)
+            living = {one.asked.row.camera_id for one in new}
             await _store_failing(tx, [one for one in failing if one[0] in living])
-            decided = [one for one in new if one["decides"] != one["before"]]
+            decided = [one for one in new if one.decides != one.asked.row.decision]
             await tx.audit_many(
                 "camera.decided",
                 actor,
                 [
                     (
-                        f"camera/{one['camera_id']}",
+                        f"camera/{one.asked.row.camera_id}",
                         {
-                            "decision": one["decides"],
-                            "before": one["before"],
-                            "standard": one["standard"],
-                            "assessment": one["id"],
+                            "decision": one.decides,
+                            "before": one.asked.row.decision,
+                            "standard": one.standard.standard,
+                            "assessment": one.id,
                         },
                     )
                     for one in decided
@@ -380,7 +393,7 @@ class Reassessments:
             run.rewritten += len(new)
             run.changed += len(decided)
             for told in decided:
-                self._tell(tx, told["camera_id"], told["version"])
+                self._tell(tx, told.asked.row.camera_id, told.asked.row.version + 1)
 
     def _gated(self, row: Any, by_rules: str, because: str) -> tuple[str, str]:
         """Apply the consent gate: a donated camera without an active consent is PENDING at best."""
@@ -392,82 +405,12 @@ class Reassessments:
         return "PENDING", "[" + gate + ("," if because != "[]" else "") + because[1:]
 
     @staticmethod
-    async def _unchanged_meanwhile(tx: Writing, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _unchanged_meanwhile(tx: Writing, new: list["_New"]) -> list["_New"]:
         """Leave out cameras that were assessed, or removed, while they were judged here."""
-        ids = [one["camera_id"] for one in new]
+        ids = [one.asked.row.camera_id for one in new]
         found = await tx.all(select(_J.c.camera_id, _J.c.assessment_id).where(_J.c.camera_id.in_(ids)))
         newest = {row.camera_id: row.assessment_id for row in found}
-        return [one for one in new if newest.get(one["camera_id"]) == one["was"]]
-
-    @staticmethod
-    async def _store_all(tx: Writing, new: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        if not new:
-            return
-        await tx.execute(
-            insert(_A).values(
-                report=bindparam("told", type_=LargeBinary()),
-                observations=bindparam("seen", type_=LargeBinary()),
-            ),
-            [
-                {
-                    "id": one["id"],
-                    "camera_id": one["camera_id"],
-                    "standard": one["standard"],
-                    "standard_version": one["standard_version"],
-                    "decision": one["decision"],
-                    "as_of": now,
-                    "counts": one["counts"],
-                    "told": zlib.compress(
-                        msgspec.json.encode(
-                            {
-                                UNWRITTEN: one["basis"],
-                                "hash": one["hash"],
-                                "known": one["known"],
-                                **one["stated"],
-                            }
-                        ),
-                        1,
-                    ),
-                    "seen": _NOTHING,
-                }
-                for one in new
-            ],
-        )
-        await tx.execute(
-            update(_J)
-            .where(_J.c.camera_id == bindparam("of"))
-            .values(
-                assessment_id=bindparam("id"), standard_hash=bindparam("hash"), as_of=bindparam("now"),
-                decision=bindparam("decision"), verdicts=bindparam("verdicts"), reasons=bindparam("reasons"),
-            ),
-            [
-                {
-                    "of": one["camera_id"], "id": one["id"], "hash": one["hash"], "now": now,
-                    "decision": one["decision"], "verdicts": one["verdicts"], "reasons": one["reasons"],
-                }
-                for one in new
-            ],
-        )  # fmt: skip
-        await tx.execute(
-            update(_C)
-            .where(_C.c.id == bindparam("of"))
-            .values(
-                decision=bindparam("decides"),
-                decision_reasons=bindparam("because", type_=Text()),  # canonical JSON already
-                assessment_id=bindparam("assessment"),
-                standard=bindparam("of_standard"),
-                version=bindparam("new_version"),
-                changed_at=bindparam("now"),
-            ),
-            [
-                {
-                    "of": one["camera_id"], "decides": one["decides"], "because": one["because"],
-                    "assessment": one["id"], "of_standard": one["standard"], "now": now,
-                    "new_version": one["version"],
-                }
-                for one in new
-            ],
-        )  # fmt: skip
+        return [one for one in new if newest.get(one.asked.row.camera_id) == one.asked.row.assessment_id]
 
     def _tell(self, tx: Writing, camera_id: str, version: int) -> None:
         async def publish() -> None:
@@ -499,6 +442,94 @@ class Reassessments:
                     if whole is not None:
                         await keep_judgement(tx, row.id, row.assessment_id, _as_new(whole))
             await asyncio.sleep(0)
+
+
+class _Asked(NamedTuple):
+    """A camera that is judged again."""
+
+    row: Any
+    standard: str
+    stated: Stated
+    enrolled_days: float
+    on_probation: bool
+
+
+class _New(NamedTuple):
+    """A camera of which another thing is said than before, or by another version."""
+
+    id: str  # of its new assessment
+    asked: _Asked
+    standard: KeptStandard
+    decision: str
+    decides: str
+    said: Judged
+    because: str
+
+
+async def _store_all(tx: Writing, new: Sequence[_New], now: datetime) -> None:
+    """Write a batch, statement by statement."""
+    shared = {"as_of": now, "observations": _NOTHING}
+    names = ("id", "camera_id", "standard", "standard_version", "decision", "counts", "report")
+    await tx.many(
+        insert(_A).values(
+            counts=bindparam("counts", type_=Text()),
+            report=bindparam("report", type_=LargeBinary()),
+            observations=bindparam("observations", type_=LargeBinary()),
+        ),
+        shared,
+        names,
+        (
+            (one.id, one.asked.row.camera_id, one.standard.standard, one.standard.version, one.decision, one.said.counts, _report(one))
+            for one in new
+        ),
+    )  # fmt: skip
+    changed = ("assessment_id", "standard_hash", "decision", "verdicts", "reasons")
+    await tx.many(
+        _setting(_J, _J.c.camera_id, (*changed, "as_of")),
+        {"as_of": now},
+        (*changed, "of"),
+        (
+            (one.id, one.standard.hash, one.decision, one.said.verdicts, one.said.reasons, one.asked.row.camera_id)
+            for one in new
+        ),
+    )  # fmt: skip
+    shown = ("decision_reasons", "assessment_id", "version")
+    await tx.many(
+        _setting(_C, _C.c.id, (*shown, "changed_at")),
+        {"changed_at": now},
+        (*shown, "of"),
+        ((one.because, one.id, one.asked.row.version + 1, one.asked.row.camera_id) for one in new),
+    )
+    # Apart, because both are indexed: an update writes the index of a column that it names, whatever its value.
+    await tx.many(
+        _setting(_C, _C.c.id, ("decision", "standard")),
+        {},
+        ("decision", "standard", "of"),
+        (
+            (one.decides, one.standard.standard, one.asked.row.camera_id)
+            for one in new
+            if (one.decides, one.standard.standard) != (one.asked.row.decision, one.asked.row.standard)
+        ),
+    )
+
+
+def _setting(table: Table, key: ColumnElement[Any], names: Iterable[str]) -> Update:
+    """Return the update of some columns of one row; JSON comes as its text."""
+    kinds = {
+        name: Text() if isinstance(table.c[name].type, JsonText) else table.c[name].type for name in names
+    }
+    values = {name: bindparam(name, type_=kind) for name, kind in kinds.items()}
+    return update(table).where(key == bindparam("of")).values(values)
+
+
+def _report(one: _New) -> bytes:
+    """Return the report that is written out when somebody opens it, as `PackedJson` reads it."""
+    row = one.asked.row
+    known = {"consent.state": row.consent_state, "catalog.enrolled_days": one.asked.enrolled_days}
+    told = {UNWRITTEN: row.basis_id, "hash": one.standard.hash, "known": known, **one.asked.stated.as_json()}
+    return zlib.compress(
+        msgspec.json.encode(told), 0
+    )  # a small thing, and packing it costs eight times as much
 
 
 def _joined() -> Any:

@@ -6,8 +6,9 @@ the transaction, so that several nodes also write one after the other; the audit
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql import Executable
+from sqlalchemy.sql.dml import UpdateBase
 
 from adapters.clock import Clock
 from hub.store import chain, tables
@@ -38,6 +40,16 @@ AfterCommit = Callable[[], Awaitable[None]]
 def new_id() -> str:
     """Return a fresh UUID4 in text form, the id of every record."""
     return str(uuid4())
+
+
+def ids_in_order() -> Iterator[str]:
+    """Yield up to 2^28 fresh ids that sort as they are made: a hundred thousand new rows then lie side by side in an index.
+
+    UUID4 in form, but 28 of its 122 random bits count; the others are drawn once per call.
+    """
+    drawn = uuid4().hex
+    for number in range(1 << 28):
+        yield f"{drawn[:5]}{number >> 16:03x}-{number & 0xFFFF:04x}-{drawn[12:16]}-{drawn[16:20]}-{drawn[20:]}"
 
 
 class Reading:
@@ -112,6 +124,30 @@ class Writing(Reading):
             values = {"seq": record.seq, "hash": record.hash}
             await self.execute(update(tables.audit_head).where(tables.audit_head.c.id == 1).values(**values))
             self._head = (record.seq, record.hash)
+
+    async def many(
+        self,
+        statement: UpdateBase,
+        shared: Mapping[str, Any],
+        names: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+    ) -> None:
+        """Run one statement for thousands of rows. What all have in common stands in `shared`, by the name of its bind.
+
+        `rows` hold the other binds, `names` says in which order, as the database keeps them: text, numbers, bytes, and
+        JSON as its canonical text. No row is converted or checked one by one, which costs ten times the rest.
+        """
+        dialect = self.connection.dialect
+        compiled = statement.compile(dialect=dialect, column_keys=[*shared, *names])
+        values = []
+        for name, value in shared.items():
+            into = compiled.binds[name].type._cached_bind_processor(dialect)  # the public way makes it anew
+            values.append(into(value) if into is not None else value)
+        order = [*names, *shared]
+        take = itemgetter(*(order.index(name) for name in compiled.positiontup or ()))
+        told = [take((*row, *values)) for row in rows]
+        if told:
+            await _to_the_end(self.connection.exec_driver_sql(str(compiled), told))
 
     def after_commit(self, call: AfterCommit) -> None:
         """Run something once this transaction is durable (events are published so); never on rollback."""

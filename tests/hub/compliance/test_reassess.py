@@ -1,5 +1,6 @@
 """Judging all cameras again: the same decisions as the full path, without a packet, whole batches or none."""
 
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
@@ -7,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hub_world import ANNA, START, World, run, world
 from observed_cameras import camera as observed
@@ -121,6 +123,33 @@ def test_facts_come_back_as_they_were_packed() -> None:
     for observations in CAMERAS.values():
         told = {fact: one for fact, one in plain(observations).items() if one is not Reason.NOT_ASKED}
         assert unpack_facts(pack_facts(observations.as_json())) == told
+
+
+def test_facts_that_an_older_program_packed_are_read() -> None:
+    """The form in which names and values lay side by side means the same."""
+    for observations in CAMERAS.values():
+        told = plain(observations)
+        parts: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
+        for fact, one in observations.as_json().items():
+            if "reason" in one:
+                parts[3].setdefault(one["reason"], []).append(fact)
+            else:
+                nested = isinstance(one["value"], list) and any(
+                    isinstance(each, dict) for each in one["value"]
+                )
+                parts[2 if nested else 1 if isinstance(one["value"], list) else 0][fact] = one["value"]
+        assert unpack_facts(zlib.compress(msgspec.json.encode(parts))) == told
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"\x02", b"\x02\x00\x00\x00\x09abc", b"\x03\x00\x00\x00\x00", b"\x78\x9c\x00", pack_facts({})[:-4],
+     pack_facts(CAMERAS["good"].as_json())[:700], zlib.compress(b"[1,2]"), zlib.compress(b"[{},{},{},{\"no such\":[]}]")],
+)  # fmt: skip
+def test_facts_that_are_broken_cost_their_camera_only(broken: bytes) -> None:
+    """What cannot be read, or comes from a newer program, is an error with one sentence."""
+    with pytest.raises(ValueError, match=r"cannot be read"):
+        unpack_facts(broken)
 
 
 def test_a_looser_limit_decides_as_the_full_path_would(tmp_path: Path) -> None:

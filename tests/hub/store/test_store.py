@@ -4,18 +4,19 @@ import asyncio
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hub_world import ANNA, TurnedClock, run
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import Text, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from hub.store import tables
 from hub.store.errors import StoreError
 from hub.store.migrate import newest
-from hub.store.store import Store, Writing
+from hub.store.store import Store, Writing, ids_in_order
 
 NewUrl = Callable[[], str]
 
@@ -36,6 +37,36 @@ def test_migrations_make_exactly_the_tables(new_url: NewUrl) -> None:
             await store.aclose()
 
     assert run(go()) == []
+
+
+def test_many_rows_are_written_as_one_by_one(new_url: NewUrl) -> None:
+    """Rows written in bulk read back as rows written one by one; ids made in order sort so and are UUID4."""
+
+    async def go() -> None:
+        store = await Store.open(new_url(), TurnedClock())
+        table = tables.assessments
+        now = store.clock.now()
+        ids = [one for one, _ in zip(ids_in_order(), range(70_000), strict=False)][::7000]
+        assert ids == sorted(set(ids))
+        assert all(str(UUID(one)) == one and UUID(one).version == 4 for one in ids)
+        common = {"standard": "x", "standard_version": "1", "as_of": now, "report": {"a": "đ"}}
+        rows = [{"id": one, "camera_id": one[::-1], "decision": "PENDING", "counts": {"b": 1}} for one in ids]
+        async with store.write() as tx:
+            await tx.execute(insert(table).values(**rows[0], **common, observations={"c": [1]}))
+            statement = insert(table).values(counts=bindparam("counts", type_=Text()))
+            names = ("counts", "id", "decision", "camera_id")
+            told = [('{"b":1}', one["id"], one["decision"], one["camera_id"]) for one in rows[1:]]
+            await tx.many(statement, {**common, "observations": {"c": [1]}}, names, told)
+            await tx.many(statement, {**common, "observations": {}}, names, [])
+            change = update(table).where(table.c.id == bindparam("of")).values(decision=bindparam("decision"))
+            await tx.many(change, {"decision": "ADMITTED"}, ("of",), [(one,) for one in ids])
+        async with store.read() as tx:
+            found = await tx.all(select(table).order_by(table.c.id))
+        wanted = [{**one, **common, "observations": {"c": [1]}, "decision": "ADMITTED"} for one in rows]
+        assert [dict(one._mapping) for one in found] == wanted
+        await store.aclose()
+
+    run(go())
 
 
 def test_opening_again_keeps_what_was_written(new_url: NewUrl) -> None:
