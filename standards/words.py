@@ -106,6 +106,10 @@ _FORMS = (
         re.compile(r"^(?P<step>[^:]+): (?P<number>\d+) MediaProfile\(s\), none for the sub stream\.?$"),
         "camera chỉ có {number} luồng hình, không có luồng phụ ({step})",
     ),
+    (
+        re.compile(r"^(?P<number>\d+) key frames? in (?P<waited>[\d.]+) s: two are needed\.?$"),
+        "mới thấy {number} ảnh khoá trong {waited} giây, cần hai",
+    ),
     (re.compile(r"^no credential was supplied\.?$"), "chưa nhập tài khoản"),
     (re.compile(r"^no time was left for the media window\.?$"), "không còn thời gian để đo luồng hình"),
     (

@@ -12,6 +12,7 @@ from hub.api.cameras import visible
 from hub.api.schemas import Body
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
+from hub.compliance.selector import Selector
 from hub.problems import Problem
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -41,7 +42,7 @@ class MasksController(Controller):
     async def declare(
         self, camera_id: FromPath[str], data: JSONBody[MasksBody], caller: Caller, services: Services
     ) -> dict[str, Any]:
-        """Take the place of the declared zones; none takes them back. Views that run end and begin anew."""
+        """Take the place of the declared zones; none takes them back. Views that run end and begin anew; PRV-03 is judged again."""
         camera = await visible(camera_id, caller, services)
         if not may_change_entry(caller.principal, camera):
             raise Problem("forbidden", {"right": CAMERAS_WRITE})
@@ -54,4 +55,5 @@ class MasksController(Controller):
             verified=data.verified and bool(zones),
         )
         await services.viewers.end_camera(camera_id, "changed")
+        await services.restating.after(Selector("camera", camera_id))
         return asdict(masks)

@@ -95,6 +95,11 @@ def declared_facts(
         know("place.stated", whole, "declaration of place", Method.INTERVIEW)
         if place.accuracy_m is not None:
             know("place.accuracy_m", place.accuracy_m, "declaration of place", Method.INTERVIEW)
+    if camera is not None and camera.masks.zones:
+        drawn = camera.masks
+        know("privacy.declared_zones", len(drawn.zones), "zones drawn on the picture")
+        masked = "masked at the camera, as a person saw" if drawn.verified_at else "painted by the hub"
+        know("privacy.masked_zones", len(drawn.zones), f"zones {masked}")
     enrolled_days = (now - camera.enrolled_at).total_seconds() / 86_400 if camera is not None else 0.0
     know("catalog.enrolled_days", round(enrolled_days, 2), "catalog")
     in_force = isinstance(consent, Consent) and consent.state(now) is ConsentState.ACTIVE

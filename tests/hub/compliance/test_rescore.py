@@ -15,6 +15,7 @@ from hub.simulator.camera import ScriptedCamera
 from hub.simulator.presets import shipped
 from hub.store.errors import ServiceError
 from standards.assessment import Assessment
+from standards.observation import Observed
 from standards.verdict import Verdict
 
 pytestmark = pytest.mark.process
@@ -103,3 +104,23 @@ def test_a_camera_that_was_never_probed_cannot_be_judged_again(scene: Scene) -> 
     with pytest.raises(ServiceError) as caught:
         scene.hub.run(scene.hub.hub.services.rescorer.rescore(made.json()["id"]))
     assert caught.value.code == "not_assessed"
+
+
+def test_drawn_zones_are_what_the_privacy_rule_judges(scene: Scene) -> None:
+    """Zones that are drawn count as declared, and as masked while the hub paints them; taken back, PRV-03 is open again."""
+    before, where = scene.traffic(), f"/api/v1/cameras/{scene.camera}/masks"
+    zone = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
+
+    def judged() -> tuple[Verdict, str]:
+        found = scene.rescore(standard="vn-municipal-2026").finding("PRV-03")
+        one = found.observations["privacy.masked_zones"]
+        return found.verdict, one.provenance.operation if isinstance(one, Observed) else str(one.reason)
+
+    assert judged() == (Verdict.NOT_CHECKED, "no_declaration")
+    assert scene.admin.put(where, json={"zones": [zone]}).status_code == 200
+    assert judged() == (Verdict.PASS, "zones painted by the hub")
+    assert scene.admin.put(where, json={"zones": [zone], "verified": True}).status_code == 200
+    assert judged() == (Verdict.PASS, "zones masked at the camera, as a person saw")
+    assert scene.admin.put(where, json={"zones": []}).status_code == 200
+    assert judged()[0] is Verdict.NOT_CHECKED
+    assert scene.traffic() == before

@@ -355,6 +355,14 @@ export interface View {
   stills: number;
 }
 /** What another system may take of a camera by RTSP. Its address is in the reply that made it, and nowhere else. */
+/** Zones of the picture that nobody may see: polygons, corners from 0 to 1. */
+export interface Masks {
+  zones: [number, number][][];
+  declared_by: string;
+  declared_at: string;
+  verified_by: string;
+  verified_at: string;
+}
 export interface Output {
   id: string;
   camera_id: string;

@@ -25,5 +25,6 @@ export const SECTIONS: Section[] = [
   { id: 'whatif', load: () => import('./WhatIf.svelte'), shown: (camera) => staff() && camera.last_assessment !== null },
   { id: 'events', load: () => import('./Events.svelte'), shown: (camera) => staff() && camera.custodian.kind === 'authority' },
   { id: 'declarations', load: () => import('./Declarations.svelte'), shown: (camera) => mayReadStatements(camera) },
+  { id: 'masks', load: () => import('./Masks.svelte'), shown: (camera) => session.can('cameras.write') || session.user?.custodian_id === camera.custodian.id },
   { id: 'sharing', load: () => import('./Sharing.svelte') },
 ];
