@@ -146,7 +146,8 @@ class Hub:
         async with AsyncExitStack() as stack:
             hub = await _assemble(settings, clock or SystemClock(), ui or installed_ui(), stack)
             await hub.services.audit.append("hub.started", HUB, "hub", {"version": hub.services.version})
-            log.info("hub.started", url=hub.url, udp_port=hub.relay.port, version=hub.services.version)
+            ports = [worker.port for worker in hub.relay.workers()]
+            log.info("hub.started", url=hub.url, media_ports=ports, version=hub.services.version)
             yield hub
             log.info("hub.stopping")
         log.info("hub.stopped")
