@@ -206,9 +206,11 @@ class Fanout:
         return self._timeline.at(now_s), line.at(now_s) if line is not None else 0
 
     async def aclose(self) -> None:
-        """Stop sending. Idempotent."""
+        """Stop sending, and let the pictures go now: a megabyte and more must not wait for the collector. Idempotent."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self.ring.clear()
+        self._run_ups.clear()
 
     def _take_over(self, viewer: Viewer) -> None:
         """Feed a viewer from here on: a new line of its numbers begins at our key frame."""

@@ -14,7 +14,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from aioice.ice import get_host_addresses
 
@@ -43,6 +43,19 @@ class Heard(Protocol):
 
     def rtcp(self, data: bytes) -> None:
         """An SRTP or SRTCP packet came."""
+
+
+class _Nobody:
+    """Hears nothing: what stands in the place of a viewer that has gone, so that nothing holds it."""
+
+    def checked(self) -> None: ...
+
+    def dtls(self, data: bytes) -> None: ...
+
+    def rtcp(self, data: bytes) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
 
 
 @dataclass(slots=True, eq=False)
@@ -192,6 +205,7 @@ class UdpPort:
                 del self._by_address[key]
         peer.addresses.clear()
         peer.sock = None
+        peer.heard = _NOBODY
 
     def restart(self, peer: IcePeer, remote_ufrag: str) -> None:
         """Give a viewer new fragments and a new password; the path in use stays until another is proved."""

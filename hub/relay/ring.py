@@ -69,6 +69,11 @@ class PacketRing:
             del self._packets[:excess]
             self._base = keep_from
 
+    def clear(self) -> None:
+        """Hold nothing any more; the numbering stays."""
+        self._base, self._start = self.head, None
+        self._packets = []
+
     def start(self) -> int | None:
         """Return the index from which a viewer can begin at once, or `None`: wait for the next key frame."""
         if self._start is None or self._picture - self._start_picture >= MAX_START_FRAMES:

@@ -97,6 +97,10 @@ class Turns:
             await asyncio.sleep(0)
 
 
+def _nowhere(_data: bytes) -> None:
+    """Take what is sent over a closed path."""
+
+
 class DatagramPath:
     """What aiortc takes for an ICE transport: datagrams in by `feed`, out by the viewer's nominated pair."""
 
@@ -115,6 +119,7 @@ class DatagramPath:
     def close(self) -> None:
         """End the reader with a connection error."""
         self.state = "closed"
+        self._out = _nowhere
         while self._in.full():
             self._in.get_nowait()
         self._in.put_nowait(None)

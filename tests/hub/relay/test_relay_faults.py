@@ -198,17 +198,20 @@ def test_a_report_that_is_replayed_or_forged_is_not_heard(camera: SyntheticCamer
 
 
 def test_what_a_viewer_held_is_free_as_soon_as_it_has_left(camera: SyntheticCamera) -> None:
-    """Keys and TLS state go with the viewer: they do not lie about until the collector comes by."""
+    """Keys and TLS state go with the viewer, pictures with the camera: they do not lie about until the collector comes by."""
 
     async def work() -> None:
-        async with engine_with(camera) as relay:
+        async with engine_with(camera, EngineLimits(idle_stop_s=0.2)) as relay:
             viewer_id, viewer = await lean(relay)
-            held = weakref.ref(relay.engine._viewers[viewer_id]._dtls._dtls)
+            serving = relay.engine._viewers[viewer_id]
+            held, tls, ring = weakref.ref(serving), weakref.ref(serving._dtls._dtls), serving.ring
+            del serving
             gc.collect()
             gc.disable()
             try:
                 relay.engine.stop(viewer_id, "stopped")
-                await until(lambda: held() is None, 15, "freed")
+                await until(lambda: held() is None and tls() is None, 15, "freed")
+                await until(lambda: not ring._packets, 15, "emptied")
             finally:
                 gc.enable()
             await viewer.close()
