@@ -10,10 +10,12 @@ from typing import TypeVar
 import av
 import pytest
 from decode_pictures import picture
+from relay_coded import coded_camera
 
 from hub.relay import rtsp_door, rtsp_out
 from hub.relay.errors import RelayRefused
 from hub.relay.packetise import H264Packetiser
+from hub.relay.packetise265 import H265Packetiser
 from hub.relay.ring import PacketRing
 from hub.relay.rtsp_door import RtspDoor, digest_asked
 from hub.relay.rtsp_out import RtspOutput, Wanted, digest_of, token_of
@@ -25,6 +27,8 @@ TOKEN = "a-token-of-one-recipient"
 
 class Camera:
     """A ring that fills, the door to it, and what the hub would answer: one token opens it."""
+
+    codec = "H264"
 
     def __init__(self) -> None:
         self.ring = PacketRing()
@@ -49,7 +53,7 @@ class Camera:
             self.output.refuse(wanted.connection, RelayRefused(404, "token_unknown", "no such token"))
             return
         view = f"view-{len(self.asked)}"
-        reader = self.output.reader(wanted.connection, view, "H264")
+        reader = self.output.reader(wanted.connection, view, self.codec)
         reader.lease_until_s = asyncio.get_running_loop().time() + 60
         reader.attach(self.ring)
         self.readers[view] = reader
@@ -79,11 +83,33 @@ class Camera:
             await asyncio.sleep(0.02)
 
 
-def with_output(work: Callable[[Camera, int], Awaitable[T]]) -> T:
+class H265Camera(Camera):
+    """The same, in H.265."""
+
+    codec = "H265"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._coded = coded_camera("H265")
+        self._packetiser265 = H265Packetiser()
+
+    def step(self) -> None:
+        """Let one picture come."""
+        place = self._count % len(self._coded.units)
+        nals = self._coded.units[place]
+        key = self._coded.is_key(place, nals)
+        payloads = self._packetiser265.payloads(nals, key_frame=key)
+        self.ring.append(payloads, 3600 * self._count, key_frame=key)
+        self._count += 1
+        for reader in self.readers.values():
+            reader.take()
+
+
+def with_output(work: Callable[[Camera, int], Awaitable[T]], make: Callable[[], Camera] = Camera) -> T:
     """Run `work` beside a camera whose stream is served."""
 
     async def main() -> T:
-        camera = Camera()
+        camera = make()
         camera.step()
         port = camera.door.start(["127.0.0.1"], 0)
         pictures = asyncio.create_task(camera.run())
@@ -165,6 +191,26 @@ def test_ffmpeg_plays() -> None:
         return seen
 
     assert with_output(work) == [(320, 192)] * 5
+
+
+def test_h265_goes_out_as_it_is() -> None:
+    """FFmpeg is told of it with its parameter sets, and decodes it."""
+
+    async def work(camera: Camera, port: int) -> tuple[str, int]:
+        def watch() -> tuple[str, int]:
+            url = f"rtsp://127.0.0.1:{port}/{TOKEN}"
+            with av.open(url, options={"rtsp_transport": "tcp"}, timeout=30) as container:
+                frames = (frame for frame, _ in zip(container.decode(video=0), range(5), strict=False))
+                return container.streams.video[0].codec_context.name, sum(
+                    frame.width == 320 for frame in frames
+                )
+
+        async with Client.connect(port) as client:
+            _, head = await client.ask("DESCRIBE", f"rtsp://127.0.0.1:{port}/{TOKEN}")
+            assert all(f"sprop-{name}=" in head for name in ("vps", "sps", "pps"))
+        return await asyncio.to_thread(watch)
+
+    assert with_output(work, H265Camera) == ("hevc", 5)
 
 
 @pytest.mark.gstreamer
