@@ -112,9 +112,8 @@ class Result:
     connected: int = 0
     setup_ms: float = 0.0  # server CPU per viewer, offer to connected, media running meanwhile
     setup_watched_s: float = 0.0  # for which those who were connected already watched meanwhile, summed
-    late_ms: tuple[
-        float, ...
-    ] = ()  # the camera's last byte of a picture to the last packet at a viewer's socket, sampled
+    # From the camera's sending of a picture to its last packet's arrival at a viewer's socket: ms, its packets; sampled.
+    late: tuple[tuple[float, int], ...] = ()
     resident_kb: float = (
         0.0  # of all the server's processes that came with the viewers but the first, and their cameras
     )
@@ -159,10 +158,9 @@ class Result:
         watching_ms = 1000 * self.setup_watched_s * self.core_share / max(1, self.connected)
         return max(0.0, self.setup_ms - watching_ms / max(1, self.asked - 1))
 
-    @property
-    def late_p99_ms(self) -> float:
-        """Return the 99th percentile of the way through the server."""
-        return percentile(self.late_ms, 99)
+    def late_ms(self, percent: int, most: int = 1 << 16) -> float:
+        """Return a percentile of the way through the server, of pictures of at most so many packets."""
+        return percentile([late for late, packets in self.late if packets <= most], percent)
 
     @property
     def frames_missing(self) -> int:
@@ -325,7 +323,7 @@ def measure(
             forged=sum(v["forged"] for v in seen),
             core_busy=(busy_end - busy) / rig.seconds,
             viewers_busy=theirs / rig.seconds,
-            late_ms=tuple(one for v in seen for one in v["late_ms"]),
+            late=tuple((late, packets) for v in seen for late, packets in v["late"]),
             resident_kb=heavy - light,
             burst=came,
         )

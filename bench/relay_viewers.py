@@ -131,7 +131,7 @@ class Viewer:
         self.connected = self.failed = False
         self.ssrc = self.payload_type = 0
         self.wide, self.wide_highest, self.wide_told, self.wide_count = False, -1, -1, 0
-        self.turn = 0
+        self.turn = self.place = 0
         self.began_s = 0.0  # when the first packet came
         self.reset()
 
@@ -141,7 +141,8 @@ class Viewer:
         self.first = self.highest = -1
         self.decrypted = self.forged = 0
         self.last_s = self.gap_s = 0.0
-        self.late_ms: list[float] = []
+        self.packets_then = 0  # when the last picture ended
+        self.late: list[tuple[float, int]] = []  # ms, packets of the picture
 
     def offer(self) -> str:
         """Return an offer like a browser's."""
@@ -367,7 +368,8 @@ class Viewer:
         if self.last_s:
             self.gap_s = max(self.gap_s, now - self.last_s)
         self.last_s = now
-        if self.pictures % 25 == 0 and self.dtls is not None:
+        size, self.packets_then = self.packets - self.packets_then, self.packets
+        if (self.pictures + self.place) % 25 == 0 and self.dtls is not None:
             try:
                 plain = self.dtls._rx_srtp.unprotect(bytes(_view[start:stop]))
                 self.decrypted += 1
@@ -376,7 +378,7 @@ class Viewer:
                 return
             # Now and then a picture ends within the time, and its last packet has only a part of it.
             with contextlib.suppress(ValueError):
-                self.late_ms.append((now - int(plain[-16:], 16) / 1e9) * 1000)
+                self.late.append(((now - int(plain[-16:], 16) / 1e9) * 1000, size))
 
     def stun(self, data: bytes, number: int) -> None:
         """Answer a check, or note that ours was answered."""
@@ -402,7 +404,7 @@ class Viewer:
             "decrypted": self.decrypted,
             "forged": self.forged,
             "gap_s": round(self.gap_s, 4),
-            "late_ms": self.late_ms,
+            "late": self.late,
         }
 
 
@@ -436,7 +438,7 @@ async def main() -> None:
     def made(name: str) -> Viewer:
         viewer = viewers[name] = Viewer(certificate)
         # Those of one moment say their reports, which are rarer, in different turns.
-        place = len(viewers)
+        place = viewer.place = len(viewers)
         viewer.turn = -(place % _FEEDBACK_TURNS) + place // _FEEDBACK_TURNS * 7 * _FEEDBACK_TURNS
         spread[place % _FEEDBACK_TURNS].append(viewer)
         return viewer
