@@ -8,11 +8,10 @@ another worker where there is one.
 import asyncio
 import contextlib
 import socket
-import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, Final
 
 import structlog
@@ -37,8 +36,8 @@ from hub.relay.events import (
 )
 from hub.relay.figures import WorkerFigures
 from hub.relay.rtsp_door import Passage
+from hub.relay.setup import RelaySetup
 from hub.relay.table import OnSegment, Seat, Table
-from hub.relay.turn import TurnSetup
 from hub.relay.workers import RelayUnavailable, Told, WorkerProcess, WorkerState
 
 log = structlog.get_logger(__name__)
@@ -61,34 +60,6 @@ _ANSWER_WITHIN_S: Final = 20.0
 _STOP_WITHIN_S: Final = 2.0
 _EXAMINED_WITHIN_S: Final = 20.0
 _RECIPIENT_WITHIN_S: Final = 10.0  # a camera is kept for the worker that a connection for it went to
-
-
-@dataclass(frozen=True, slots=True)
-class RelaySetup:
-    """How the relay is to run.
-
-    `hosts` are the UDP addresses to bind, the first is required; worker n of `workers` gets `port` + n, with 0 each picks
-    one; `public_addresses` are told to browsers where they differ from the bound ones. `command` starts a worker and gets
-    the descriptor as last argument. `max_viewers` and `max_cameras` hold for each worker, the others for all together.
-    """
-
-    hosts: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  browsers of the whole network watch; STUN proves each
-    port: int = 8189
-    workers: int = 1
-    public_addresses: tuple[str, ...] = ()
-    turn: TurnSetup = field(default_factory=TurnSetup)
-    max_viewers: int = 1000
-    max_cameras: int = 500
-    idle_stop_s: float = 10.0  # a camera is let go so long after its last viewer
-    max_transcodes: int = 0  # streams recoded at once; 0: none ever
-    transcode_width: int = 1280  # px, at most
-    transcode_fps: float = 25.0
-    transcode_bit_s: int = 2_000_000
-    max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
-    rtsp: bool = False  # connections of RTSP are handed to the workers
-    log_level: str = "info"
-    log_format: str = "json"
-    command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.relay.worker"))
 
 
 def _ignore(_event: RelayEvent) -> None:
@@ -212,7 +183,7 @@ class RelayService:
             WorkerProcess(
                 index,
                 setup.command,
-                self._first_word(index, places_fd, door_fds[index] if door_fds else -1),
+                setup.first_word(index, places_fd, door_fds[index] if door_fds else -1),
                 self,
                 book=self._book,
                 clock=self._clock,
@@ -582,26 +553,6 @@ class RelayService:
             self.on_event(event)
         except Exception:  # whoever listens must not end a worker
             log.exception("relay.event.fault", kind=type(event).__name__)
-
-    def _first_word(self, index: int, places_fd: int, door_fd: int) -> m.Start:
-        setup = self._setup
-        return m.Start(
-            setup.hosts,
-            setup.port and setup.port + index,
-            setup.public_addresses,
-            setup.max_viewers,
-            setup.max_cameras,
-            setup.log_level,
-            setup.log_format,
-            setup.max_transcodes,
-            setup.transcode_width,
-            setup.transcode_fps,
-            setup.transcode_bit_s,
-            setup.max_sounds,
-            places_fd,
-            setup.idle_stop_s,
-            door_fd,
-        )
 
     def _tell_network(self, worker: WorkerProcess) -> None:
         policy = self._policy()
