@@ -137,7 +137,7 @@ def test_the_wall_shows_every_coding_at_once_and_one_fills_it(stage: Stage) -> N
         assert "not admitted" in page.locator(tile(stage.cameras["mjpeg-2009"])).inner_text()
 
         for name, layer, said in (
-            ("high", "main", "Main stream 1280×720"),
+            ("high", "main", "main stream 1280×720"),
             ("mixed", "sub", "H.265"),
             ("h265-only", "main", "H.265"),
         ):

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +24,9 @@ pytestmark = [
     # Playwright's sync interface leaves its own loop and pipes to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+SetUp = Callable[..., contextlib.AbstractContextManager["Stage"]]
 
 
 class Stage:
@@ -50,10 +54,25 @@ class Stage:
             time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests here."""
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def stage(browser: Any) -> SetUp:
+    """Return what sets everything up in front of that browser, and takes it down."""
+    return functools.partial(_stage, browser)
+
+
 @contextlib.contextmanager
-def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transcodes: int = 0):
+def _stage(browser: Any, camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transcodes: int = 0):
     """Set everything up and take it down; viewers named ``tcp...`` are told no UDP candidate, ``auto...`` adapt."""
-    with relay_thread() as thread, sync_api.sync_playwright() as playwright:
+    with relay_thread() as thread:
         stack = contextlib.AsyncExitStack()
 
         async def opened(description: Any, deadline: Any, audio: bool) -> Any:
@@ -74,11 +93,11 @@ def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transc
                 return refused.status, refused.detail
 
         server, address = thread.do(serve_page(answer))
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = browser.new_context()
         try:
-            yield Stage(thread, relay, browser, address)
+            yield Stage(thread, relay, context, address)
         finally:
-            browser.close()
+            context.close()
             thread.call(server.close)
             thread.do(asyncio.sleep(0.1))
             thread.do(stack.aclose())
@@ -88,7 +107,7 @@ def stage(camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transc
     ("profile", "width", "height"), [("baseline", 320, 240), ("main", 640, 360), ("high", 1280, 720)]
 )
 def test_chromium_decodes_each_profile_and_shows_a_moving_picture(
-    profile: str, width: int, height: int
+    stage: SetUp, profile: str, width: int, height: int
 ) -> None:
     """First picture within 1 s of pressing play on a camera that nobody watched; frames rise, it is not black, it moves."""
     with stage(SyntheticCamera(profile=profile, width=width, height=height)) as scene:
@@ -109,7 +128,7 @@ def test_chromium_decodes_each_profile_and_shows_a_moving_picture(
         assert after["freezes"] <= 1  # a busy machine may starve the browser once
 
 
-def test_a_second_viewer_shares_the_pull_and_starts_from_the_cache_without_fast_forward() -> None:
+def test_a_second_viewer_shares_the_pull_and_starts_from_the_cache_without_fast_forward(stage: SetUp) -> None:
     """In the middle of a 4 s group the second tab shows the newest picture within 0.6 s; the camera was opened once."""
     with stage(SyntheticCamera(pictures=100)) as scene:
         one = scene.press_play("one")
@@ -127,7 +146,7 @@ def test_a_second_viewer_shares_the_pull_and_starts_from_the_cache_without_fast_
         assert scene.relay.camera.opened == 1
 
 
-def test_frames_stop_when_the_lease_is_revoked_and_the_other_viewer_goes_on() -> None:
+def test_frames_stop_when_the_lease_is_revoked_and_the_other_viewer_goes_on(stage: SetUp) -> None:
     """Not renewed: no further frame is decoded 2 s later; stopped: at once."""
     with stage(SyntheticCamera()) as scene:
         one, two, three = (scene.press_play(name) for name in ("one", "two", "three"))
@@ -148,7 +167,7 @@ def test_frames_stop_when_the_lease_is_revoked_and_the_other_viewer_goes_on() ->
         assert codes == {"one": "lease_expired", "two": "paused_by_owner"}
 
 
-def test_the_picture_returns_by_itself_when_the_camera_does() -> None:
+def test_the_picture_returns_by_itself_when_the_camera_does(stage: SetUp) -> None:
     """The same connection shows pictures again after the camera was dead for two seconds."""
     with stage(SyntheticCamera()) as scene:
         tab = scene.press_play("one")
@@ -162,7 +181,7 @@ def test_the_picture_returns_by_itself_when_the_camera_does() -> None:
         assert seen["plis"] <= 1
 
 
-def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason() -> None:
+def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason(stage: SetUp) -> None:
     """406: the page can say what the camera sends."""
     with stage(SyntheticCamera(codec="H265")) as scene:
         scene.press_play("one")
@@ -170,7 +189,7 @@ def test_a_codec_that_chromium_does_not_offer_is_refused_with_the_reason() -> No
         assert "H.265" in scene.reply["text"]
 
 
-def test_chromium_plays_mjpeg_recoded() -> None:
+def test_chromium_plays_mjpeg_recoded(stage: SetUp) -> None:
     """What no browser receives live is decoded, moves, and the viewer is told why it was recoded."""
     with stage(coded_camera("JPEG"), transcodes=1) as scene:
         tab = scene.press_play("one")
@@ -185,7 +204,7 @@ def test_chromium_plays_mjpeg_recoded() -> None:
 
 
 @pytest.mark.parametrize("codec", ["PCMA", "MPEG4-GENERIC"])
-def test_chromium_hears_only_where_it_is_allowed(codec: str) -> None:
+def test_chromium_hears_only_where_it_is_allowed(stage: SetUp, codec: str) -> None:
     """Sound is decoded and loud for a viewer that may hear; the same page without the right gets a refused line and no packet."""
     with stage(SyntheticCamera(sound=codec)) as scene:
         hears = scene.press_play("hears", audio=True)
@@ -201,7 +220,7 @@ def test_chromium_hears_only_where_it_is_allowed(codec: str) -> None:
         assert scene.relay.engine._viewers["deaf"].sounds == 0
 
 
-def test_chromium_plays_over_tcp_where_no_udp_goes() -> None:
+def test_chromium_plays_over_tcp_where_no_udp_goes(stage: SetUp) -> None:
     """Told TCP candidates alone it connects to the same port, decodes a key frame larger than a burst, and moves."""
     camera = SyntheticCamera(width=640, height=360, bitrate_kbps=2500)
     with stage(camera) as scene:
@@ -212,7 +231,7 @@ def test_chromium_plays_over_tcp_where_no_udp_goes() -> None:
         assert type(path).__name__ == "TcpPath"
 
 
-def test_chromium_changes_layers_on_one_connection_without_a_dropped_picture() -> None:
+def test_chromium_changes_layers_on_one_connection_without_a_dropped_picture(stage: SetUp) -> None:
     """From 640x360 to 160x120 and back: the same track, no new offer, no picture loss reported, feedback is sent."""
     camera = SyntheticCamera(width=640, height=360, pictures=25)
     with stage(camera, sub=SyntheticCamera(width=160, height=120, pictures=25)) as scene:
