@@ -30,6 +30,7 @@ _LONGEST: Final = 5 * 90_000  # ticks: a longer pause is no picture's duration
 _QUIET_S: Final = 0.5  # so long sound may be missing before silence stands in for it
 _AT_ONCE: Final = 64  # pictures in one go
 _LONGEST_SILENCE_S: Final = 10
+_MOST_HEARD: Final = 512  # frames that wait for a picture
 BACKLOG: Final = 2 << 20  # bytes that may wait for a recipient
 
 
@@ -69,6 +70,7 @@ class MseReader:
         self._sound = sound
         self._sound_at = 0  # where the sound that was sent ends, in its ticks from the first picture on
         self._sequence = 0
+        self._heard: list[bytes] = []  # fragments of sound that leave with the next picture
         self._begun = 0  # timestamp of the first picture
         self._last = -1  # timestamp of the newest one
         self._duration = _USUAL
@@ -127,17 +129,19 @@ class MseReader:
         at = max(0, stamp - self._begun)
         self._sequence += 1
         data = fragment(self._sequence, at, nals, duration=self._duration, key=key, video=self._format)
-        self._send(Segment(data, key=key))
         if self._sound is not None:
             shown = at * self._sound.rate_hz // TIMESCALE
             if shown - self._sound_at > _QUIET_S * self._sound.rate_hz:
                 self._silence(shown)
+        # One message for both: each costs a browser a turn of its own.
+        self._send(Segment(b"".join((*self._heard, data)), key=key))
+        self._heard.clear()
 
     def hear(self, sound: Sound, tick: int) -> None:
         """Take one frame of the camera's AAC."""
         told = self._sound
-        if told is None or self._format is None or self._waiting() > BACKLOG:
-            return
+        if told is None or self._format is None or len(self._heard) >= _MOST_HEARD:
+            return  # no picture to go with
         at = tick - self._begun * told.rate_hz // TIMESCALE
         if at <= self._sound_at - told.frame:
             return  # silence stands there already
@@ -156,7 +160,7 @@ class MseReader:
 
     def _frame(self, data: bytes, told: SoundFormat) -> None:
         self._sequence += 1
-        self._send(Segment(sound_fragment(self._sequence, self._sound_at, data, told)))
+        self._heard.append(sound_fragment(self._sequence, self._sound_at, data, told))
         self._sound_at += told.frame
 
     def _units(self, payloads: Iterable[bytes]) -> tuple[bytes, ...]:
