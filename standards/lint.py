@@ -175,7 +175,9 @@ def _rules(
             yield Complaint(name, head, f"{one.id} is defined already, {where}", "An id is never reused")
             continue
         try:
-            rules[one.id] = rule_of(one, cited[one.id])
+            rules[one.id] = rule_of(
+                one, cited[one.id], {key: text.text() for key, text in told.parameter_titles.items()}
+            )
         except (ValueError, re.error) as error:
             message = str(error)
             named = re.findall(r"[{']([\w.\- ]+)[}']", message) or re.findall(r"parameter (\w+)", message)

@@ -196,6 +196,7 @@ class RuleFile(_Strict):
     document: dict[str, _Document] = {}
     clause: list[_Clause] = []
     rule: list[_Rule] = []
+    parameter_titles: dict[str, _Text] = {}  # by "name" or "RULE.name": what limits are called by people
     deprecated_ids: dict[
         str, str
     ] = {}  # ids that were given up, and the rule that says it now; never used again
@@ -248,6 +249,7 @@ class Packs:
                         cited[rule_id].append(reference)
                 except ValueError as error:
                     raise PackError(f"{name}: clause {place + 1}: {error}") from error
+        titles = {key: one.text() for file in parsed.values() for key, one in file.parameter_titles.items()}
         rules: dict[str, Rule] = {}
         deprecated = {old: new for file in parsed.values() for old, new in file.deprecated_ids.items()}
         for name, file in parsed.items():
@@ -258,7 +260,7 @@ class Packs:
         for name, file in parsed.items():
             for told in file.rule:
                 try:
-                    rule = rule_of(told, cited[told.id])
+                    rule = rule_of(told, cited[told.id], titles)
                 except ValueError as error:
                     raise PackError(f"{name}: rule {told.id}: {error}") from error
                 if rule.id in rules:
@@ -355,7 +357,7 @@ def reference_of(told: _Clause, documents: Mapping[str, Document]) -> Reference:
 _SUREST = ("text", "secondary", "unconfirmed", "own")
 
 
-def rule_of(told: _Rule, references: Iterable[Reference]) -> Rule:
+def rule_of(told: _Rule, references: Iterable[Reference], titles: Mapping[str, Text]) -> Rule:
     """Return a rule with the clauses that are mapped onto it, the surest first.
 
     Raises:
@@ -377,7 +379,14 @@ def rule_of(told: _Rule, references: Iterable[Reference]) -> Rule:
     elif told.sound_when is not None:
         raise ValueError("with cases, sound_when stands in each case")
     params = {
-        name: Parameter(name, freeze(one.value), one.unit, freeze(one.floor), one.stricter)
+        name: Parameter(
+            name,
+            freeze(one.value),
+            one.unit,
+            freeze(one.floor),
+            one.stricter,
+            titles.get(f"{told.id}.{name}") or titles.get(name) or EMPTY,
+        )
         for name, one in told.params.items()
     }
     rule = Rule(

@@ -29,6 +29,7 @@ class Parameter:
     unit: str = ""
     floor: Value = None
     stricter: str = ""  # higher | lower | fewer | more | "" where the values have no order
+    title: Text = EMPTY  # as people call it
 
     def loosened_below_floor(self, value: Value) -> bool:
         """Tell whether a value lies beyond the floor on the loose side."""
@@ -214,6 +215,9 @@ class Rule:
                 for case in self.cases
             ],
             "params": {name: parameter.as_json() for name, parameter in sorted(self.params.items())},
+            "param_titles": {
+                name: one.title.as_json() for name, one in sorted(self.params.items()) if one.title
+            },
             "observed": self.observed.as_json(),
             "required": self.required.as_json(),
             "required_text": {language: self.required_in(language) for language in LANGUAGES},

@@ -223,3 +223,15 @@ def test_shipped_files_are_found_in_the_package() -> None:
     assert "tim.toml" in packaged_texts("rules")
     assert "technical.toml" in packaged_texts("profiles")
     assert "factory_defaults.txt" in packaged_texts("data", ".txt")
+
+
+def test_every_limit_has_a_name_for_people() -> None:
+    """No shipped limit is shown by its technical name alone; a name of one rule goes before the shared one."""
+    rules = packaged().rules
+
+    for rule in rules.values():
+        titles = rule.as_json()["param_titles"]
+        assert set(titles) == set(rule.params), rule.id
+        assert all(one["vi"] and one["en"] for one in titles.values())
+    assert rules["CON-05"].params["min_ratio"].title != rules["CON-07"].params["min_ratio"].title
+    assert rules["CON-07"].refined(severity=None, values={"min_ratio": 0.99}).params["min_ratio"].title

@@ -21,6 +21,8 @@ export interface Rule {
   over_time: boolean;
   max_age_h: number | null;
   params: Record<string, Parameter>;
+  /** What people call its limits, by name. */
+  param_titles: Record<string, Text>;
   required_text: Text;
   remediation: Partial<Record<'owner' | 'installer' | 'hub', Text>>;
   references: Reference[];
