@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
+from operator import itemgetter
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -166,7 +167,8 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
         rows = [entry for entry in group if len(entry.verdicts) == width]
         whole = "".join(entry.verdicts for entry in rows)
         for place, (rule, severity, title) in enumerate(kept.rules):
-            counted[rule].update(whole[place::width])
+            column = whole[place::width]
+            counted[rule].update({letter: column.count(letter) for letter in _COUNTED})
             told[rule] = (severity, title)
         for entry in rows:
             lowering = entry.verdicts.translate(_NO_SMALL)
@@ -188,6 +190,7 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
     return tuple(sorted(found, key=lambda one: (-one.failing, -one.admits, one.rule)))
 
 
+_COUNTED = "pfFIEN"  # met, failed, and what could not be concluded and lowers the decision
 _UNSEEN = re.compile("[IEN]")  # lowers the decision, and is neither met nor failed
 _NO_SMALL = {ord(letter): None for letter in VERDICTS}
 
@@ -235,7 +238,7 @@ async def _uptime(
     measured = {entry.id: entry.measured_at for entry in entries}
     ratios: list[float] = []
     up = known = longest = dead = 0
-    for camera, changes in groupby(rows, key=lambda row: row[0]):
+    for camera, changes in groupby(rows, key=itemgetter(0)):
         at = measured.get(camera)
         log = known_until(
             [(row[1], row[2]) for row in changes],
