@@ -32,7 +32,7 @@ HEADING = "## Relay"
 MAIN, SMALL = "2000", "1000"  # kbit/s
 MEMORY_CAMERAS = 50
 LONG = 16  # packets; key frames have more
-OVERLOADED = 0.01  # a line with more packets lost says nothing of what a packet costs
+OVERLOADED = 0.01  # a line with more missing says nothing of what a packet costs
 
 
 def table(results: list[Result]) -> str:
@@ -65,6 +65,7 @@ def bounds(lines: dict[str, Result], peers: list[Result], seen: dict[str, relay_
         reached = None if value is None else value >= limit if least is not None else value <= limit
         rows.append((what, bound, "not measured" if value is None else words, reached))
 
+    lines = {name: r for name, r in lines.items() if not r.missing}
     two = lines.get("200")
     row(
         "CPU per packet per viewer, 200 viewers",
@@ -77,10 +78,13 @@ def bounds(lines: dict[str, Result], peers: list[Result], seen: dict[str, relay_
         row(
             f"{count} viewers of 2 Mbit/s on one core: {what}",
             "< 0.1 %",
-            100 * r.lost_share if r and r.connected == r.asked else None,
-            f"{100 * r.lost_share:.3f} %, {100 * r.core_share:.0f} % of the core" if r else "",
+            100 * r.missed_share if r else None,
+            f"{r.connected} connected, packets {100 * r.lost_share:.3f} %, pictures {100 * r.frames_share:.3f} %, "
+            f"{100 * r.core_share:.0f} % of the core"
+            if r
+            else "",
         )
-    sound = [r for r in peers if not r.missing and r.lost_share < OVERLOADED and r.connected == r.asked]
+    sound = [r for r in peers if not r.missing and r.missed_share < OVERLOADED]
     best = min(sound, key=lambda r: r.us_per_packet, default=None)
     ratio = best.us_per_packet / two.us_per_packet if best and two else None
     row(
@@ -92,7 +96,7 @@ def bounds(lines: dict[str, Result], peers: list[Result], seen: dict[str, relay_
         else "",
         least=2.0,
     )
-    one = lines.get("100")
+    one = next((r for r in lines.values() if r.burst[0]), None)
     row(
         "server CPU per viewer set-up (one after the other, 200 viewers)",
         "<= 4 ms",
@@ -130,8 +134,10 @@ def bounds(lines: dict[str, Result], peers: list[Result], seen: dict[str, relay_
     row(
         f"{many.cameras if many else 200} cameras of 1 Mbit/s, a viewer each",
         "<= 1 core",
-        many.core_share if many and many.connected == many.asked else None,
-        f"{many.core_share:.2f} of a core, {many.lost} packets lost" if many else "",
+        many and many.core_share + (many.connected < many.asked),
+        f"{many.connected} connected, {many.core_share:.2f} of a core, pictures missing {100 * many.frames_share:.3f} %"
+        if many
+        else "",
     )
     viewer_kb = per_viewer_kb(lines)
     row("memory per viewer", "<= 150 kB", viewer_kb, f"{viewer_kb or 0:.0f} kB")

@@ -151,6 +151,16 @@ class Result:
         return self.lost / (self.packets + self.lost) if self.packets else 1.0
 
     @property
+    def frames_share(self) -> float:
+        """Return the part of the pictures that did not arrive: a viewer that fell too far behind was given a newer one."""
+        return self.frames_missing / self.pictures_due if self.pictures_due else 1.0
+
+    @property
+    def missed_share(self) -> float:
+        """Return the larger of both parts; all, where not everybody was connected."""
+        return max(self.lost_share, self.frames_share) if self.connected == self.asked else 1.0
+
+    @property
     def setup_net_ms(self) -> float:
         """Return set-up CPU, run-up from the key frame included, without the pictures that those connected got meanwhile."""
         if not self.seconds:
