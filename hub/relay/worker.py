@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 _CLOSING_S = 3.0  # for the farewell to cameras once the hub has gone
 _BOOK_WITHIN_S = 2.0
-_GC_AFTER = 20_000  # objects more than before
+_GC_AFTER = 5_000  # objects more than before
 
 
 class HubBook:
@@ -177,8 +177,9 @@ class Worker:
         # What was imported lives as long as the process: the collector need not walk it while frames wait.
         gc.collect()
         gc.freeze()
-        # Packets come and go by thousands a second and form no cycles: looking for those after every 700 is work for nothing.
-        gc.set_threshold(_GC_AFTER, 20, 20)
+        # Packets come and go by thousands a second and form no cycles: looking for those after every 700 is work for
+        # nothing. What viewers who left hold in cycles must not wait long either, so the later generations come sooner.
+        gc.set_threshold(_GC_AFTER, 5, 5)
         try:
             while (message := await m.read_from_hub(reader)) is not None:
                 self._take(engine, message)
