@@ -29,6 +29,7 @@ from hub.simulator.packets import h264_payloads  # noqa: E402
 from hub.simulator.presets import shipped  # noqa: E402
 from hub.simulator.replies import PATHS, operations, snapshot_path  # noqa: E402
 from hub.simulator.soap import SoapFault, TokenVerifier, envelope, not_authorized, parse  # noqa: E402
+from hub.simulator.studio import Studio  # noqa: E402
 
 PRESET = "good-onvif"
 OPEN = {"GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetEndpointReference", "GetHostname"}
@@ -43,7 +44,8 @@ class Camera:
     def __init__(self, number: int, payloads: list[bytes], sets: str) -> None:
         preset = shipped()[PRESET]
         assert preset.onvif is not None
-        self.device = Device(preset, SystemClock(), None, "admin", new_password(), 0.0, number)
+        clock = SystemClock()
+        self.device = Device(preset, clock, Studio(clock), "admin", new_password(), 0.0, number)
         self.script = preset.onvif
         self.verifier = DigestVerifier(self.device.clock, REALM, self.script.algorithms, None)
         self.tokens = TokenVerifier(self.device, self.script.token_age_s)
@@ -79,8 +81,9 @@ class Camera:
         if kept is None:
             try:
                 call = parse(body)
-                reply = self.operations[self.services[path]][call.operation](call)
-                kept = (call.operation, http_reply(b"HTTP/1.1 200 OK\r\n", envelope(reply)))
+                made = self.operations[self.services[path]][call.operation](call)
+                assert isinstance(made, str)  # those that wait for something are not asked for here
+                kept = (call.operation, http_reply(b"HTTP/1.1 200 OK\r\n", envelope(made)))
             except SoapFault as fault:
                 kept = ("fault", http_reply(f"HTTP/1.1 {fault.status} Fault\r\n".encode(), fault.body))
             except KeyError:
