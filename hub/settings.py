@@ -112,7 +112,7 @@ class Relay(BaseModel):
         default=8,
         ge=0,
         le=256,
-        description="tracks of AAC sound that each worker recodes to Opus at once; 0 recodes none",
+        description="tracks of AAC sound recoded to Opus at once; 0 recodes none",
     )
 
     keep_warm: list[Annotated[str, Field(max_length=64)]] = Field(

@@ -128,6 +128,7 @@ class RelayEngine:
         self._counting = Counting(self._layers, self._viewers, self._readers)
         self._readers.on_left = self._counting.left
         self._lag = LoopLag()
+        self._sounds_sent = 0  # packets, to those who left
         self._chooser = Chooser(self._layers, self._places, within_s=self._limits.source_within_s)
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
@@ -406,7 +407,7 @@ class RelayEngine:
             "transcodes": self._places.taken,
             "transcodes_refused": self._places.refused,
             "transcodes_failed": self._places.failed,
-            "sound_packets": sum(viewer.sounds for viewer in viewers),
+            "sound_packets": self._sounds_sent + sum(viewer.sounds for viewer in viewers),
             "sounds_recoded": self._sounds.places.taken,
             "sounds_refused": self._sounds.places.refused,
             "sounds_failed": self._sounds.places.failed,
@@ -597,6 +598,7 @@ class RelayEngine:
             if fanout is not None:
                 fanout.leave(viewer)
         self._counting.left(viewer.camera_id, viewer)
+        self._sounds_sent += viewer.sounds
         log.info("relay.viewer.ended", viewer_id=viewer.viewer_id, camera_id=viewer.camera_id, code=code)
         self._spawn(self._farewell(viewer), f"end {viewer.viewer_id}")
         self._on_event(ViewerEnded(viewer.viewer_id, code))

@@ -64,6 +64,7 @@ class Sounds:
         self._recoding: Recoding | None = None
         self._task: asyncio.Task[None] | None = None
         self._held = False
+        self._lacks = False  # a place, since it was looked for
         self._arrived: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
         self._unheard_s: float | None = None  # since when nobody hears it (monotonic)
         self._again_s = 0.0  # not before this is a process that failed begun anew
@@ -140,11 +141,15 @@ class Sounds:
             await asyncio.gather(task, return_exceptions=True)
 
     def _start(self, track: Track) -> None:
+        places = self._how.places
         try:
-            self._how.places.take(self._peer)
+            if self._lacks and places.full:
+                return
+            places.take(self._peer)  # counts the refusal, once while it lasts
         except NoRoom:
-            return  # whoever hears it goes on without sound, and has it when a place is free
-        self._held = True
+            self._lacks = True  # whoever hears it goes on without sound, and has it when a place is free
+            return
+        self._held, self._lacks = True, False
         self._arrived.clear()
         asked = m.OpenSound(AAC, track.clock_rate_hz, track.channels, track.configuration, self._how.bit_s)
         self._task = asyncio.create_task(self._run(asked), name=f"sound of {self._peer}")

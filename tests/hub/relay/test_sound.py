@@ -136,17 +136,23 @@ def test_a_camera_without_sound_that_can_be_heard_says_why(
     run(main())
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_as_much_sound_is_recoded_as_there_are_places() -> None:
     """The viewer of a second camera gets its picture, no sound, and the reason."""
     camera = SyntheticCamera(sound="MPEG4-GENERIC")
 
     async def main() -> None:
         async with engine_with(camera, ONE) as relay:
-            relay.engine._sounds.places.take("another camera")
+            places = relay.engine._sounds.places
             viewer = await listening(relay, viewer_id="one")
-            assert "m=audio 0 " in viewer.connection.remoteDescription.sdp
-            assert told(relay) == {"one": "full"}
+            await until(lambda: len(viewer.sounds) > 5, 20, "sound")
+            other = await listening(relay, viewer_id="two", camera_id="camera-2")
+            assert "m=audio 0 " in other.connection.remoteDescription.sdp
+            assert told(relay) == {"one": "on", "two": "full"}
+            assert places.taken == 1
             await viewer.close()
+            await other.close()
 
     run(main())
 
