@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import Field
 
@@ -125,6 +125,17 @@ class ReassessmentsController(Controller):
     @get("/current", summary="Progress of judging again", operation_id="get_reassessment")
     async def current(self, services: Services) -> dict[str, Any]:
         """Return the run that goes on, else the last one; `run` is null where there never was one."""
+        return {"run": await services.reassessments.last()}
+
+    @delete("/current", summary="Stop judging again", operation_id="stop_reassessment", status_code=200)
+    async def stop(self, caller: Caller, services: Services) -> dict[str, Any]:
+        """Let the run that goes on end after its batch. What it has written stays; another run does the rest."""
+        run = services.reassessments.current
+        if run is not None and not _scope(caller).everywhere:
+            if not run.area:
+                raise Problem("forbidden", {"right": STANDARDS_APPROVE})
+            await _may_see(run.area, caller, services)
+        services.reassessments.stop()
         return {"run": await services.reassessments.last()}
 
     @post("/", summary="Judge all cameras again", operation_id="start_reassessment", status_code=202)

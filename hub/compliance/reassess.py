@@ -105,7 +105,8 @@ class Reassessment:
     unread: int = 0  # cameras whose facts could not be read
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
-    state: str = "running"  # running | done | failed
+    state: str = "running"  # running | done | stopped | failed
+    stopping: bool = False  # somebody asked to stop it; the batch that is being judged is still written
     failure: str = ""
     ended_at: datetime | None = None
     ids: Iterator[str] = field(default_factory=ids_in_order, repr=False)  # of the assessments it writes
@@ -190,6 +191,11 @@ class Reassessments:
         await self._guarded(run, actor)
         return run
 
+    def stop(self) -> None:
+        """Let a run that goes on end after its batch; what it has written stays, and another run does the rest."""
+        if self._run is not None:
+            self._run.stopping = True
+
     async def aclose(self) -> None:
         """Stop a run after its batch."""
         if self._task is not None:
@@ -211,7 +217,7 @@ class Reassessments:
     async def _guarded(self, run: Reassessment, actor: Actor) -> None:
         try:
             await self._all(run, actor)
-            run.state = "done"
+            run.state = "stopped" if run.stopping and run.done < run.total else "done"
         except asyncio.CancelledError:
             run.state, run.failure = "failed", "the hub was stopped; start it again to judge the rest"
             raise
@@ -254,12 +260,13 @@ class Reassessments:
                 await self._write(
                     run, actor, zip(cameras, (said for one in judged for said in one), strict=True), known
                 )
-                rows = coming
+                rows = () if run.stopping else coming
         finally:
             await asyncio.to_thread(executor.shutdown, cancel_futures=True)
         said = {
             "standards": {name: one.version for name, one in sorted(wanted.items()) if one is not None},
-            **{name: run.as_json()[name] for name in ("total", "changed", "before", "after", "area")},
+            **{name: run.as_json()[name] for name in ("changed", "before", "after", "area")},
+            "total": run.done,
         }
         async with self._store.write() as tx:
             await tx.audit("standards.reassessed", actor, "hub", said)

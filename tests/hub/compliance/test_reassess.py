@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from hub.catalog.judgements import pack_facts, unpack_facts
 from hub.catalog.types import Camera, Kind
-from hub.compliance import judging
+from hub.compliance import judging, reassess
 from hub.compliance.judging import Judge
 from hub.compliance.reassess import Reassessments
 from hub.onboarding.declared import Gate, consent_gate, new_assessment
@@ -250,6 +250,33 @@ def test_older_databases_are_filled_first(tmp_path: Path) -> None:
             await tx.execute(delete(tables.judgements))
         done = await runner(room, files(20.0, "2")).run(ANNA)
         assert (done.total, done.rewritten) == (1, 1)
+
+    in_world(tmp_path, work)
+
+
+def test_a_run_that_is_stopped_keeps_whole_batches_and_another_does_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it judges: the batch is written, the rest is as before; the next run writes just the rest."""
+    monkeypatch.setattr(reassess, "BATCH", 2)
+
+    async def work(room: World) -> None:
+        own = files(20.0, "2")
+        for name, seen in CAMERAS.items():
+            await probed(room, packaged_with(files(25.0, "1")), name, seen)
+        room.clock.turn(days=40)
+
+        class Stopping(Here):
+            def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+                service.stop()
+                return super().submit(fn, *args, **kwargs)
+
+        service = runner(room, own, Stopping)
+        run = await service.run(ANNA)
+        assert (run.state, run.total, run.done, run.rewritten) == ("stopped", 5, 2, 2)
+        rest = await runner(room, own).run(ANNA)
+        assert (rest.state, rest.done, rest.rewritten) == ("done", 5, 3)
+        assert (await room.audit.verify()).ok
 
     in_world(tmp_path, work)
 
