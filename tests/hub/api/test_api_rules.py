@@ -236,6 +236,27 @@ def test_operations_answer(hub: HubThread) -> None:
     assert 'route="/api/v1/cameras/{camera_id}"' in told
 
 
+def test_which_cameras_are_watched_is_told_to_auditors_alone(hub: HubThread) -> None:
+    """Here, on the machine itself, to all; with a token metrics of single cameras are for who may read the audit log; a wrong token is refused."""
+    from hub.store.chain import HUB
+
+    name = "camhub_relay_camera_viewers"
+    shown = {}
+    for role in ("viewer", "inspector"):
+        hub.add_user(role, role)
+        person = hub.login(role).get("/api/v1/me").json()
+        accounts = hub.hub.services.accounts
+        _, token = hub.run(accounts.issue_token(person["id"], "metrics", HUB))
+        headers = {"authorization": f"Bearer {token.reveal()}"}
+        answer = httpx.get(f"{hub.url}/metrics", headers=headers)
+        shown[role] = name in answer.text
+        assert "camhub_relay_worker_up" in answer.text
+    assert shown == {"viewer": False, "inspector": True}
+    refused = httpx.get(f"{hub.url}/metrics", headers={"authorization": "Bearer wrong"})
+    assert refused.status_code == 401
+    assert name in httpx.get(f"{hub.url}/metrics").text
+
+
 def test_unexpected_error_leaks_nothing(hub: HubThread, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the hub answers 500 with an id that is in the log, and nothing of the fault itself."""
     admin = hub.login("admin")

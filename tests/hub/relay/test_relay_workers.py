@@ -108,12 +108,23 @@ def test_who_watches_another_worker_sees_nothing_of_one_that_is_killed() -> None
             assert relay.listeners() == {("127.0.0.1", first.port), ("127.0.0.1", second.port)}
             assert (await relay.counters())["connected"] == 4
             assert await relay.key_frame("c2", "rtsp://127.0.0.1:9/live/c2") is not None
+            pieces: list[bytes] = []
+            await relay.read("reader", camera("c2"), lambda data, _mime: pieces.append(data))
+            await until(lambda: len(pieces) > 2, 20, "segments of the other worker")
+            relay.taken("reader", sum(map(len, pieces)))
+            await relay.stop("reader", "viewer_left")
+            figures = await relay.figures()
+            assert [one.up for one in figures] == [True, True]
+            counted = {camera.camera_id: camera for one in figures for camera in one.cameras}
+            assert {name: one.viewers for name, one in counted.items()} == {"c1": 2, "c2": 1, "c3": 1}
+            assert all(one.packets > 0 and one.octets > 0 for one in counted.values())
+            assert all(one.key_frame_age_s >= 0 for one in counted.values())
 
             told = len(relay.events)
             seen = len(them.viewers[other].packets)
             os.kill(first.pid, signal.SIGKILL)
             killed_s = loop.time()
-            await until(lambda: len(ended(relay)) == 2, 10, "both viewers are told")
+            await until(lambda: len(ended(relay)) == 3, 10, "both viewers are told")
             again = await them.watch(camera("c1"))
             print(f"kill -9 to the picture back: {loop.time() - killed_s:.2f} s")
             assert loop.time() - killed_s < 15, "the other worker is there already"
@@ -126,7 +137,7 @@ def test_who_watches_another_worker_sees_nothing_of_one_that_is_killed() -> None
                 or (isinstance(event, ViewerEnded | LayerChanged) and event.viewer_id == other)
             ]
             assert (news, gaps(them.viewers[other])) == ([], 0)
-            assert {event.code for event in ended(relay)} == {"relay_restarted"}
+            assert {event.code for event in ended(relay)} == {"viewer_left", "relay_restarted"}
 
             await until(lambda: relay.restarts == 1, 60, "a new worker")
             state = relay.workers()[0]
