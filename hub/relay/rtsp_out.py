@@ -84,7 +84,8 @@ class RtspOutput:
         """Serve a connection that was accepted; closes it where there are too many."""
         try:
             address = str(sock.getpeername()[0])
-        except OSError:
+            _notice_death(sock)
+        except OSError:  # it has gone already
             sock.close()
             return
         waiting = sum(1 for one in self._connections.values() if one.address == address and not one.opened)
@@ -93,7 +94,6 @@ class RtspOutput:
             sock.close()
             return
         sock.setblocking(False)
-        _notice_death(sock)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: self.protocol(address), sock)
         except OSError:
