@@ -8,7 +8,7 @@ from hub_world import OTHER_WARD, PROVINCE, START, WARD, person
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.access.decide import TEST_SECONDS, Allowed, Ask, Refused, Subject, decide, viewable
+from hub.access.decide import TEST_SECONDS, Allowed, Ask, Refused, Subject, decide, shares_sound, viewable
 from hub.access.principal import Principal
 from hub.catalog.schedule import Schedule
 from hub.catalog.types import (
@@ -378,3 +378,34 @@ def test_a_view_that_ended_by_itself_is_not_allowed_again_then(ask: Ask, subject
     if isinstance(answer, Allowed) and answer.until is not None:
         assert isinstance(decide(ask, subject, answer.until), Refused)
         assert isinstance(decide(ask, subject, answer.until - timedelta(seconds=1)), Allowed)
+
+
+@pytest.mark.parametrize(
+    ("who", "subject", "heard"),
+    [
+        (VIEWER, donated(consent=a_consent(audio=True)), True),
+        (VIEWER, donated(), False),
+        (DONOR, donated(consent=a_consent(audio=True)), True),
+        (DONOR, donated(), False),
+        (DONOR, donated(consent=None), False),
+        (DONOR, donated(consent=a_consent(audio=True, expires_at=NOW)), False),
+        (DONOR, donated(consent=a_consent(audio=True, stored_state=ConsentState.WITHDRAWN)), False),
+        (DONOR, donated(consent=a_consent(audio=True, camera_id="another")), False),
+        (ADMIN, municipal(), False),
+    ],
+)
+def test_a_camera_is_heard_by_a_consent_in_force_alone(who: Principal, subject: Subject, heard: bool) -> None:
+    """Neither the owner nor an authority hears a camera without one; and what one viewer may hear all may."""
+    answer = decide(Ask(who), subject, NOW)
+    assert isinstance(answer, Allowed)
+    assert answer.audio is heard
+    assert shares_sound(subject, NOW) is heard
+
+
+def test_a_test_of_what_is_not_admitted_is_silent() -> None:
+    """The owner's test of a pending camera shows its picture, whatever the consent says of the sound."""
+    subject = donated(decision="PENDING", consent=a_consent(audio=True))
+    answer = decide(Ask(DONOR, "test", kind="test"), subject, NOW)
+    assert isinstance(answer, Allowed)
+    assert not answer.audio
+    assert not shares_sound(subject, NOW)
