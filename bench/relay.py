@@ -229,7 +229,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile(suffix=".streams") as file:
         streams = Path(file.name)
         streams.write_bytes(pickle.dumps(units))
-        camera = Talker(str(given.viewer_core), str(HERE / "relay_camera.py"), str(streams))
+        camera = Talker(given.viewer_core, str(HERE / "relay_source.py"), str(streams))
         rig = Rig(camera, streams, given.server_core, given.viewer_core, given.seconds)
         try:
             lines = our_lines(rig, given)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent.parent / "tools"))
 
 import httpx  # noqa: E402
 from go2rtc import VERSION, NotBuilt, build  # noqa: E402
-from relay_camera import PAYLOAD_TYPE  # noqa: E402
+from relay_source import PAYLOAD_TYPE  # noqa: E402
 
 STARTED_WITHIN_S = 20.0
 _CAMERAS = 20  # known to go2rtc, pulled when somebody looks

@@ -23,11 +23,11 @@ class Missing(Exception):
 
 
 class Talker:
-    """A child process that speaks JSON lines, pinned to cores."""
+    """A child process that speaks JSON lines, pinned to one core."""
 
-    def __init__(self, cores: str, *command: str) -> None:
+    def __init__(self, core: int, *command: str) -> None:
         self.process = subprocess.Popen(
-            ["taskset", "-c", cores, sys.executable, *command],
+            ["taskset", "-c", str(core), sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -92,7 +92,7 @@ class Rig:
             command = ["relay_peers.py", server, str(self.streams), stream]
         else:
             command = ["relay_peers.py", server, host, port, stream]
-        talker = Talker(str(self.server_core), str(HERE / command[0]), *command[1:])
+        talker = Talker(self.server_core, str(HERE / command[0]), *command[1:])
         try:
             if "takes" in talker.hello:
                 self.camera.ask(do="send", stream=stream, port=talker.hello["takes"])
@@ -286,7 +286,7 @@ def measure(
         try:
             serving = stack.enter_context(rig.serving(server, host, stream))
             watching = Talker(
-                str(rig.viewer_core), str(HERE / "relay_viewers.py"), host, *(["runs"] if runs else [])
+                rig.viewer_core, str(HERE / "relay_viewers.py"), host, *(["runs"] if runs else [])
             )
             stack.callback(watching.end)
             # A server written elsewhere has a process of its own.

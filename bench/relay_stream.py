@@ -1,6 +1,6 @@
 """The streams of the relay bench: groups of pictures of real H.264, encoded once, with a number that can be read back.
 
-Every server gets the same stream; only the camera (`relay_camera`) and aiortc, which takes its pictures from memory, open it.
+Every server gets the same stream; only the camera (`relay_source`) and aiortc, which takes its pictures from memory, open it.
 """
 
 import random

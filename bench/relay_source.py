@@ -1,6 +1,6 @@
 """The camera of the relay bench: one process for all servers, as many streams as are asked of it.
 
-``relay_camera.py STREAMS``. Serves RTSP, interleaved, on a port of its own choice: ``/NAME/...`` is stream NAME as it runs, so
+``relay_source.py STREAMS``. Serves RTSP, interleaved, on a port of its own choice: ``/NAME/...`` is stream NAME as it runs, so
 that a reader comes in wherever the group of pictures stands; ``/first/NAME/...`` begins with a key frame for each reader.
 Every picture carries the time at which it was sent. Speaks JSON lines on standard input and output.
 """
