@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from hub.access.principal import Principal
 from hub.access.rights import CAMERAS_WRITE
-from hub.api.forms import check_place, consent_of, credential_of, custodian_of, position_of
+from hub.api.forms import check_place, consent_of, credential_of, custodian_of, origin_of, position_of
 from hub.api.language import language_of
 from hub.api.schemas import ChannelsBody, OnboardingCreate, RetryBody
 from hub.api.security import Caller, needs, signed_in
@@ -63,6 +63,7 @@ class OnboardingsController(Controller):
             keep_unreachable=data.keep_unreachable,
             vendor=data.vendor,
             ports=data.permission.ports,
+            origin=origin_of(data.origin),
         )
         entry = await services.onboarding.start(
             intake, credential_of(data.username, data.password), caller.principal

@@ -250,6 +250,7 @@ class OnboardingCreate(Body):
     consent: ConsentInput | None = None
     standard: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] | None = None
     keep_unreachable: bool = False
+    origin: OriginInput | None = None
 
 
 StandardId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]

@@ -1,12 +1,13 @@
 """What is asked for when a camera is offered, and how it is kept for a retry (without the credential)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from hub.catalog.consent import recipients_from
 from hub.catalog.schedule import Schedule
-from hub.catalog.types import ConsentInput, Kind, NewCustodian, Position
+from hub.catalog.types import ConsentInput, Kind, NewCustodian, Origin, Position, Siting
 from standards.observation import parse_rfc3339, rfc3339
 
 
@@ -27,6 +28,7 @@ class Intake:
     keep_unreachable: bool = False
     notes: str = ""
     vendor: str = ""  # the maker, where the owner knows little more than an address
+    origin: Origin = field(default_factory=Origin)
     ports: bool = False  # whether who granted the check also agreed to tests of the named ports
 
     def as_json(self) -> dict[str, Any]:
@@ -49,6 +51,7 @@ class Intake:
             "notes": self.notes,
             "vendor": self.vendor,
             "ports": self.ports,
+            "origin": _origin_json(self.origin),
         }
 
     @classmethod
@@ -73,7 +76,31 @@ class Intake:
             notes=told.get("notes", ""),
             vendor=told.get("vendor", ""),
             ports=bool(told.get("ports", False)),
+            origin=_origin_from(told.get("origin") or {}),
         )
+
+
+def _origin_json(origin: Origin) -> dict[str, Any]:
+    siting = origin.siting
+    paper = siting and {
+        "document": siting.document,
+        "authority": siting.authority,
+        "date": siting.date.isoformat(),
+    }
+    return {
+        "group": origin.group,
+        "funding": origin.funding,
+        "source_class": origin.source_class,
+        "siting": paper,
+    }
+
+
+def _origin_from(told: Mapping[str, Any]) -> Origin:
+    paper = told.get("siting")
+    siting = paper and Siting(paper["document"], paper["authority"], date.fromisoformat(paper["date"]))
+    return Origin(
+        told.get("group", ""), told.get("funding", ""), told.get("source_class", ""), siting or None
+    )
 
 
 def _position_json(position: Position | None) -> dict[str, Any] | None:

@@ -358,6 +358,7 @@ def new_camera(intake: Intake, entry: Onboarding) -> NewCamera:
         sub_address=intake.sub_address,
         position=intake.position,
         notes=intake.notes,
+        origin=intake.origin,
     )
 
 

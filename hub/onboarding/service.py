@@ -228,6 +228,7 @@ class OnboardingService:
                 name=f"{first.name} · {channel.get('name') or source}"[:120],
                 area=first.area.code if first.area else None,
                 position=first.position,
+                origin=first.origin,
                 standard=entry.request["standard"],
             )
             request = {**intake.as_json(), "recheck_of": None}
