@@ -123,12 +123,14 @@ async def _send(stream: Stream, writer: asyncio.StreamWriter) -> None:
     while not writer.is_closing():
         await asyncio.sleep(max(0.0, began + number / FPS - loop.time()))
         payloads = stream.pictures[number % GROUP]
+        at, last = number * 90_000 // FPS & 0xFFFFFFFF, len(payloads) - 1
+        packets = []
         for place, payload in enumerate(payloads):
-            kind = PAYLOAD_TYPE | (0x80 if place == len(payloads) - 1 else 0)
-            at = number * 90_000 // FPS & 0xFFFFFFFF
-            head = _FRAMED.pack(0x24, 0, 12 + len(payload), 0x80, kind, sequence & 0xFFFF, at, 7)
-            writer.write(head + payload)
+            kind = PAYLOAD_TYPE | (0x80 if place == last else 0)
+            packets.append(_FRAMED.pack(0x24, 0, 12 + len(payload), 0x80, kind, sequence & 0xFFFF, at, 7))
+            packets.append(payload)
             sequence += 1
+        writer.write(b"".join(packets))
         with contextlib.suppress(ConnectionError):
             await writer.drain()
         number += 1
