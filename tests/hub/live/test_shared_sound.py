@@ -9,7 +9,7 @@ from hub_support import simulators
 from running_hub import onboard, running_hub
 from webrtc_viewer import Viewer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def sign(client: httpx.Client, camera: str, *, audio: bool) -> None:
@@ -45,12 +45,12 @@ def test_a_view_is_answered_anew_when_the_sound_is_shared_or_taken_back(tmp_path
             viewer = Viewer(admin, camera)
             try:
                 assert viewer.start().status_code == 201, viewer.answer.text
-                viewer.wait_for_frames(3)
+                viewer.wait_for_frames(3, 60)
                 told = admin.get(viewer.where).json()
                 assert told["sound"] == word
                 assert set(told["sound_text"]) == {"vi", "en"}
                 sign(donor, camera, audio=not shared)
-                viewer.wait_for_state("ended", 5)
+                viewer.wait_for_state("ended", 60)
                 assert viewer.states[-1][2] == "changed"
             finally:
                 viewer.close()

@@ -211,11 +211,11 @@ def test_chromium_hears_only_where_it_is_allowed(stage: SetUp, codec: str) -> No
         scene.wait(
             hears,
             lambda seen: seen["decoded"] > 5 and seen["samples"] > 24_000 and seen["level"] > 0.05,
-            20.0,
+            60.0,
         )
         deaf = scene.press_play("deaf", audio=True)
         assert "m=audio 0 " in scene.reply["text"]
-        seen = scene.wait(deaf, lambda seen: seen["decoded"] > 10)
+        seen = scene.wait(deaf, lambda seen: seen["decoded"] > 10, 60.0)
         assert seen["heard"] == seen["samples"] == 0
         assert scene.relay.engine._viewers["deaf"].sounds == 0
 
