@@ -46,7 +46,7 @@ def over(path: ImpairedPath, work: Callable[[], Any]) -> None:
 @pytest.mark.parametrize(("share", "whole"), [(0.05, 0.98), (0.2, 0.9)])
 def test_lost_packets_come_again_until_the_picture_is_whole(share: float, whole: float) -> None:
     """5 % and 20 % lost both ways, handshake, checks and requests too: who insists on this stream gets its pictures, later."""
-    camera = SyntheticCamera(bitrate_kbps=600)
+    camera = SyntheticCamera(fps=50, bitrate_kbps=1000)
 
     async def work() -> None:
         path.set(loss=share, delay_s=0.02)
@@ -86,7 +86,7 @@ def test_a_viewer_that_adapts_leaves_a_network_that_goes_on_losing_for_the_sub_s
 
 def test_a_long_and_uneven_way_delays_the_picture_and_asks_for_nothing_again() -> None:
     """300 ms there and back with 40 ms of jitter: every picture whole, not one packet asked for twice."""
-    camera = SyntheticCamera()
+    camera = SyntheticCamera(fps=50)
 
     async def work() -> None:
         path.set(delay_s=0.15, jitter_s=0.04)
@@ -101,7 +101,7 @@ def test_a_long_and_uneven_way_delays_the_picture_and_asks_for_nothing_again() -
 
 def test_packets_that_overtake_or_come_twice_change_nothing() -> None:
     """A tenth late and a tenth doubled, both ways: pictures whole; a copied request is not answered twice."""
-    camera = SyntheticCamera(bitrate_kbps=600)
+    camera = SyntheticCamera(fps=50, bitrate_kbps=1000)
 
     async def work() -> None:
         path.set(reorder=0.1, reorder_s=0.03, duplicate=0.1)
@@ -119,18 +119,18 @@ def test_packets_that_overtake_or_come_twice_change_nothing() -> None:
 
 
 def test_after_darkness_the_picture_returns_on_the_same_connection_or_the_viewer_is_gone() -> None:
-    """Two seconds of nothing: it begins anew at a key frame, without an offer. Longer than consent lasts: `viewer_gone`."""
-    camera = SyntheticCamera(pictures=25)
+    """A second of nothing: it begins anew at a key frame, without an offer. Longer than consent lasts: `viewer_gone`."""
+    camera = SyntheticCamera(fps=50, pictures=25)
 
     async def work() -> None:
-        limits = EngineLimits(gone_after_s=4.0)
+        limits = EngineLimits(gone_after_s=3.5)
         async with (
             engine_with(camera, limits, host=path.host) as relay,
             behind(path, relay) as (viewer_id, viewer),
         ):
             await viewer.until(lambda: len(viewer.pictures()) >= 10, "pictures", 30)
             path.set(dark=True)
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(1.2)
             path.set()
             loop = asyncio.get_running_loop()
             light = loop.time()
