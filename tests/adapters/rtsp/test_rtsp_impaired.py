@@ -12,6 +12,7 @@ from rtsp_support import Answer, Asked, GoodCamera, ScriptedCamera, encoded, rep
 from test_rtsp_source import playing
 
 from adapters.port import AccessUnit
+from adapters.rtsp.policy import DEFAULT, Policies
 
 pytestmark = pytest.mark.slow
 
