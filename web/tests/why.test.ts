@@ -62,6 +62,10 @@ describe('why can I not see it?', () => {
   ])('says what has no room where the hub answers %s', (code, cause) => {
     expect(explain(seen({ name: 'full', refusal: { ...refusal, status: 503, code }, due: 0 }))).toEqual([{ cause, done: 'full_done', remedy: `${cause}_fix` }]);
   });
+  it('says why the main stream that was asked for is not shown', () => {
+    const found = explain(seen({ name: 'live' }, { sends: { codec: 'H265', relay: 'transcode' }, layer: { layer: 'sub', wanted: 'main', code: 'codec_not_playable' } }));
+    expect(found).toEqual([{ cause: 'undecoded_h265', done: 'other_layer', remedy: 'recoded_h265_fix' }]);
+  });
   it('says that the line of the house carries the smaller stream alone', () => {
     expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code: 'uplink' } }))).toEqual(['uplink']);
   });

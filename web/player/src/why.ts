@@ -78,6 +78,7 @@ export function explain(seen: Case): Explained[] {
   }
   if (seen.layer?.code === 'network') found.push({ cause: 'weak', done: 'weak_done', remedy: 'weak_fix' });
   else if (seen.layer?.code === 'no_sub_stream') found.push({ cause: 'no_sub', done: 'no_sub_done', remedy: 'no_sub_fix' });
+  else if (seen.layer?.code === 'codec_not_playable' && !why) found.push({ ...undecoded(seen), done: 'other_layer' });
   else if (seen.layer?.code === 'uplink') found.push({ cause: 'uplink', done: 'uplink_done', remedy: 'uplink_fix' });
   else if (seen.layer?.code === 'one_stream') found.push({ cause: 'one_stream', done: 'one_stream_done', remedy: 'one_stream_fix' });
   if (found.length === 0 && ['idle', 'asking', 'opening'].includes(phase.name) && seen.sends && decodes(seen) === false) found.push(undecoded(seen));
