@@ -171,7 +171,7 @@ def test_a_wrong_rule_is_refused_with_its_place(change: tuple[str, str], named: 
         ("[set.TIM-02]\nmax_offset_s = 90.0", "looser than the floor"),
         ('[refine]\nTIM-03 = "m"', "TIM-03, which is not selected"),
         ('extends = "nothing"', "extends 'nothing'"),
-        ('extends = "mine"', "extends itself"),
+        ('extends = "mine"', "extends itself through mine"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_place(more: str, named: str) -> None:

@@ -69,6 +69,21 @@ def test_another_hubs_key_is_refused(keys: SigningKeys, tmp_path: Path) -> None:
     assert verify(DATA, json.dumps(told).encode(), keys.public).outcome is Outcome.FORGED
 
 
+def test_a_key_under_another_keys_name_is_refused(
+    keys: SigningKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole signature by a stranger that names the hub's key is forged; a trusted name counts with its own bytes alone."""
+    stranger, own = SigningKeys.open(tmp_path / "other"), next(iter(keys.public))
+    with monkeypatch.context() as patched:
+        patched.setattr("hub.reports.signing.key_id_of", lambda _public: own)
+        signature = stranger.sign(DATA, ABOUT)
+
+    assert json.loads(signature)["statement"]["key_id"] == own
+    assert verify(DATA, signature, keys.public).outcome is Outcome.FORGED
+    swapped = {next(iter(stranger.public)): next(iter(keys.public.values()))}
+    assert verify(DATA, stranger.sign(DATA, ABOUT), swapped).outcome is Outcome.OTHER_KEY
+
+
 def test_a_cut_signature_is_refused(keys: SigningKeys) -> None:
     """Every prefix of a signature file is bad, and nothing raises."""
     signature = keys.sign(DATA, ABOUT).strip()
