@@ -1,6 +1,7 @@
 """Everything of the relay that lives in one process: the port, the cameras that are pulled, their viewers."""
 
 import asyncio
+import gc
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Coroutine
@@ -53,6 +54,7 @@ LEASE_S: Final = 2.0
 HEARS: Final = "AAC"
 LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
+_SWEEP_ROUNDS = 600  # once a minute
 _ROUNDS = 5  # a viewer is looked after in every fifth round; its lease is read at every picture besides
 
 
@@ -90,6 +92,7 @@ class RelayEngine:
         self._limits = limits or EngineLimits()
         self._viewers: dict[str, Viewer] = {}
         self._specs: dict[str, SourceSpec] = {}  # by viewer
+        self._gone = False  # somebody left since the collector last came by
         self._answering = 0  # offers that are being answered
         self._turns = Turns()
         self._sender = PacketSender()
@@ -592,6 +595,7 @@ class RelayEngine:
             return
         del self._viewers[viewer.viewer_id]
         del self._specs[viewer.viewer_id]
+        self._gone = True
         viewer.ended = True
         viewer.next_index = None
         for fanout in (viewer.feed, viewer.joining):
@@ -640,6 +644,10 @@ class RelayEngine:
             self._readers.keep_house(now)
             self._layers.keep_house(now)
             self._pushes.keep_house(now)
+            if self._gone and round_ % _SWEEP_ROUNDS == 0:
+                # Sending makes next to no objects that are counted, so the collector would hardly ever come by.
+                self._gone = False
+                gc.collect()
 
     def _adapt(self, viewer: Viewer, now_s: float) -> None:
         """Move a viewer to the layer that its network bears."""
