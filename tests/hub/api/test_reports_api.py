@@ -166,6 +166,7 @@ def test_judging_again_is_for_those_who_approve(reporting: HubThread) -> None:
     assert refused(dung.post("/api/v1/reassessments", json={"area": OTHER})) == (404, "not_found")
     unknown = admin.post("/api/v1/reassessments", json={"standard": "no-such"})
     assert unknown.json()["code"] == "standard_unknown"
+    assert refused(an.delete("/api/v1/reassessments/current")) == (403, "forbidden")
     started = dung.post("/api/v1/reassessments", json={"area": WARD})
     assert started.status_code == 202, started.text
     end = time.monotonic() + 120
@@ -174,6 +175,7 @@ def test_judging_again_is_for_those_who_approve(reporting: HubThread) -> None:
         time.sleep(0.05)
     assert (run["id"], run["state"], run["area"]) == (started.json()["run"]["id"], "done", WARD)
     audit = json.dumps(admin.get("/api/v1/audit", params={"limit": 50}).json())
+    assert dung.delete("/api/v1/reassessments/current").json()["run"]["state"] == "done"
     assert "standards.reassessed" in audit
 
 

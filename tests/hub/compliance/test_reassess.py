@@ -1,7 +1,8 @@
 """Judging all cameras again: the same decisions as the full path, without a packet, whole batches or none."""
 
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,7 @@ from sqlalchemy import delete, func, insert, select, update
 from hub.catalog.judgements import pack_facts, unpack_facts
 from hub.catalog.types import Camera, Kind
 from hub.compliance import judging, reassess
-from hub.compliance.judging import Judge
+from hub.compliance.judging import Asked, Judge
 from hub.compliance.reassess import Reassessments
 from hub.onboarding.declared import Gate, consent_gate, new_assessment
 from hub.reports.document import document
@@ -184,6 +185,42 @@ def test_a_looser_limit_decides_as_the_full_path_would(tmp_path: Path) -> None:
         assert (await room.audit.verify()).ok
 
     in_world(tmp_path, work)
+
+
+def test_it_writes_the_same_on_both_databases(new_url: Callable[[], str], tmp_path: Path) -> None:
+    """Decisions, letters, counts and lists after a run, on SQLite and on PostgreSQL; then nothing is left to write."""
+
+    async def whole() -> None:
+        async with world(new_url(), tmp_path) as room:
+            for name, seen in CAMERAS.items():
+                await probed(room, packaged_with(files(25.0, "1")), name, seen)
+            room.clock.turn(days=40)
+            own = files(20.0, "2")
+            done = await runner(room, own).run(ANNA)
+            assert (done.state, done.rewritten, done.failure) == ("done", 5, "")
+            async with room.store.read() as tx:
+                kept = {row.camera_id: row for row in await tx.all(select(tables.judgements))}
+                shown = await tx.all(select(tables.cameras))
+                told = {row.id: row for row in await tx.all(select(tables.assessments))}
+            for camera in shown:
+                judgement, assessment = kept[camera.id], told[camera.assessment_id]
+                days = round((camera.changed_at - camera.enrolled_at).total_seconds() / 86_400, 2)
+                known = {"consent.state": [camera.consent_state], "catalog.enrolled_days": [days]}
+                (said,) = Judge(packaged_with(own)).judge(
+                    Asked("here-2026", [judgement.facts], known, [False], {})
+                )
+                assert not isinstance(said, str)
+                assert (judgement.decision, judgement.verdicts, judgement.reasons) == said[:3]
+                assert (assessment.decision, camera.decision) == (said.decision, said.decision)
+                assert assessment.counts == json.loads(said.counts)
+                assert camera.decision_reasons == json.loads(said.because)
+                assert assessment.report["unwritten"] == judgement.basis_id
+                assert (judgement.as_of, assessment.as_of) == (camera.changed_at, camera.changed_at)
+            again = await runner(room, own).run(ANNA)
+            assert (again.state, again.rewritten) == ("done", 0)
+            assert (await room.audit.verify()).ok
+
+    run(whole())
 
 
 def test_a_second_run_writes_nothing(tmp_path: Path) -> None:
