@@ -354,7 +354,9 @@ def test_a_remedy_may_belong_to_a_sentence() -> None:
 def test_a_device_that_denies_is_quoted_and_no_value_is_made_up() -> None:
     """FAIL by the device's own word says that word; the rule's sentence about a value is left out."""
     denied = missed(Reason.DENIED_BY_DEVICE, "ONVIF device GetServices: the device lists no search service")
-    found = check(camera({"recording.days_kept": denied}), packaged().profile("vn-municipal-2026")).finding("REC-02")
+    found = check(camera({"recording.days_kept": denied}), packaged().profile("vn-municipal-2026")).finding(
+        "REC-02"
+    )
 
     assert found.verdict is Verdict.FAIL
     assert "no search service" in found.text("en")

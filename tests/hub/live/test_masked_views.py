@@ -20,7 +20,9 @@ LEFT_HALF = [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
     """A hub that may recode."""
     with running_hub(
-        Path(tmp_path_factory.mktemp("data")), probe_window_s=1.0, relay={"udp_port": 0, "workers": 1, "transcodes": 1}
+        Path(tmp_path_factory.mktemp("data")),
+        probe_window_s=1.0,
+        relay={"udp_port": 0, "workers": 1, "transcodes": 1},
     ) as started:
         yield started
 
