@@ -41,7 +41,7 @@ async def camhub(host: str, camera_port: int, stream: str) -> None:
     from adapters.wire.dialer import NetworkPolicy
     from adapters.wire.gate import MemoryBook
     from hub.observe import configure_logging
-    from hub.relay.service import RelayService, RelaySetup, SourceSpec
+    from hub.relay.workers.service import RelayService, RelaySetup, SourceSpec
 
     configure_logging("error")
     clock = SystemClock()

@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from relay_stream import CLOCK_RATE_HZ, FPS, GROUP, NUMBERS, stamp  # noqa: E402
 
-from hub.relay.packetise import H264Packetiser  # noqa: E402
+from hub.relay.camera.packetise import H264Packetiser  # noqa: E402
 
 PAYLOAD_TYPE = 96
 _SSRC = 0x5EED

@@ -36,7 +36,7 @@ from adapters.clock import SystemClock  # noqa: E402
 from adapters.wire.dialer import NetworkPolicy  # noqa: E402
 from adapters.wire.gate import MemoryBook  # noqa: E402
 from hub.observe import configure_logging  # noqa: E402
-from hub.relay.service import (  # noqa: E402
+from hub.relay.workers.service import (  # noqa: E402
     RelayRefused,
     RelayService,
     RelaySetup,

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "hub" / "relay"))
 
 from relay_camera import group_of_pictures  # noqa: E402
 
-from hub.relay.packetise import H264Packetiser  # noqa: E402
+from hub.relay.camera.packetise import H264Packetiser  # noqa: E402
 
 FPS, GROUP, PAYLOAD_TYPE = 25, 50, 96
 _FRAMED = struct.Struct("!BBHBBHII")

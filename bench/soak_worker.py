@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from hub.relay.worker import main
+from hub.relay.workers.worker import main
 
 
 def held(loop: asyncio.AbstractEventLoop) -> dict[str, int]:

@@ -17,7 +17,7 @@ def relay_offer() -> Prepared:
     """A browser's offer: read, agreed on and answered, or refused with a reason."""
     from adapters.rtsp.h264 import parse_sps
     from hub.relay.errors import RelayRefused
-    from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
+    from hub.relay.webrtc.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
 
     sources = (
         Offered("H264", parse_sps(_SPS), "PCMU"),
@@ -50,9 +50,9 @@ def rtsp_recipient() -> Prepared:
     from adapters.rtsp.message import Frame, MessageParser, Response
     from adapters.rtsp.tolerance import Tolerances
     from hub.relay.errors import RelayRefused
+    from hub.relay.outputs.rtsp_door import digest_asked
+    from hub.relay.outputs.rtsp_out import RtspOutput, Wanted, digest_of
     from hub.relay.ring import PacketRing
-    from hub.relay.rtsp_door import digest_asked
-    from hub.relay.rtsp_out import RtspOutput, Wanted, digest_of
 
     allowed = digest_of("a-token-of-one-recipient")
     ring = PacketRing()
@@ -141,7 +141,7 @@ def relay_stun() -> Prepared:
     """Datagrams on the viewers' port; with an odd first byte attributes are added to a check that is signed well."""
     from aioice import stun
 
-    from hub.relay.ice import IcePeer, UdpPort
+    from hub.relay.webrtc.ice import IcePeer, UdpPort
 
     class Ear:
         """Hears nothing."""

@@ -46,8 +46,8 @@ def rtcp() -> Prepared:
     from adapters.rtsp.rtp import SenderReport, parse_rtcp
     from adapters.rtsp.tolerance import Violation
     from hub.capture.heads import head
-    from hub.relay.rtcp import read_feedback
-    from hub.relay.twcc import read_report
+    from hub.relay.webrtc.rtcp import read_feedback
+    from hub.relay.webrtc.twcc import read_report
 
     def run(data: bytes) -> None:
         said = read_feedback(data, 0x11223344)
@@ -272,7 +272,7 @@ def picture_sizes() -> Prepared:
 @target(max_bytes=8192)
 def relay_packets() -> Prepared:
     """NAL units on their way to a browser: payloads fit a datagram, and their own way back finds them."""
-    from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser, units
+    from hub.relay.camera.packetise import PAYLOAD_MAX, H264Packetiser, units
 
     def run(data: bytes) -> None:
         maker = H264Packetiser()

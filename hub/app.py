@@ -82,10 +82,10 @@ from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.hosts import hosts_to_bind
-from hub.relay.rtsp_door import RtspDoor
-from hub.relay.series import RelaySeries
-from hub.relay.service import RelayService, RelaySetup
-from hub.relay.turn import TurnSetup
+from hub.relay.outputs.rtsp_door import RtspDoor
+from hub.relay.webrtc.turn import TurnSetup
+from hub.relay.workers.series import RelaySeries
+from hub.relay.workers.service import RelayService, RelaySetup
 from hub.reports.area.service import AreaReports
 from hub.reports.signing import SIGNING_KEYS, SigningKeys
 from hub.reports.unwritten import ReportWriter

@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from adapters.wire.dialer import AllowRule, NetworkPolicy
 from hub.compliance.timetable import Window
-from hub.relay.turn import checked_url
+from hub.relay.webrtc.turn import checked_url
 
 PREFIX = "CAMHUB_"
 

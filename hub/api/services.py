@@ -39,9 +39,9 @@ from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
 from hub.relay.events import Finding
-from hub.relay.series import RelaySeries
-from hub.relay.turn import TurnSetup
-from hub.relay.workers import WorkerState
+from hub.relay.webrtc.turn import TurnSetup
+from hub.relay.workers.process import WorkerState
+from hub.relay.workers.series import RelaySeries
 from hub.reports.area.service import AreaReports
 from hub.settings import Settings
 from hub.store.store import Store

@@ -124,7 +124,7 @@ async def _run(port: int, data: Path, *, browser: bool, as_json: bool) -> None:
         stack.push_async_callback(_ended, simulating)
         from hub.app import Hub
         from hub.coordination.redis import CoordinationError
-        from hub.relay.service import RelayUnavailable
+        from hub.relay.workers.service import RelayUnavailable
         from hub.store.errors import StoreError
 
         settings = Settings(

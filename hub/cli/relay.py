@@ -12,9 +12,9 @@ from adapters.clock import SystemClock
 from adapters.secret import Secret
 from hub.relay.events import Finding, of_all_workers
 from hub.relay.hosts import hosts_to_bind
-from hub.relay.ice import UdpPort
 from hub.relay.reachability import examine
-from hub.relay.turn import TurnSetup
+from hub.relay.webrtc.ice import UdpPort
+from hub.relay.webrtc.turn import TurnSetup
 from hub.settings import Settings, SettingsRefused
 
 _SIGNS = {"ok": "ok     ", "failed": "FAILED ", "unknown": "unknown"}

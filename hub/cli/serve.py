@@ -37,7 +37,7 @@ def serve(config: Path | None, **given: Any) -> None:
 async def _serve(settings: Settings) -> int:
     from hub.app import Hub
     from hub.coordination.redis import CoordinationError
-    from hub.relay.service import RelayUnavailable
+    from hub.relay.workers.service import RelayUnavailable
     from hub.store.errors import StoreError
 
     stop = asyncio.Event()

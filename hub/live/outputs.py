@@ -26,7 +26,7 @@ from hub.live.sessions import Terms, ViewerSessions
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec
-from hub.relay.rtsp_out import digest_of
+from hub.relay.outputs.rtsp_out import digest_of
 from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import ServiceError

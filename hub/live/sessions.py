@@ -122,7 +122,9 @@ class ViewerSession:
     layer_code: str = ""  # why it is this one, where it is not the one wanted
     rendition: str = "copy"  # copy | transcode
     codec: str = "H264"  # of what is sent
-    why: str = ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.processing.WHY`)
+    why: str = (
+        ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.camera.processing.WHY`)
+    )
     audio: bool = False  # it may be heard too
     sound: str = ""  # on, or why nothing is heard (`hub.relay.events.LayerChanged`); "" until that is known
     ice: int = 1  # counts ICE restarts; its ETag

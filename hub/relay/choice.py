@@ -4,13 +4,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from hub.relay.camera.layers import Layers
+from hub.relay.camera.processing import why_not
+from hub.relay.camera.renditions import Rendition
+from hub.relay.camera.transcoding import Places
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec
-from hub.relay.layers import Layers
-from hub.relay.processing import why_not
-from hub.relay.renditions import Rendition
-from hub.relay.sdp import Offer, Offered, receives
-from hub.relay.transcoding import Places
+from hub.relay.webrtc.sdp import Offer, Offered, receives
 
 T = TypeVar("T")
 _RECODED: Final = Offered("H264")  # what a transcode sends

@@ -14,9 +14,16 @@ import structlog
 from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.port import MediaSource
+from hub.relay.camera.copying import Copy
+from hub.relay.camera.layers import Layer, Layers
+from hub.relay.camera.packetise import units
+from hub.relay.camera.places import SharedPlaces
+from hub.relay.camera.processing import MakeProcessor, Picture
+from hub.relay.camera.renditions import Kind
+from hub.relay.camera.sound import OPUS, SoundSetup
+from hub.relay.camera.source import OpenSource
+from hub.relay.camera.transcoding import Places, TranscodeH264, Transcoding
 from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
-from hub.relay.copying import Copy
-from hub.relay.counting import Counting
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
     CameraPulled,
@@ -30,23 +37,24 @@ from hub.relay.events import (
     ViewerEnded,
 )
 from hub.relay.fanout import Fanout
-from hub.relay.figures import CameraFigures, LoopLag
-from hub.relay.ice import UdpPort
-from hub.relay.layers import Layer, Layers
-from hub.relay.packetise import units
-from hub.relay.places import SharedPlaces
-from hub.relay.processing import MakeProcessor, Picture
-from hub.relay.pushes import SCHEME, Pushes
+from hub.relay.outputs.readers import Make, Readers
 from hub.relay.reachability import examine
-from hub.relay.readers import Make, Readers
-from hub.relay.renditions import Kind
-from hub.relay.sdp import Fragment, LocalTransport, Offer, Offered, negotiate, restart_fragment, write_answer
-from hub.relay.sound import OPUS, SoundSetup
-from hub.relay.source import OpenSource
-from hub.relay.transcoding import Places, TranscodeH264, Transcoding
 from hub.relay.transport import Certificate, PacketSender, Turns
-from hub.relay.turn import TurnSetup
-from hub.relay.viewer import Viewer
+from hub.relay.webrtc.ice import UdpPort
+from hub.relay.webrtc.pushes import SCHEME, Pushes
+from hub.relay.webrtc.sdp import (
+    Fragment,
+    LocalTransport,
+    Offer,
+    Offered,
+    negotiate,
+    restart_fragment,
+    write_answer,
+)
+from hub.relay.webrtc.turn import TurnSetup
+from hub.relay.webrtc.viewer import Viewer
+from hub.relay.workers.counting import Counting
+from hub.relay.workers.figures import CameraFigures, LoopLag
 
 log = structlog.get_logger(__name__)
 

@@ -11,12 +11,12 @@ from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
-from hub.relay.icetcp import TcpPath
-from hub.relay.processing import Picture, Sound
+from hub.relay.camera.processing import Picture, Sound
+from hub.relay.camera.timeline import Timeline
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.timeline import Timeline
 from hub.relay.transport import Burst, PacketSender, SendFailed
-from hub.relay.viewer import Viewer
+from hub.relay.webrtc.icetcp import TcpPath
+from hub.relay.webrtc.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 

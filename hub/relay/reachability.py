@@ -19,8 +19,8 @@ from aioice import stun
 from aioice.turn import TurnTransport, create_turn_endpoint
 
 from hub.relay.events import Finding
-from hub.relay.ice import IcePeer, UdpPort
-from hub.relay.turn import TurnAddress, TurnSetup
+from hub.relay.webrtc.ice import IcePeer, UdpPort
+from hub.relay.webrtc.turn import TurnAddress, TurnSetup
 
 WITHIN_S: Final = 3.0
 _TRIES: Final = 3

@@ -31,9 +31,9 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session as SrtpSession
 from pylibsrtp._binding import ffi, lib
 
-from hub.relay.extension import Extension
-from hub.relay.icetcp import Address, TcpPath
 from hub.relay.ring import Packet
+from hub.relay.webrtc.extension import Extension
+from hub.relay.webrtc.icetcp import Address, TcpPath
 
 PRIVATE_NAMES: Final = {
     "aiortc.rtcdtlstransport.RTCDtlsTransport": (

@@ -17,7 +17,7 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsTransport,
 )
 
-from hub.relay.extension import PLAYOUT_DELAY, TRANSPORT_WIDE
+from hub.relay.webrtc.extension import PLAYOUT_DELAY, TRANSPORT_WIDE
 
 CERTIFICATE = RTCCertificate.generateCertificate()
 FINGERPRINT = next(str(f.value) for f in CERTIFICATE.getFingerprints() if f.algorithm == "sha-256")

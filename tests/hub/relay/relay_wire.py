@@ -16,8 +16,8 @@ from adapters.rtsp.rtp import build_rtp
 from adapters.target import parse_target
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
 from adapters.wire.gate import CredentialGate, MemoryBook, device_key
+from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.engine import EngineLimits
-from hub.relay.packetise import H264Packetiser
 
 FPS, GROUP = 25, 25
 SSRC = 0xCAFE

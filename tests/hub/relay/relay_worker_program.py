@@ -11,7 +11,7 @@ from relay_camera import SyntheticCamera
 from adapters.errors import AuthenticationFailed
 from adapters.port import AdapterManifest
 from adapters.registry import Registry
-from hub.relay.worker import main
+from hub.relay.workers.worker import main
 
 
 class Counted:

@@ -15,11 +15,11 @@ from relay_client import Watching
 from relay_coded import coded_camera
 from relay_lean import Lean
 
-from hub.relay import packetise265
+from hub.relay.camera import packetise265
 from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, ViewerEnded
-from hub.relay.mse import MseReader, Segment
+from hub.relay.outputs.mse import MseReader, Segment
 
 SUB = "synthetic://camera/sub"
 LEFT_HALF = (((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),)

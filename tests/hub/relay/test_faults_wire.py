@@ -12,7 +12,7 @@ from relay_lean import Lean
 from relay_wire import FPS, Packet, WireCamera, pulled
 from test_relay_layers import assert_one_stream
 
-from hub.relay import source
+from hub.relay.camera import source
 from hub.relay.events import SourceState, ViewerEnded
 
 pytestmark = pytest.mark.long

@@ -8,7 +8,7 @@ import pytest
 from av.video.frame import VideoFrame
 from decode_pictures import nals_of
 
-from hub.relay.fmp4 import TIMESCALE, VideoFormat, fragment, init_segment, video_format
+from hub.relay.outputs.fmp4 import TIMESCALE, VideoFormat, fragment, init_segment, video_format
 
 COUNT, TICKS = 12, 3600
 

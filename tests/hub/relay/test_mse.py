@@ -8,12 +8,12 @@ import pytest
 from decode_pictures import picture
 from relay_camera import AAC_HZ, aac_tone
 
-from hub.relay.fmp4 import SoundFormat
-from hub.relay.mse import BACKLOG, MseReader, Segment
-from hub.relay.packetise import H264Packetiser
-from hub.relay.processing import Sound
+from hub.relay.camera.packetise import H264Packetiser
+from hub.relay.camera.processing import Sound
+from hub.relay.camera.sound import AAC
+from hub.relay.outputs.fmp4 import SoundFormat
+from hub.relay.outputs.mse import BACKLOG, MseReader, Segment
 from hub.relay.ring import PacketRing
-from hub.relay.sound import AAC
 
 
 class Line:

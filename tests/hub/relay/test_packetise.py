@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from relay_camera import SyntheticCamera, group_of_pictures
 
 from adapters.rtsp.h264 import parse_sps, slice_type
-from hub.relay.packetise import PAYLOAD_MAX, H264Packetiser, units
+from hub.relay.camera.packetise import PAYLOAD_MAX, H264Packetiser, units
 
 SPS = bytes.fromhex("6742c01e95a0280f64")
 IDR = b"\x65" + bytes(range(256)) * 20

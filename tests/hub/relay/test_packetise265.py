@@ -13,8 +13,8 @@ from adapters.rtsp import h265
 from adapters.rtsp.depacketize.base import Input
 from adapters.rtsp.depacketize.h265 import H265Depacketizer
 from adapters.rtsp.tolerance import Tolerances
-from hub.relay.packetise import PAYLOAD_MAX
-from hub.relay.packetise265 import H265Packetiser, units
+from hub.relay.camera.packetise import PAYLOAD_MAX
+from hub.relay.camera.packetise265 import H265Packetiser, units
 
 
 def stream(count: int = 6, *, b_pictures: int = 0) -> list[tuple[list[bytes], bool]]:

@@ -14,10 +14,10 @@ from relay_client import Watching
 from relay_pusher import Pushing
 from test_relay_worker import service, vouching
 
-from hub.relay import rtcp
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, SourceSpec, SourceState, ViewerEnded
-from hub.relay.push import Missing
+from hub.relay.webrtc import rtcp
+from hub.relay.webrtc.push import Missing
 
 OFFER = "\r\n".join(
     (
@@ -30,7 +30,7 @@ OFFER = "\r\n".join(
 )  # fmt: skip
 WHIP = "whip:camera-1"
 CAMERA = "camera-1"
-REAL = (sys.executable, "-P", "-m", "hub.relay.worker")
+REAL = (sys.executable, "-P", "-m", "hub.relay.workers.worker")
 
 
 async def pushing(relay: Any, push_id: str = "p1", *, audio: bool = True, **how: Any) -> tuple[Pushing, str]:

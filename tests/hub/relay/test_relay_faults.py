@@ -15,10 +15,10 @@ from test_relay_layers import assert_one_stream, width
 from test_relay_sdp import offer
 from test_relay_transport import request
 
+from hub.relay.camera.timeline import Timeline
 from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceState, ViewerEnded
-from hub.relay.timeline import Timeline
 
 pytestmark = pytest.mark.long
 

@@ -12,9 +12,9 @@ from relay_camera import SyntheticCamera
 from relay_lean import DELAY_ID, WIDE_ID, Lean, Rtp
 from test_relay_layers import changes, main_and_sub, watching
 
-from hub.relay.quality import UP_AFTER_S, Quality
-from hub.relay.rtcp import read_feedback
-from hub.relay.twcc import SendHistory, read_report
+from hub.relay.webrtc.quality import UP_AFTER_S, Quality
+from hub.relay.webrtc.rtcp import read_feedback
+from hub.relay.webrtc.twcc import SendHistory, read_report
 
 pytestmark = pytest.mark.long
 

@@ -14,9 +14,9 @@ from test_relay_transport import _Ear, request
 from adapters.secret import Secret
 from hub.relay.errors import RelayRefused
 from hub.relay.events import ViewerEnded
-from hub.relay.ice import IcePeer, UdpPort
 from hub.relay.reachability import allocation, examine
-from hub.relay.turn import TurnAddress, TurnSetup, checked_url
+from hub.relay.webrtc.ice import IcePeer, UdpPort
+from hub.relay.webrtc.turn import TurnAddress, TurnSetup, checked_url
 
 pytestmark = pytest.mark.long
 

@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from hub.relay.lines import Line
+from hub.relay.camera.timeline import Timeline
 from hub.relay.ring import PacketRing
-from hub.relay.timeline import Timeline
+from hub.relay.webrtc.lines import Line
 
 
 def filled(pictures: int, key_every: int, packets: int = 4, **fields: int) -> PacketRing:

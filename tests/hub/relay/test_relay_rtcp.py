@@ -13,7 +13,7 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.relay import rtcp
+from hub.relay.webrtc import rtcp
 
 
 def test_reports_nacks_and_picture_loss_of_a_peer_are_read() -> None:

@@ -11,10 +11,10 @@ from relay_client import Watching
 from test_relay_worker import ended, service, vouching
 
 from adapters.secret import Credential, Secret
-from hub.relay.service import RelayRefused, SourceSpec, SourceState
+from hub.relay.workers.service import RelayRefused, SourceSpec, SourceState
 
 pytestmark = [pytest.mark.gstreamer, pytest.mark.slow]
-REAL = (sys.executable, "-P", "-m", "hub.relay.worker")
+REAL = (sys.executable, "-P", "-m", "hub.relay.workers.worker")
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

@@ -10,7 +10,7 @@ from relay_client import Watching
 
 from adapters.rtsp.h264 import Sps
 from hub.relay.errors import RelayRefused
-from hub.relay.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
+from hub.relay.webrtc.sdp import LocalTransport, Offer, Offered, negotiate, write_answer
 
 FINGERPRINT = ":".join(["AB"] * 32)
 # The video codecs a desktop Chromium offers to receive: no High profile payload with mode 1 below 64 001f.

@@ -15,9 +15,9 @@ from relay_camera import SyntheticCamera
 from relay_client import Watching
 
 from hub.relay.events import ViewerEnded
-from hub.relay.ice import IcePeer, UdpPort
 from hub.relay.ring import Packet
 from hub.relay.transport import PRIVATE_NAMES, Certificate, PacketSender
+from hub.relay.webrtc.ice import IcePeer, UdpPort
 
 
 def resolved(path: str) -> object:

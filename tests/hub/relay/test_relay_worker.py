@@ -16,7 +16,7 @@ from adapters.clock import SystemClock
 from adapters.secret import Credential, Secret
 from adapters.wire.dialer import NetworkPolicy
 from adapters.wire.gate import MemoryBook
-from hub.relay.service import (
+from hub.relay.workers.service import (
     RelayRefused,
     RelayService,
     RelaySetup,

@@ -22,11 +22,11 @@ from test_relay_worker import ended, service
 
 from adapters.clock import SystemClock
 from hub.cli.relay import relay as relay_commands
-from hub.relay import workers
+from hub.relay.camera.places import SharedPlaces
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, SourceSpec, SourceState, ViewerEnded
-from hub.relay.places import SharedPlaces
-from hub.relay.service import RelayService
+from hub.relay.workers import process as workers
+from hub.relay.workers.service import RelayService
 
 pytestmark = pytest.mark.long
 
@@ -263,7 +263,7 @@ def test_the_self_test_of_a_stopped_hub_walks_the_port_of_each_worker(
 
 DYING = """
 import asyncio, socket, sys
-from hub.relay import messages as m
+from hub.relay.workers import messages as m
 
 async def main():
     sock = socket.socket(fileno=int(sys.argv[-1]))
@@ -351,7 +351,7 @@ def test_workers_are_not_started_where_one_port_of_the_row_is_taken() -> None:
 
 HOLDER = """
 import sys
-from hub.relay.places import SharedPlaces
+from hub.relay.camera.places import SharedPlaces
 places = SharedPlaces(int(sys.argv[1]), 2)
 print(places.take(), flush=True)
 sys.stdin.read()

@@ -12,14 +12,14 @@ import pytest
 from decode_pictures import picture
 from relay_coded import coded_camera
 
-from hub.relay import rtsp_door, rtsp_out
+from hub.relay.camera.packetise import H264Packetiser
+from hub.relay.camera.packetise265 import H265Packetiser
 from hub.relay.errors import RelayRefused
-from hub.relay.packetise import H264Packetiser
-from hub.relay.packetise265 import H265Packetiser
+from hub.relay.outputs import rtsp_door, rtsp_out
+from hub.relay.outputs.rtsp_door import RtspDoor, digest_asked
+from hub.relay.outputs.rtsp_out import RtspOutput, Wanted, digest_of, token_of
+from hub.relay.outputs.rtsp_reader import RtspReader
 from hub.relay.ring import PacketRing
-from hub.relay.rtsp_door import RtspDoor, digest_asked
-from hub.relay.rtsp_out import RtspOutput, Wanted, digest_of, token_of
-from hub.relay.rtsp_reader import RtspReader
 
 T = TypeVar("T")
 TOKEN = "a-token-of-one-recipient"

@@ -12,7 +12,7 @@ from relay_client import Watching
 
 from hub.relay.engine import EngineLimits
 from hub.relay.events import LayerChanged
-from hub.relay.sdp import Agreed, Offer, Offered, negotiate
+from hub.relay.webrtc.sdp import Agreed, Offer, Offered, negotiate
 
 ONE = EngineLimits(max_sounds=1)
 

@@ -1,0 +1,1 @@
+"""What is pulled from a camera and made of it: streams, renditions, packets."""

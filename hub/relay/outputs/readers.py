@@ -1,0 +1,144 @@
+"""Recipients that are no WebRTC viewers (MSE, RTSP out): leased, counted and ended like them, fed by a layer's ring."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from hub.relay.camera.renditions import Rendition
+from hub.relay.choice import Choice, Takes
+from hub.relay.errors import RelayRefused
+from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
+from hub.relay.fanout import Reader
+from hub.relay.ring import PacketRing
+from hub.relay.webrtc.sdp import Offered
+from hub.relay.workers.figures import Sends
+
+log = structlog.get_logger(__name__)
+
+
+class Ending(Reader, Sends, Protocol):
+    """A reader that counts what it sends and can be told that it has ended."""
+
+    def end(self, code: str) -> None:
+        """Let go of the recipient: nothing is sent from now on. Must not block."""
+
+
+Make = Callable[[Offered], Ending]
+
+
+class Warm:
+    """Keeps a stream open and takes nothing of it: who comes begins with the key frame at hand."""
+
+    def __init__(self) -> None:
+        self.lease_until_s = 0.0
+        self.packets = self.octets = self.resent = self.skipped = 0
+
+    def attach(self, ring: PacketRing) -> None:
+        """Take no notice."""
+
+    def take(self) -> bool:
+        """Take nothing."""
+        return False
+
+    def end(self, code: str) -> None:
+        """Do nothing: nothing is held."""
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    viewer_id: str
+    camera_id: str
+    rendition: Rendition
+    reader: Ending
+
+
+class Readers:
+    """All recipients of this process that read rings by themselves. `choose` gives what serves them best."""
+
+    def __init__(
+        self,
+        choose: Callable[[SourceSpec, str, Takes], Awaitable[Choice]],
+        on_event: Callable[[RelayEvent], None],
+    ) -> None:
+        self._choose = choose
+        self._on_event = on_event
+        self.on_left: Callable[[str, Sends], None] = lambda _camera_id, _reader: None
+        self._readings: dict[str, _Reading] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._readings)
+
+    def __iter__(self) -> Iterator[tuple[str, Sends]]:
+        """Walk over the readers and their cameras."""
+        return iter([(one.camera_id, one.reader) for one in self._readings.values()])
+
+    async def add(
+        self,
+        viewer_id: str,
+        spec: SourceSpec,
+        *,
+        wanted: str,
+        takes: Takes,
+        make: Make,
+        lease_s: float,
+    ) -> Choice:
+        """Open a layer for a recipient and feed it from the newest key frame on, for `lease_s` and as long as `renew` names it.
+
+        Raises:
+            RelayRefused: the stream cannot be had; says why.
+        """
+        if viewer_id in self._readings:
+            raise RelayRefused(409, "viewer_exists", "this viewer session runs already; open another")
+        choice = await self._choose(spec, wanted, takes)
+        if choice.rendition.closing or viewer_id in self._readings:
+            raise RelayRefused(
+                503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
+            )
+        reader = make(choice.offered)
+        # Counted from now: the camera may have taken longer to open than a lease lasts.
+        reader.lease_until_s = asyncio.get_running_loop().time() + lease_s
+        self._readings[viewer_id] = _Reading(viewer_id, spec.camera_id, choice.rendition, reader)
+        choice.rendition.fanout.add(reader)
+        log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=choice.layer)
+        self._on_event(ViewerConnected(viewer_id))
+        return choice
+
+    def renew(self, viewer_ids: Collection[str], lease_until_s: float) -> None:
+        """Let these recipients be fed until then (event loop seconds)."""
+        for viewer_id in viewer_ids:
+            reading = self._readings.get(viewer_id)
+            if reading is not None:
+                reading.reader.lease_until_s = lease_until_s
+
+    def stop(self, viewer_id: str, code: str) -> None:
+        """End a recipient; nothing is sent after this returns. Unknown ones are passed over."""
+        reading = self._readings.pop(viewer_id, None)
+        if reading is None:
+            return
+        reading.reader.lease_until_s = 0.0
+        reading.rendition.fanout.remove(reading.reader)
+        reading.reader.end(code)
+        self.on_left(reading.camera_id, reading.reader)
+        log.info("relay.reader.ended", viewer_id=viewer_id, camera_id=reading.camera_id, code=code)
+        self._on_event(ViewerEnded(viewer_id, code))
+
+    def rendition_ended(self, rendition: Rendition, code: str) -> None:
+        """End the recipients of a rendition."""
+        for reading in list(self._readings.values()):
+            if reading.rendition is rendition:
+                self.stop(reading.viewer_id, code)
+
+    def keep_house(self, now_s: float) -> None:
+        """End those that nobody vouches for any more (event loop seconds)."""
+        for reading in list(self._readings.values()):
+            if reading.reader.lease_until_s < now_s:
+                self.stop(reading.viewer_id, "lease_expired")
+
+    def cut(self, code: str) -> None:
+        """End all."""
+        for viewer_id in list(self._readings):
+            self.stop(viewer_id, code)

@@ -1,0 +1,336 @@
+"""Cameras and encoders that push (WHIP, RFC 9725): received on the same port, read like any stream that is pulled.
+
+A pusher is to the relay what a camera is: its packets become access units by the adapters' depacketisers, and a pull opens
+it as a `MediaSource`. The difference is who begins: where nobody pushes there is nothing to be opened, and that is said.
+"""
+
+import asyncio
+import secrets
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from adapters.clock import Clock
+from adapters.errors import AdapterError
+from adapters.port import AccessUnit, Track
+from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.policy import DEFAULT
+from adapters.rtsp.receiver import TrackReceiver
+from adapters.rtsp.tolerance import Tolerances
+from hub.relay.transport import Certificate, DtlsSession, Turns
+from hub.relay.webrtc import rtcp
+from hub.relay.webrtc.ice import IcePeer
+from hub.relay.webrtc.push_sdp import Pushed, Taken
+
+log = structlog.get_logger(__name__)
+
+_REPORT_EVERY_S: Final = 1.0
+_NACK_EVERY_S: Final = 0.05  # what is still missing is asked for again; a packet is given up after 0.15 s
+_NACK_TIMES: Final = 3
+_MAX_MISSING: Final = 256  # more in a row is an outage: a key frame is asked for instead
+_KEY_FRAME_EVERY_S: Final = 0.5
+
+
+class NotPushed(AdapterError):
+    """Nobody pushes this camera's stream now."""
+
+    code = "not_pushed"
+    retryable = True
+
+
+class Missing:
+    """Which packets of one stream are missing, and which of them to ask for (RFC 4585 6.2.1). Sans I/O."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+        self._asked: dict[int, tuple[int, float]] = {}  # sequence number -> times, when last
+        self.outages = 0
+
+    def came(self, sequence: int) -> None:
+        """Note a packet."""
+        if self._asked.pop(sequence, None) is not None:
+            return
+        if self._next is None:
+            self._next = (sequence + 1) & 0xFFFF
+            return
+        step = (sequence - self._next) & 0xFFFF
+        if step >= 0x8000:
+            return  # late, or twice
+        if step > _MAX_MISSING:
+            self._asked.clear()
+            self.outages += 1
+        else:
+            self._asked.update({(self._next + place) & 0xFFFF: (0, 0.0) for place in range(step)})
+        self._next = (sequence + 1) & 0xFFFF
+
+    def wanted(self, now_s: float) -> list[int]:
+        """Return the numbers to ask for now; what was asked for in vain is given up."""
+        out: list[int] = []
+        for sequence, (times, last_s) in list(self._asked.items()):
+            if times and now_s - last_s < _NACK_EVERY_S:
+                continue
+            if times >= _NACK_TIMES or len(out) >= _MAX_MISSING:
+                del self._asked[sequence]
+                continue
+            self._asked[sequence] = (times + 1, now_s)
+            out.append(sequence)
+        return out
+
+
+class Pusher:
+    """One encoder that pushes one camera. Times are event loop seconds."""
+
+    def __init__(
+        self,
+        push_id: str,
+        camera_id: str,
+        taken: Pushed,
+        *,
+        certificate: Certificate,
+        turns: Turns,
+        clock: Clock,
+        on_connected: Callable[["Pusher"], None],
+        on_ended: Callable[["Pusher", str], None],
+    ) -> None:
+        self.push_id = push_id
+        self.camera_id = camera_id
+        self.taken = taken
+        self.peer = IcePeer(taken.video.line.ufrag, self)
+        self.connected = self.ended = False
+        self.packets = self.forged = self.nacked = 0
+        self.tolerances = Tolerances()
+        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1  # of our reports
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._born_s = self._loop.time()
+        self._next_report_s = 0.0
+        self._key_frame_s = 0.0
+        self._missing = Missing()
+        self._video_ssrc = 0
+        self._sink: Callable[[AccessUnit], None] | None = None
+        self._over = asyncio.Event()
+        self._receivers = {one.payload_type: self._receiver(one) for one in self._all()}
+        self._on_connected = on_connected
+        self._on_ended = on_ended
+        self._handshake: asyncio.Task[None] | None = None
+        self._dtls = DtlsSession(
+            certificate,
+            taken.video.line.fingerprints,
+            role=taken.our_role,
+            send=self._send,
+            turns=turns,
+        )
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Return what it pushes."""
+        return tuple(one.track for one in self._all())
+
+    @property
+    def age_s(self) -> float:
+        """Return the seconds since its offer came."""
+        return self._loop.time() - self._born_s
+
+    @property
+    def silent_s(self) -> float:
+        """Return the seconds since it last proved that it is there (RFC 7675)."""
+        return self._loop.time() - max(self.peer.last_check_s, self._born_s)
+
+    # What the port hears (ice.Heard)
+
+    def checked(self) -> None:
+        """Begin the handshake at the first check."""
+        if self._handshake is None and not self.ended:
+            self._handshake = asyncio.create_task(self._connect(), name=f"dtls {self.push_id}")
+
+    def dtls(self, data: bytes) -> None:
+        """Hand a DTLS record on."""
+        self._dtls.path.feed(data)
+
+    def rtcp(self, data: bytes) -> None:
+        """Take one SRTP or SRTCP packet (RFC 5761 4 parts them by the second byte)."""
+        if not self.connected or len(data) < 12:
+            return
+        if 192 <= data[1] <= 223:
+            self._report(data)
+            return
+        plain = self._dtls.unprotect(data)
+        if plain is None:
+            self.forged += 1
+            return
+        receiver = self._receivers.get(plain[1] & 0x7F)
+        if receiver is None:
+            return
+        self.packets += 1
+        if receiver.track.index == 0:
+            sequence, self._video_ssrc = (
+                struct.unpack_from("!H", plain, 2)[0],
+                struct.unpack_from("!I", plain, 8)[0],
+            )
+            before = self._missing.outages
+            self._missing.came(sequence)
+            if self._missing.outages != before:
+                self.ask_key_frame()
+            self._ask_missing()
+        receiver.rtp(plain, self._clock.monotonic())
+
+    # What a source does
+
+    def attach(self, sink: Callable[[AccessUnit], None]) -> None:
+        """Give access units to `sink` from now on; before, and after `detach`, they are dropped."""
+        self._sink = sink
+
+    def detach(self) -> None:
+        """Give them to nobody."""
+        self._sink = None
+
+    async def over(self) -> None:
+        """Wait until it pushes no more."""
+        await self._over.wait()
+
+    def ask_key_frame(self) -> None:
+        """Ask the encoder for a key frame, at most twice a second."""
+        now = self._loop.time()
+        video = self._receivers[self.taken.video.payload_type]
+        if self.connected and now - self._key_frame_s >= _KEY_FRAME_EVERY_S:
+            asked = video.picture_loss(self._clock.monotonic())
+            if asked:
+                self._key_frame_s = now
+                self._send(self._dtls.protect_rtcp(asked))
+
+    def keep_house(self, now_s: float) -> None:
+        """Report what came and what is missing (called ten times a second)."""
+        if not self.connected:
+            return
+        self._ask_missing()
+        if self._next_report_s <= now_s:
+            self._next_report_s = now_s + _REPORT_EVERY_S
+            for receiver in self._receivers.values():
+                self._send(self._dtls.protect_rtcp(receiver.report(self._clock.monotonic())))
+
+    async def close(self) -> None:
+        """Say goodbye and free everything. Idempotent."""
+        self.ended = True
+        self._over.set()
+        if self._handshake is not None and not self._handshake.done():
+            self._handshake.cancel()
+            await asyncio.gather(self._handshake, return_exceptions=True)
+        if self.connected:
+            self.connected = False
+            self._send(self._dtls.protect_rtcp(rtcp.goodbye(self.ssrc)))
+        await self._dtls.close()
+
+    def _all(self) -> tuple[Taken, ...]:
+        return (self.taken.video,) if self.taken.audio is None else (self.taken.video, self.taken.audio)
+
+    def _receiver(self, one: Taken) -> TrackReceiver:
+        depacketizer = depacketizer_for(
+            one.track.codec,
+            one.track.index,
+            self.tolerances,
+            parameters=one.parameters,
+            clock_rate_hz=one.track.clock_rate_hz,
+        )
+        return TrackReceiver(
+            one.track,
+            one.payload_type,
+            depacketizer,
+            self._deliver,
+            tolerances=self.tolerances,
+            policies=DEFAULT,
+            ordered=False,
+            ssrc=None,
+            own_ssrc=self.ssrc,
+        )
+
+    def _deliver(self, unit: AccessUnit) -> None:
+        if self._sink is not None and not self.ended:
+            self._sink(unit)
+
+    def _report(self, data: bytes) -> None:
+        plain = self._dtls.unprotect_rtcp(data)
+        if plain is None:
+            self.forged += 1
+            return
+        if rtcp.read_feedback(plain, self.ssrc).bye:
+            self._on_ended(self, "pusher_left")
+            return
+        now = self._clock.monotonic()
+        source = struct.unpack_from("!I", plain, 4)[0]
+        for receiver in self._receivers.values():
+            if receiver.source == source:  # tracks share the transport: a report is of one of them
+                receiver.rtcp(plain, now)
+
+    def _ask_missing(self) -> None:
+        wanted = self._missing.wanted(self._loop.time())
+        if wanted:
+            self.nacked += len(wanted)
+            video = self._receivers[self.taken.video.payload_type]
+            asked = video.report(self._clock.monotonic()) + rtcp.nack(self.ssrc, self._video_ssrc, wanted)
+            self._send(self._dtls.protect_rtcp(asked))
+
+    async def _connect(self) -> None:
+        failure = await self._dtls.handshake()
+        if self.ended:
+            return
+        if failure:
+            self._on_ended(self, "dtls_failed")
+            return
+        self._dtls.on_closed(lambda: self._on_ended(self, "pusher_left"))
+        self.connected = True
+        self._on_connected(self)
+
+    def _send(self, data: bytes) -> None:
+        path = self.peer.sock
+        if path is None:
+            return
+        try:
+            path.sendto(data, self.peer.address)
+        except OSError:
+            return  # DTLS repeats itself, reports come again
+
+
+class PushedSource:
+    """A `MediaSource` over a pusher."""
+
+    def __init__(self, pusher: Pusher) -> None:
+        self._pusher = pusher
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Return what is pushed and was taken."""
+        return self._pusher.tracks
+
+    async def run(self, sink: Callable[[AccessUnit], None]) -> None:
+        """Deliver access units until the pusher leaves; it is asked for a key frame first, as it began long ago.
+
+        Raises:
+            NotPushed: it left.
+        """
+        self._pusher.attach(sink)
+        self._pusher.ask_key_frame()
+        try:
+            await self._pusher.over()
+        finally:
+            self._pusher.detach()
+        raise not_pushed(self._pusher.camera_id)
+
+    async def key_frame(self) -> None:
+        """Ask the encoder for a key frame."""
+        self._pusher.ask_key_frame()
+
+    async def aclose(self) -> None:
+        """Take nothing more; the encoder goes on pushing."""
+        self._pusher.detach()
+
+
+def not_pushed(camera_id: str) -> NotPushed:
+    """Return the error for a camera that nobody pushes."""
+    return NotPushed(
+        "no encoder pushes this camera's stream now",
+        peer=camera_id,
+        operation="open",
+        hint="Start the encoder, or see whether its token was revoked",
+    )

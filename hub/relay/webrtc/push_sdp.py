@@ -1,0 +1,152 @@
+"""Offer and answer of those who push (WHIP, RFC 9725): what an encoder wants to send and what of it is taken.
+
+H.264 and H.265 are taken, since the depacketisers read them; of the sound Opus and G.711, and none at all where it is not
+shared: a refused m-line brings no packet. Retransmission in a stream of its own is not agreed; an encoder resends in the
+stream itself then (RFC 4585).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.port import Track
+from adapters.rtsp.parameter_sets import sets_of
+from adapters.rtsp.tolerance import Tolerances
+from hub.relay.errors import RelayRefused
+from hub.relay.webrtc.sdp import (
+    LocalTransport,
+    MediaLine,
+    Offer,
+    candidate_lines,
+    check_transport,
+    codec_name,
+    codec_parameters,
+    map_line,
+    transport_lines,
+)
+
+_SOUNDS: Final = {"OPUS": 48_000, "PCMA": 8000, "PCMU": 8000}
+_FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One m-line that is taken."""
+
+    line: MediaLine
+    codec: Any  # aiortc's RTCRtpCodecParameters
+    track: Track
+    parameters: dict[str, str]
+
+    @property
+    def payload_type(self) -> int:
+        """Return the RTP payload type."""
+        return int(self.codec.payloadType)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What is taken of an offer."""
+
+    video: Taken
+    audio: Taken | None
+
+    @property
+    def our_role(self) -> str:
+        """Return our DTLS role: the encoder begins, unless it insists on waiting (RFC 9725 4.3.1)."""
+        return "client" if self.video.line.setup == "server" else "server"
+
+
+def take_offer(offer: Offer, *, audio: bool) -> Pushed:
+    """Choose what is taken of an encoder's offer; `audio`: the owner shares the sound.
+
+    Raises:
+        RelayRefused: 406 where nothing of the picture can be taken, 422 where the offer cannot be answered.
+    """
+    line = next((one for one in offer.media if one.kind == "video" and one.sends), None)
+    if line is None:
+        raise RelayRefused(
+            422, "offer_without_video", "the offer has no video m-line that sends; add one with a=sendonly"
+        )
+    check_transport(line)
+    codec = _picture(line)
+    if codec is None:
+        names = sorted({codec_name(one) for one in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
+        raise RelayRefused(
+            406,
+            "codec_not_playable",
+            f"the encoder offers {', '.join(names) or 'no codec'}; it must send H.264, or H.265",
+        )
+    video = _taken(0, line, codec, 90_000)
+    heard = None
+    if audio:
+        for one in offer.media:
+            if one.kind == "audio" and one.sends and (not offer.bundle or one.mid in offer.bundle):
+                chosen = next(
+                    (item for item in one.codecs if _SOUNDS.get(codec_name(item)) == item.clockRate), None
+                )
+                # RFC 8843: what shares a transport is told apart by its payload type.
+                if chosen is not None and chosen.payloadType != codec.payloadType:
+                    heard = _taken(1, one, chosen, int(chosen.clockRate))
+                    break
+    return Pushed(video, heard)
+
+
+def _picture(line: MediaLine) -> Any:
+    """Return the codec that costs the least here: H.264 of mode 1, else any H.264, else H.265."""
+
+    def cost(codec: Any) -> int:
+        if codec_name(codec) == "H265":
+            return 2
+        return 0 if str(codec_parameters(codec).get("packetization-mode", "0")) == "1" else 1
+
+    known = [one for one in line.codecs if codec_name(one) in {"H264", "H265"} and 0 <= one.payloadType < 128]
+    return min(known, key=cost, default=None)
+
+
+def _taken(index: int, line: MediaLine, codec: Any, rate_hz: int) -> Taken:
+    name = codec_name(codec)
+    told = {key.lower(): str(value) for key, value in codec_parameters(codec).items()}
+    sets = sets_of(name, told, Tolerances()) if index == 0 else ()
+    channels = 1 if index == 0 else int(codec.channels or 1)
+    return Taken(line, codec, Track(index, line.kind, name, rate_hz, sets, channels), told)
+
+
+def write_push_answer(offer: Offer, taken: Pushed, local: LocalTransport, *, session: int) -> str:
+    """Write the answer: ICE-lite, recvonly for what is taken, everything else refused (port 0)."""
+    accepted = {id(one.line): one for one in (taken.video, taken.audio) if one is not None}
+    mids = [line.mid for line in offer.media if id(line) in accepted and line.mid in offer.bundle]
+    lines = ["v=0", f"o=- {session} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
+    if mids:
+        lines.append(f"a=group:BUNDLE {' '.join(mids)}")
+    transport = transport_lines(taken.our_role, local)
+    address, port = local.candidates[0]
+    family = "IP6" if ":" in address else "IP4"
+    for line in offer.media:
+        one = accepted.get(id(line))
+        if one is None:
+            lines += [f"m={line.kind} 0 {line.protocol} {line.formats[0]}", "c=IN IP4 0.0.0.0"]
+            if line.mid:
+                lines.append(f"a=mid:{line.mid}")
+            # Meaningless on a refused line (RFC 8829 5.3.1), but some peers insist on them.
+            lines += ["a=inactive", "a=rtcp-mux", *transport]
+            lines += [map_line(codec) for codec in line.codecs if str(codec.payloadType) == line.formats[0]]
+            continue
+        payload = one.payload_type
+        lines += [
+            f"m={line.kind} {port} {line.protocol} {payload}",
+            f"c=IN {family} {address}",
+            f"a=rtcp:{port} IN {family} {address}",
+            *candidate_lines(local),
+            *transport,
+        ]
+        if line.mid:
+            lines.append(f"a=mid:{line.mid}")
+        lines += ["a=recvonly", "a=rtcp-mux", "a=rtcp-rsize", map_line(one.codec)]
+        if one is taken.video:
+            said = {f"{item.type} {item.parameter or ''}".strip() for item in one.codec.rtcpFeedback}
+            lines += [f"a=rtcp-fb:{payload} {item}" for item in _FEEDBACK if item in said]
+        told = codec_parameters(one.codec)
+        if told:
+            words = ";".join(key if value is None else f"{key}={value}" for key, value in told.items())
+            lines.append(f"a=fmtp:{payload} {words}")
+    return "\r\n".join(lines) + "\r\n"

@@ -1,0 +1,1 @@
+"""The processes that relay, and the hub's side of them."""
