@@ -1,7 +1,6 @@
 """Everything of the relay that lives in one process: the port, the cameras that are pulled, their viewers."""
 
 import asyncio
-import gc
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Coroutine
@@ -39,6 +38,7 @@ from hub.relay.events import (
 from hub.relay.fanout import Fanout
 from hub.relay.outputs.readers import Make, Readers
 from hub.relay.reachability import examine
+from hub.relay.sweep import Sweep
 from hub.relay.transport import Certificate, PacketSender, Turns
 from hub.relay.webrtc.ice import UdpPort
 from hub.relay.webrtc.pushes import SCHEME, Pushes
@@ -100,6 +100,7 @@ class RelayEngine:
         self._limits = limits or EngineLimits()
         self._viewers: dict[str, Viewer] = {}
         self._specs: dict[str, SourceSpec] = {}  # by viewer
+        self._sweep = Sweep()
         self._gone = False  # somebody left since the collector last came by
         self._answering = 0  # offers that are being answered
         self._turns = Turns()
@@ -655,7 +656,7 @@ class RelayEngine:
             if self._gone and round_ % _SWEEP_ROUNDS == 0:
                 # Sending makes next to no objects that are counted, so the collector would hardly ever come by.
                 self._gone = False
-                gc.collect()
+                self._sweep()
 
     def _adapt(self, viewer: Viewer, now_s: float) -> None:
         """Move a viewer to the layer that its network bears."""
