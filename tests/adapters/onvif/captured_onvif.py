@@ -213,6 +213,7 @@ DEVICES: dict[str, dict[str, Any]] = {
         "#onvif.scopes": 9,
         "profiles": ["000 000 H264 2048x1536 15/s 1024k gov 30", "001 000 H264 640x480 15/s 512k gov 60"],
         "offers": ["main H264 2048x1536 /", "sub H264 640x480 /h264Preview_01_sub"],
+        "recording.recordings": [],
     },
     "DCS-6511": {
         "device.manufacturer": "D-Link Corporation",
@@ -243,6 +244,7 @@ DEVICES: dict[str, dict[str, Any]] = {
             "Profile2 VideoSource0 H264 640x480 30/s 2048k gov 30",
         ],
         "offers": [],
+        "recording.recordings": [],
     },
     "ENP1A14-IR_25X": {
         "device.manufacturer": "ONVIF",
@@ -339,6 +341,7 @@ DEVICES: dict[str, dict[str, Any]] = {
             "PROFILE_001 VideoSourceToken H264 800x448 20/s 512k gov 100",
         ],
         "offers": ["main H264 2560x1920 /live/0/MAIN", "sub H264 800x448 /live/0/MAIN"],
+        "recording.recordings": [],
     },
     "SUNBA": {
         "device.manufacturer": "SUNBA",
@@ -431,6 +434,7 @@ DEVICES: dict[str, dict[str, Any]] = {
         "offers": [
             "main H264 1280x720 /onvif-media/media.amp?profile=profile_1_jpeg&sessiontimeout=60&streamtype=unicast"
         ],
+        "recording.recordings": [],
     },
     "hikvision": {
         "device.manufacturer": "HIKVISION",
@@ -480,6 +484,7 @@ DEVICES: dict[str, dict[str, Any]] = {
             "main H264 1280x720 /Streaming/Channels/3?transportmode=unicast&profile=Profile_3",
             "sub H264 704x480 /Streaming/Channels/3?transportmode=unicast&profile=Profile_3",
         ],
+        "recording.recordings": [],
     },
 }
 

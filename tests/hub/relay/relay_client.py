@@ -30,9 +30,13 @@ class Watching:
         return self.connection.localDescription.sdp
 
     async def play(self, answer: Callable[[str], Awaitable[str]], *, audio: bool = False) -> None:
-        """Offer, take the answer, begin to decode."""
+        """Offer, take the answer, begin to decode; leave where there is none."""
         loop = asyncio.get_running_loop()
-        text = await answer(await self.offer(audio=audio))
+        try:
+            text = await answer(await self.offer(audio=audio))
+        except BaseException:
+            await self.close()
+            raise
         began = loop.time()
 
         @self.connection.on("track")

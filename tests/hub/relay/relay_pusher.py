@@ -75,8 +75,12 @@ class Pushing:
         return self.connection.localDescription.sdp
 
     async def push(self, answer: Callable[[str], Awaitable[str]]) -> str:
-        """Offer, take the answer, begin to send; return the answer."""
-        text = await answer(await self.offer())
+        """Offer, take the answer, begin to send; return the answer. Leave where there is none."""
+        try:
+            text = await answer(await self.offer())
+        except BaseException:
+            await self.close()
+            raise
         await self.connection.setRemoteDescription(RTCSessionDescription(text, "answer"))
         return text
 

@@ -61,7 +61,7 @@ def assert_one_stream(viewer: Lean) -> None:
     packets = viewer.video()
     assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets))
     steps = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(packets)]
-    assert all(step < 90_000 * 5 for step in steps)
+    assert all(step < 90_000 * 60 for step in steps)  # forward: what is lost of a busy machine counts as time
     assert all(a.marker == (a.timestamp != b.timestamp) for a, b in pairwise(packets))
     assert len({packet.ssrc for packet in packets}) == 1
 
