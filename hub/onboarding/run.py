@@ -240,19 +240,32 @@ class Run:
                     decision=kept.decision,
                     assessment_id=stored.id,
                 )
-            entry.camera_id, entry.decision = camera_id, kept.decision
-            entry.state, entry.ended_at = kept.decision.lower(), self._parts.clock.now()
             said = {"decision": self._parts.texts.both(f"step.outcome.{kept.decision}")}
-            self._show(steps.ok("decision", said))
-            entry.steps = steps.as_json()
-            await self._parts.book.save(tx, entry, forget_credential=True)
-            facts = {"state": entry.state, "camera": camera_id, **entry.courtesy}
+            decided = steps.ok("decision", said)
+            settled = replace(
+                entry,
+                camera_id=camera_id,
+                decision=kept.decision,
+                state=kept.decision.lower(),
+                ended_at=self._parts.clock.now(),
+                steps=steps.as_json(),
+            )
+            await self._parts.book.save(tx, settled, forget_credential=True)
+            facts = {"state": settled.state, "camera": camera_id, **entry.courtesy}
             await tx.audit("onboarding.ended", self.actor, f"onboarding/{entry.id}", facts)
+        # Told only now that it is written: who hears of a camera asks for it at once.
+        self._settle(settled)
+        self._show(decided)
         if outcome.failure is None and may_measure(await self._parts.catalog.get(camera_id)):
             await self._parts.catalog.set_health(
                 camera_id, "alive", cause=None, measured_at=outcome.started_at
             )
         log.info("onboarding.ended", onboarding=entry.id, camera_id=camera_id, state=entry.state)
+
+    def _settle(self, settled: Onboarding) -> None:
+        """Take over what was written; the entry itself is what everybody reads."""
+        for name in ("camera_id", "decision", "state", "ended_at", "steps"):
+            setattr(self.entry, name, getattr(settled, name))
 
     def _tell_outcome(self, outcome: CheckOutcome) -> None:
         """Close the steps of a probe that went through, each with what was seen."""

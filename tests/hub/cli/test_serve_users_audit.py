@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hub_support import CAMHUB, RunningHub, free_port, login, serving, stop
+from hub_support import CAMHUB, RunningHub, decided, free_port, login, serving, stop
 
 pytestmark = pytest.mark.process
 
@@ -156,7 +156,7 @@ def test_demo_is_ready_with_nine_cameras(tmp_path: Path) -> None:
         ]
         clients = {user["role"]: login(told["url"], user["name"], user["password"]) for user in told["users"]}
         cameras = {item["name"]: item for item in clients["admin"].get("/api/v1/cameras").json()["items"]}
-        decisions = sorted(item["decision"] for item in cameras.values())
+        decisions = sorted(decided(item) for item in cameras.values())
         mine = clients["donor"].get("/api/v1/cameras").json()["items"]
         must_change = [client.get("/api/v1/me").json()["must_change_password"] for client in clients.values()]
         for client in clients.values():
