@@ -23,7 +23,6 @@ from hub.settings import Health, Networks, Relay, Settings, SettingsRefused
 if TYPE_CHECKING:
     from hub.app import Hub
     from hub.catalog.types import ConsentInput, NewCustodian
-    from hub.store.chain import Actor
 
 PRESETS = (
     "good-onvif",
@@ -370,22 +369,11 @@ async def _onboard(
     if camera.preset in MOVABLE and ended.camera_id is not None and before is None:
         approval = ("Phường thử nghiệm", "authority")
         await services.catalog.approve_ptz(ended.camera_id, approval, who.actor())
-    decision = ended.decision or ended.state
-    if ended.camera_id is not None and before is None:
-        decision = await _reviewed(hub, ended.camera_id, who.actor())
     if not quiet:
         seconds = (ended.ended_at - ended.started_at).total_seconds() if ended.ended_at else 0.0
-        click.echo(f"  {camera.preset:<20} {decision:<12} {seconds:4.1f} s  {camera.name}")
-
-
-async def _reviewed(hub: "Hub", camera_id: str, actor: "Actor") -> str:
-    """State what a person found in a still, which no device can tell: no private place in view (PRV-02). Return the decision."""
-    from hub.compliance.declarations import NewDeclaration
-
-    seen = NewDeclaration("view.private_area", value=False, author=NAMES["inspector"], role="reviewer")
-    await hub.services.declarations.declare(camera_id, [seen], actor)
-    await hub.services.onboarding.redecide(camera_id, actor)
-    return (await hub.services.catalog.get(camera_id)).decision
+        click.echo(
+            f"  {camera.preset:<20} {ended.decision or ended.state:<12} {seconds:4.1f} s  {camera.name}"
+        )
 
 
 def _normal(address: str) -> str:
