@@ -330,12 +330,8 @@ class RelayEngine:
         if viewer is None or self._port is None:
             raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
         said = Fragment.parse(fragment)
-        if not said.ufrag or said.ufrag == viewer.peer.remote_ufrag:
+        if not said.restarts(viewer.peer.remote_ufrag):
             return ""
-        if not said.pwd:
-            raise RelayRefused(
-                422, "fragment_unreadable", "the fragment restarts ICE without a password (a=ice-pwd)"
-            )
         self._port.restart(viewer.peer, said.ufrag)
         log.info("relay.viewer.restarted", viewer_id=viewer_id)
         return restart_fragment(viewer.agreed, self._local(viewer))

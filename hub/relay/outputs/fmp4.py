@@ -110,7 +110,7 @@ def init_segment(video: VideoFormat, sound: SoundFormat | None = None) -> bytes:
         b"moov",
         _full(b"mvhd", 0, 0, _u32(0), _u32(0), _u32(TIMESCALE), _u32(0), _u32(0x10000), b"\x01\x00", bytes(10),
               _MATRIX, bytes(24), _u32(len(tracks) + 1)),
-        _track(video),
+        _video_track(video),
         b"" if sound is None else _sound_track(sound),
         _box(b"mvex", *(_full(b"trex", 0, 0, _u32(one), _u32(1), _u32(0), _u32(0), _u32(0)) for one in tracks)),
     )  # fmt: skip
@@ -162,56 +162,44 @@ _H264_LEFT_OUT: Final = frozenset(
 _H265_LEFT_OUT: Final = frozenset({_HEVC_VPS, _HEVC_SPS, _HEVC_PPS, 35, 36, 37, 38, 39, 40})
 
 
-def _track(video: VideoFormat) -> bytes:
+def _video_track(video: VideoFormat) -> bytes:
     size = (video.width << 16).to_bytes(4, "big") + (video.height << 16).to_bytes(4, "big")
-    empty = tuple(_full(name, 0, 0, _u32(0)) for name in (b"stts", b"stsc", b"stco"))
-    return _box(
-        b"trak",
-        _full(b"tkhd", 0, 3, _u32(0), _u32(0), _u32(_TRACK), _u32(0), _u32(0), bytes(8), bytes(8), _MATRIX, size),
-        _box(
-            b"mdia",
-            _full(b"mdhd", 0, 0, _u32(0), _u32(0), _u32(TIMESCALE), _u32(0), b"\x55\xc4\x00\x00"),  # "und"
-            _full(b"hdlr", 0, 0, _u32(0), b"vide", bytes(12), b"camhub\x00"),
-            _box(
-                b"minf",
-                _full(b"vmhd", 0, 1, bytes(8)),
-                _box(b"dinf", _full(b"dref", 0, 0, _u32(1), _full(b"url ", 0, 1))),
-                _box(
-                    b"stbl",
-                    _full(b"stsd", 0, 0, _u32(1), _sample_entry(video)),
-                    *empty[:2],
-                    _full(b"stsz", 0, 0, _u32(0), _u32(0)),
-                    empty[2],
-                ),
-            ),
-        ),
-    )  # fmt: skip
+    return _track(_TRACK, TIMESCALE, bytes(4) + _MATRIX + size, b"vide", _sample_entry(video))
 
 
 def _sound_track(sound: SoundFormat) -> bytes:
-    empty = tuple(_full(name, 0, 0, _u32(0)) for name in (b"stts", b"stsc", b"stco"))
+    full_volume = b"\x01\x00\x00\x00"
+    return _track(_SOUND_TRACK, sound.rate_hz, full_volume + _MATRIX + bytes(8), b"soun", _sound_entry(sound))
+
+
+_MEDIA_HEADERS: Final = {b"vide": (b"vmhd", 0, 1, bytes(8)), b"soun": (b"smhd", 0, 0, bytes(4))}
+
+
+def _track(number: int, rate_hz: int, shown: bytes, handler: bytes, entry: bytes) -> bytes:
+    """Return a track without samples (14496-12 8.3): they come in fragments. `shown` is volume, matrix and size."""
+    times, chunks, offsets = (_full(name, 0, 0, _u32(0)) for name in (b"stts", b"stsc", b"stco"))
     return _box(
         b"trak",
-        _full(b"tkhd", 0, 3, _u32(0), _u32(0), _u32(_SOUND_TRACK), _u32(0), _u32(0), bytes(8), bytes(4),
-              b"\x01\x00\x00\x00", _MATRIX, bytes(8)),
+        _full(b"tkhd", 0, 3, _u32(0), _u32(0), _u32(number), _u32(0), _u32(0), bytes(12), shown),
         _box(
             b"mdia",
-            _full(b"mdhd", 0, 0, _u32(0), _u32(0), _u32(sound.rate_hz), _u32(0), b"\x55\xc4\x00\x00"),
-            _full(b"hdlr", 0, 0, _u32(0), b"soun", bytes(12), b"camhub\x00"),
+            _full(b"mdhd", 0, 0, _u32(0), _u32(0), _u32(rate_hz), _u32(0), b"\x55\xc4\x00\x00"),  # "und"
+            _full(b"hdlr", 0, 0, _u32(0), handler, bytes(12), b"camhub\x00"),
             _box(
                 b"minf",
-                _full(b"smhd", 0, 0, bytes(4)),
+                _full(*_MEDIA_HEADERS[handler]),
                 _box(b"dinf", _full(b"dref", 0, 0, _u32(1), _full(b"url ", 0, 1))),
                 _box(
                     b"stbl",
-                    _full(b"stsd", 0, 0, _u32(1), _sound_entry(sound)),
-                    *empty[:2],
+                    _full(b"stsd", 0, 0, _u32(1), entry),
+                    times,
+                    chunks,
                     _full(b"stsz", 0, 0, _u32(0), _u32(0)),
-                    empty[2],
+                    offsets,
                 ),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _sound_entry(sound: SoundFormat) -> bytes:

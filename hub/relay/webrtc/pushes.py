@@ -109,12 +109,8 @@ class Pushes:
         if pusher is None or self._port is None:
             raise RelayRefused(404, "push_unknown", "this push has ended; begin another")
         said = Fragment.parse(fragment)
-        if not said.ufrag or said.ufrag == pusher.peer.remote_ufrag:
+        if not said.restarts(pusher.peer.remote_ufrag):
             return ""
-        if not said.pwd:
-            raise RelayRefused(
-                422, "fragment_unreadable", "the fragment restarts ICE without a password (a=ice-pwd)"
-            )
         self._port.restart(pusher.peer, said.ufrag)
         local, line = self._local(pusher), pusher.taken.video.line
         lines = [

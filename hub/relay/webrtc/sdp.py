@@ -516,6 +516,18 @@ class Fragment:
             raise _unreadable_fragment("a fragment or password is longer than 256 characters (RFC 8839 5.4)")
         return cls(ufrag, pwd)
 
+    def restarts(self, ufrag: str) -> bool:
+        """Tell whether it restarts ICE with a peer that was known by `ufrag` (RFC 9725 4.3.3).
+
+        Raises:
+            RelayRefused: 422; it does, and names no password.
+        """
+        if not self.ufrag or self.ufrag == ufrag:
+            return False
+        if not self.pwd:
+            raise _unreadable_fragment("it restarts ICE without a password (a=ice-pwd)")
+        return True
+
 
 def _unreadable_fragment(what: str) -> RelayRefused:
     return RelayRefused(422, "fragment_unreadable", f"the ICE fragment cannot be used: {what}")

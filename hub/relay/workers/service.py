@@ -229,7 +229,7 @@ class RelayService:
             raise RelayRefused(422, "offer_unreadable", f"the offer is larger than {MAX_OFFER_BYTES} bytes")
         reply = await self._open(
             viewer_id,
-            source,
+            source.camera_id,
             lambda number: m.View(number, viewer_id, m.Source.of(source), audio, offer_sdp, wanted),
         )
         return str(reply.sdp)
@@ -253,7 +253,7 @@ class RelayService:
         """
         reply = await self._open(
             viewer_id,
-            source,
+            source.camera_id,
             lambda number: m.Read(number, viewer_id, m.Source.of(source), wanted, codecs),
             on_segment,
         )
@@ -269,7 +269,7 @@ class RelayService:
         """
         reply = await self._open(
             viewer_id,
-            source,
+            source.camera_id,
             lambda number: m.Read(
                 number, viewer_id, m.Source.of(source), source.layers[0], codecs, warm=True
             ),
@@ -284,7 +284,7 @@ class RelayService:
         Raises:
             RelayRefused: with the HTTP status, a stable code and one sentence.
         """
-        reply: m.Reading = await self._open(viewer_id, source, message, on=on)
+        reply: m.Reading = await self._open(viewer_id, source.camera_id, message, on=on)
         return reply
 
     def pass_on(self, camera_id: str, sock: socket.socket) -> None:
@@ -315,17 +315,9 @@ class RelayService:
         """
         if len(offer_sdp) > MAX_OFFER_BYTES:
             raise RelayRefused(422, "offer_unreadable", f"the offer is larger than {MAX_OFFER_BYTES} bytes")
-        held = self._table.hold(camera_id, self._workers)
-        seat = self._table.sit(push_id, camera_id, held)
-        try:
-            reply = await held.worker.ask(
-                lambda number: m.Publish(number, push_id, camera_id, offer_sdp, audio), _STOP_WITHIN_S
-            )
-        except BaseException:
-            held.worker.send(m.Stop(0, push_id, "nobody_waits"))
-            self._table.leave(push_id)
-            raise
-        seat.answered = True
+        reply = await self._open(
+            push_id, camera_id, lambda number: m.Publish(number, push_id, camera_id, offer_sdp, audio)
+        )
         return str(reply.sdp)
 
     def taken(self, viewer_id: str, size: int) -> None:
@@ -463,13 +455,13 @@ class RelayService:
     async def _open(
         self,
         viewer_id: str,
-        source: SourceSpec,
+        camera_id: str,
         message: Callable[[int], m.FromHub],
         on_segment: OnSegment | None = None,
         on: WorkerProcess | None = None,
     ) -> Any:
-        held = self._table.hold(source.camera_id, self._workers, on)
-        seat = self._table.sit(viewer_id, source.camera_id, held, on_segment)
+        held = self._table.hold(camera_id, self._workers, on)
+        seat = self._table.sit(viewer_id, camera_id, held, on_segment)
         self._tell_network(held.worker)
         try:
             reply = await held.worker.ask(message, _ANSWER_WITHIN_S)
