@@ -18,7 +18,7 @@ from adapters.secret import Secret
 from hub.access.accounts import NewUser
 from hub.app import Hub
 from hub.observe import configure_logging
-from hub.settings import Health, Networks, Relay, Settings
+from hub.settings import Events, Health, Networks, Relay, Settings
 from hub.store.chain import HUB
 
 Result = TypeVar("Result")
@@ -120,7 +120,10 @@ class HubThread:
 
 
 def settings_for(data: Path, **more: Any) -> Settings:
-    """Return settings for a hub of a test: loopback cameras allowed, free ports, no sweep, short windows."""
+    """Return settings for a hub of a test: loopback cameras allowed, free ports, short windows.
+
+    It speaks to a camera only when it is asked to: no sweep and no events, which would begin at moments of their own.
+    """
     given: dict[str, Any] = {
         "data_dir": data,
         "port": 0,
@@ -128,6 +131,7 @@ def settings_for(data: Path, **more: Any) -> Settings:
         "networks": Networks(allow=["127.0.0.0/8"], public=False),
         "relay": Relay(udp_port=0, workers=1),
         "health": Health(sweep=False),
+        "events": Events(pull=False),
         "probe_window_s": 0.5,
         "log_level": "error",
         **more,

@@ -16,6 +16,7 @@ from adapters.clock import SystemClock
 from hub.catalog.types import NewAssessment
 from hub.events import service
 from hub.events.kinds import KINDS, active_of, kind_of
+from hub.settings import Events
 from hub.simulator import events as noticed
 from hub.simulator.camera import ScriptedCamera
 from hub.simulator.presets import Preset, shipped
@@ -30,7 +31,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
     """A hub that does not spread its first connections."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "SPREAD_S", 0.0)
-        with running_hub(Path(tmp_path_factory.mktemp("data"))) as started:
+        with running_hub(Path(tmp_path_factory.mktemp("data")), events=Events()) as started:
             yield started
 
 

@@ -23,7 +23,6 @@ from adapters.target import Target
 from hub.catalog.sources import target_json
 from hub.catalog.types import NewAssessment
 from hub.decode import pictures
-from hub.settings import Events
 from hub.store.chain import HUB
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -32,9 +31,8 @@ PRESETS = ("household-no-onvif", "h265-only", "mjpeg-2009", "good-onvif")
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
-    """A hub with a short probe; it pulls no events, so that connections are those of stills alone."""
-    data = Path(tmp_path_factory.mktemp("data"))
-    with running_hub(data, events=Events(pull=False)) as started:
+    """A hub with a short probe."""
+    with running_hub(Path(tmp_path_factory.mktemp("data"))) as started:
         yield started
 
 
