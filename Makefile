@@ -6,6 +6,13 @@ WORKERS ?= 3
 # A program that is started a hundred times by tests should not be compiled a hundred times.
 export PYTHONDONTWRITEBYTECODE =
 
+# Workers, their sharing, which tests. One that fails beside the others is told, and runs once more, alone: a busy machine must not
+# decide, and what is broken fails again.
+define suite
+	@$(RUN) -m pytest -n $(1) --dist $(2) -m "$(3)" $(ARGS) || { [ $$? -eq 1 ] && echo "--- each that failed, once more, alone" \
+	  && $(RUN) -m pytest --last-failed --last-failed-no-failures none -x -m "$(3)" $(ARGS); }
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test env dev check fast lint format lock bench fuzz clean
 
@@ -17,8 +24,8 @@ demo: env ## set up, then run a hub with nine simulated cameras and open it
 
 test: dev ## set up, then run the whole test suite
 	@$(PYTHON) tools/setup.py system
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not browser and not slow" $(ARGS)
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "browser or slow" $(ARGS)
+	$(call suite,$(WORKERS),loadgroup,not browser and not slow)
+	$(call suite,2,loadfile,browser or slow)
 
 env: ## set up only: .venv, locked dependencies, the program, the user interface
 	@$(PYTHON) tools/setup.py env
@@ -61,4 +68,4 @@ fuzz: dev ## fuzz every parser for an hour of CPU (SECONDS=..., TARGET=...)
 	@$(RUN) -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 clean: ## remove everything that set-up and builds made
-	@rm -rf $(VENV) web/node_modules hub/web/dist dist build .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) web/node_modules hub/web/dist dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
