@@ -13,7 +13,7 @@ from hub.api.cameras import visible
 from hub.api.schemas import LayerBody
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
-from hub.live.sessions import ViewerSession
+from hub.live.session import ViewerSession
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
 from standards.observation import rfc3339
@@ -141,7 +141,7 @@ class LiveController(Controller):
     async def session(self, session_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
         """Return one's own viewer session."""
         session = services.viewers.get(session_id, caller.principal.user_id)
-        return services.viewers.session_json(session)
+        return services.viewers.telling.session(session)
 
     @patch(
         "/sessions/{session_id:str}",
@@ -166,7 +166,7 @@ class LiveController(Controller):
         """End a view; repeated, it stays ended."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         await services.viewers.leave(session)
-        return services.viewers.session_json(session)
+        return services.viewers.telling.session(session)
 
     @get(
         "/sessions/{session_id:str}/events",
@@ -178,7 +178,7 @@ class LiveController(Controller):
         """Send `state` and `layer` at once and at each change."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         feed, now = services.viewers.subscribe(session)
-        first = [("state", now), ("layer", services.viewers.layer_json(session))]
+        first = [("state", now), ("layer", services.viewers.telling.layer(session))]
         return services.streams.respond(feed, first, allowed=caller.still(services))
 
     @put("/sessions/{session_id:str}/layer", summary="Choose a layer", operation_id="choose_layer")
@@ -188,7 +188,7 @@ class LiveController(Controller):
         """Ask for another layer; the `layer` event tells when it is played, or why not. No renegotiation."""
         session = services.viewers.get(session_id, caller.principal.user_id)
         await services.viewers.choose_layer(session, data.layer)
-        return services.viewers.session_json(session)
+        return services.viewers.telling.session(session)
 
     @get(
         "/relay/reachability",

@@ -17,7 +17,7 @@ from hub.access.rights import CAMERAS_READ, has_right
 from hub.api.cameras import visible
 from hub.api.language import language_of
 from hub.api.security import WEBSOCKET_PROTOCOL, authenticate, services_of
-from hub.live.sessions import ViewerSession
+from hub.live.session import ViewerSession
 from hub.problems import Problem
 
 REFUSED = 4000  # WebSocket close code, RFC 6455 7.4.2: private use

@@ -20,8 +20,8 @@ from hub.catalog.types import (
     Kind,
     StoredAssessment,
 )
-from hub.live.sessions import codec_words
 from hub.live.stills import Still
+from hub.live.telling import codec_words
 from hub.texts import Both, Texts
 from standards.facts import FACTS
 from standards.observation import rfc3339

@@ -22,7 +22,8 @@ from hub.access.decide import OUTPUT, Ask
 from hub.access.principal import Principal
 from hub.access.rights import OUTPUTS_WRITE, has_right
 from hub.coordination.port import EventBus
-from hub.live.sessions import Terms, ViewerSessions
+from hub.live.session import Terms
+from hub.live.sessions import ViewerSessions
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,6 +21,8 @@ from hub.catalog.types import Camera, Incident
 from hub.coordination.port import EventBus
 from hub.feeds import Feed, Feeds
 from hub.live.receipts import Receipts, View
+from hub.live.session import Terms, ViewerSession
+from hub.live.telling import Telling, refusal
 from hub.live.uplink import Uplink
 from hub.observe import Metrics
 from hub.problems import STATUS, Problem
@@ -36,8 +37,7 @@ from hub.relay.events import (
 )
 from hub.store.errors import ServiceError
 from hub.store.store import new_id
-from hub.texts import Both, Texts
-from standards.observation import rfc3339
+from hub.texts import Texts
 
 TICK_S = 0.5
 PEOPLE_EVERY_S = 1.0  # how often rights are read again where no event told of a change
@@ -93,55 +93,6 @@ class Relay(Protocol):
         """Stop one viewer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a view hangs on besides the person. `login`: a sign-in or an output, asked of `people`; "" for tokens."""
-
-    login: str = ""
-    recipient: str = ""  # named where the picture goes to somebody else than the person
-    until: datetime | None = None  # when it is over in any case
-
-
-@dataclass(slots=True, eq=False)
-class ViewerSession:
-    """One view that runs, or ran."""
-
-    id: str
-    camera_id: str
-    ask: Ask
-    kind: str  # live | test
-    view: View
-    terms: Terms
-    started_s: float
-    max_s: float | None
-    state: str = "opening"  # opening | live | frozen | offline | paused | ended
-    since: datetime | None = None
-    code: str = ""
-    wanted: str = "main"  # layer: main | sub | auto
-    layer: str = "main"  # the one that is played
-    layer_code: str = ""  # why it is this one, where it is not the one wanted
-    rendition: str = "copy"  # copy | transcode
-    codec: str = "H264"  # of what is sent
-    why: str = (
-        ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.camera.processing.WHY`)
-    )
-    audio: bool = False  # it may be heard too
-    sound: str = ""  # on, or why nothing is heard (`hub.relay.events.LayerChanged`); "" until that is known
-    ice: int = 1  # counts ICE restarts; its ETag
-    ended: bool = False
-    feeds: Feeds = field(default_factory=Feeds)
-
-    @property
-    def user_id(self) -> str:
-        """Return whose session it is."""
-        return self.ask.principal.user_id
-
-    @property
-    def etag(self) -> str:
-        """Return the strong validator of its ICE session (RFC 9725 4.3.1)."""
-        return f'"{self.id}.{self.ice}"'
-
-
 class ViewerSessions:
     """All views of this process."""
 
@@ -171,6 +122,7 @@ class ViewerSessions:
         self._clock = clock
         self._metrics = metrics
         self._texts = texts
+        self.telling = Telling(texts)
         self._running: dict[str, ViewerSession] = {}
         self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
         self._pulls: dict[tuple[str, str], SourceState] = {}  # (camera, layer) that the relay pulls now
@@ -332,7 +284,7 @@ class ViewerSessions:
         except RelayRefused as error:
             self._check_running(session)  # stopped by us: the reason is ours, not the relay's
             await self._finish(session, error.code, tell_relay=False)
-            raise self._refused_by_relay(error, camera) from error
+            raise self.telling.refused_by_relay(error, camera) from error
         except BaseException:
             # the browser left while the camera was being opened, or the relay broke: no view without its end
             await asyncio.shield(self._spawn(self._finish(session, "connection_lost")))
@@ -382,11 +334,11 @@ class ViewerSessions:
             Problem: the session has ended, or the fragment cannot be read.
         """
         if session.ended:
-            raise Problem("conflict", _words(self._texts, session.code))
+            raise Problem("conflict", self.telling.words(session.code))
         try:
             answer = await self._relay.trickle(session.id, fragment)
         except RelayRefused as error:
-            raise self._refused_change(error) from error
+            raise self.telling.refused_change(error) from error
         if answer:
             session.ice += 1
         return answer
@@ -398,12 +350,12 @@ class ViewerSessions:
             Problem: the session has ended, or the relay does not answer.
         """
         if session.ended:
-            raise Problem("conflict", _words(self._texts, session.code))
+            raise Problem("conflict", self.telling.words(session.code))
         session.wanted = wanted
         try:
             await self._relay.choose_layer(session.id, wanted)
         except RelayRefused as error:
-            raise self._refused_change(error) from error
+            raise self.telling.refused_change(error) from error
 
     async def leave(self, session: ViewerSession) -> None:
         """End a session because its viewer stopped. Idempotent."""
@@ -428,7 +380,7 @@ class ViewerSessions:
         feed = session.feeds.open()
         if session.ended:
             feed.end()
-        return feed, self.state_json(session)
+        return feed, self.telling.state(session)
 
     def follow(self, user_id: str) -> Feed:
         """Return a feed of what becomes of all views of a person: a browser has six connections to a hub, and more tiles."""
@@ -449,47 +401,6 @@ class ViewerSessions:
         before = [session for session in self._running.values() if session.camera_id == camera_id]
         await self._review(before)
         return sum(1 for session in before if session.ended)
-
-    def state_json(self, session: ViewerSession) -> dict[str, Any]:
-        """Return what the event stream says about a session."""
-        return {
-            "state": session.state,
-            "since": rfc3339(session.since) if session.since else None,
-            "cause": self._cause(session.code),
-            "code": session.code,
-        }
-
-    def session_json(self, session: ViewerSession) -> dict[str, Any]:
-        """Return the representation of a session."""
-        return {
-            "id": session.id,
-            "camera_id": session.camera_id,
-            "kind": session.kind,
-            "purpose": session.ask.purpose,
-            "incident": session.ask.incident,
-            "started_at": rfc3339(session.view.started_at),
-            "max_s": session.max_s,
-            **self.layer_json(session),
-            **self.state_json(session),
-        }
-
-    def layer_json(self, session: ViewerSession) -> dict[str, Any]:
-        """Return what the event stream says about the layer of a session."""
-        code = session.layer_code
-        key = f"live.layer.{code}"
-        cause = None if not code else self._texts.both(key) if self._texts.has(key) else self._cause(code)
-        return {
-            "layer": session.layer,
-            "wanted": session.wanted,
-            "layer_code": code,
-            "layer_cause": cause,
-            "rendition": session.rendition,
-            "codec": session.codec,
-            "why": session.why,
-            "why_text": self._texts.both(f"live.why.{session.why}") if session.why else None,
-            "sound": session.sound,
-            "sound_text": self._texts.both(f"live.sound.{session.sound}") if session.sound else None,
-        }
 
     # --- what the relay tells
 
@@ -519,7 +430,7 @@ class ViewerSessions:
                     session.layer, session.layer_code = event.layer, event.code
                     session.rendition, session.codec, session.why = event.rendition, event.codec, event.why
                     session.sound = event.sound or session.sound
-                    self._say(session, "layer", self.layer_json(session))
+                    self._say(session, "layer", self.telling.layer(session))
                     pull = self._pulls.get((session.camera_id, session.layer))
                     if pull is not None:
                         self._set_state(session, STATE_OF[pull.state], pull.since, pull.code)
@@ -530,7 +441,7 @@ class ViewerSessions:
         """Refuse a view that ended while it was being opened, for the reason that ended it."""
         if session.ended:
             code = session.code if session.code in STATUS else "conflict"
-            raise Problem(code, _words(self._texts, session.code))
+            raise Problem(code, self.telling.words(session.code))
 
     async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
         camera = await self._catalog.get(camera_id)
@@ -654,7 +565,7 @@ class ViewerSessions:
         if (session.state, session.code) == (state, code):
             return
         session.state, session.since, session.code = state, since, code
-        self._say(session, "state", self.state_json(session))
+        self._say(session, "state", self.telling.state(session))
 
     def _say(self, session: ViewerSession, name: str, data: dict[str, Any]) -> None:
         session.feeds.put(name, data)
@@ -687,12 +598,6 @@ class ViewerSessions:
                     continue
                 self._wake.set()
 
-    def _cause(self, code: str) -> Both | None:
-        if not code:
-            return None
-        key = code if self._texts.has(f"live.state.{code}") else "camera_error"
-        return self._texts.both(f"live.state.{key}")
-
     def _spawn(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -703,58 +608,3 @@ class ViewerSessions:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("live.finish.failed", exc_info=task.exception())
-
-    @staticmethod
-    def _refused_change(error: RelayRefused) -> Problem:
-        """Return the problem for a change of a running view that the relay refused."""
-        if error.status == 404:
-            return Problem("not_found", {"what": {"vi": "phiên xem", "en": "viewer session"}})
-        if error.status == 422:
-            return Problem("bad_sdp", {"what": error.detail})
-        return Problem("relay_down", headers={"retry-after": str(max(1, round(error.retry_after_s)))})
-
-    def _refused_by_relay(self, error: RelayRefused, camera: Camera) -> Problem:
-        headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
-        match error.status:
-            case 406:
-                return Problem("codec_not_playable", {"camera_sends": codec_words(camera.playback.codec)})
-            case 422 | 400:
-                return Problem("bad_sdp", {"what": error.detail})
-            case _ if error.code == "transcodes_full":
-                return Problem(
-                    "transcodes_full",
-                    {"camera_sends": codec_words(camera.playback.codec)},
-                    headers=headers or {"retry-after": "30"},
-                )
-            case _ if error.code in {"relay_restarted", "relay_stopped", "relay_down"}:
-                return Problem("relay_down", headers=headers or {"retry-after": "2"})
-            case _:
-                wait = headers.get("retry-after", "5")
-                what = self._cause(error.code) or error.detail
-                return Problem(
-                    "no_room", {"what": what, "retry_after_s": wait}, headers={"retry-after": wait}
-                )
-
-
-def refusal(answer: Refused, camera: Camera) -> Problem:
-    """Return the problem for a refusal of `decide`; its code is the refusal's."""
-    params: dict[str, Any] = {
-        name: rfc3339(value) if isinstance(value, datetime) else value
-        for name, value in answer.params.items()
-    }
-    if answer.code == "codec_not_playable":
-        params.setdefault("camera_sends", codec_words(camera.playback.codec))
-        return Problem("codec_not_playable", params)
-    return Problem(answer.code if answer.code in STATUS else "no_role", params)
-
-
-def codec_words(codec: str | None) -> str:
-    """Return a codec as people write it: H.264, H.265, MJPEG."""
-    if codec is None:
-        return "?"
-    return {"H264": "H.264", "H265": "H.265", "JPEG": "MJPEG"}.get(codec, codec)
-
-
-def _words(texts: Texts, code: str) -> dict[str, Any]:
-    key = f"live.state.{code}"
-    return {"what": texts.both(key if texts.has(key) else "live.state.camera_error")}
