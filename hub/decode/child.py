@@ -1,6 +1,6 @@
-"""A confined child on one end of a socket pair: started with next to nothing, spoken to in length-prefixed messages, ended.
+"""A confined child on one end of a socket pair: started with next to nothing, spoken to in its language, ended.
 
-What it is for (`process.py` pictures, `transcode.py` streams) is not known here.
+What it is for (`process.py` pictures, `recode.py` streams) is not known here.
 """
 
 import asyncio
@@ -10,40 +10,69 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
+from hub.decode.confine import Confinement
 from hub.decode.errors import DecodeUnavailable
+from hub.decode.language import Asked, Broken, Failed, Language, Ready, Told
 from hub.decode.limits import LENGTH
 
+READY_WITHIN_S: Final = 30.0  # a process on a busy machine imports FFmpeg in some seconds
 _EXIT_WITHIN_S: Final = 2.0
 # All that a child may know of the hub's environment: where the program lies, if it is run from its source.
 _ENVIRONMENT: Final = ("PYTHONPATH",)
 
 
-class TooLong(Exception):
-    """The child announced a message longer than it may send: the connection cannot be used any more."""
-
-
-class Child:
+class Child(Generic[Asked, Told]):
     """One child process and our end of its socket."""
 
     def __init__(
         self,
+        language: Language[Asked, Told],
         process: asyncio.subprocess.Process,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        self.confinement = Confinement((), ())
+        self._language = language
         self._process = process
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> "Child":
-        """Start `command`, which gets the number of the inherited descriptor as its last argument.
+    async def start(
+        cls, language: Language[Asked, Told], command: Sequence[str], *first: Asked
+    ) -> "Child[Asked, Told]":
+        """Start `command`, which gets the number of the inherited descriptor as its last argument; wait until it is confined.
+
+        `first` is what it must be told before it can be ready.
 
         Raises:
-            DecodeUnavailable: it cannot be started.
+            DecodeUnavailable: it cannot be started, or does not become ready; says why.
         """
+        child = await cls._started(language, command)
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                for message in first:
+                    await child.say(message)
+                ready = await child.hear()
+        except (TimeoutError, Broken, OSError, asyncio.IncompleteReadError) as error:
+            await child.end(politely=False)
+            raise DecodeUnavailable(
+                f"the {language.process} process was not ready within {READY_WITHIN_S:.0f} s or ended before ({child.cause})"
+            ) from error
+        except BaseException:
+            await asyncio.shield(child.end(politely=False))
+            raise
+        if not isinstance(ready, Ready):
+            await child.end()
+            why = ready.detail if isinstance(ready, Failed) else "it spoke out of turn"
+            raise DecodeUnavailable(f"the {language.process} process cannot work: {why}")
+        child.confinement = Confinement(ready.applied, ready.missing)
+        return child
+
+    @classmethod
+    async def _started(cls, language: Language[Asked, Told], command: Sequence[str]) -> "Child[Asked, Told]":
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -58,12 +87,14 @@ class Child:
             )
         except OSError as error:
             ours.close()
-            raise DecodeUnavailable(f"the decode process cannot be started: {error.strerror}") from error
+            raise DecodeUnavailable(
+                f"the {language.process} process cannot be started: {error.strerror}"
+            ) from error
         finally:
             theirs.close()
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours)
-        return cls(process, reader, writer)
+        return cls(language, process, reader, writer)
 
     @property
     def pid(self) -> int:
@@ -92,25 +123,30 @@ class Child:
         return await self._process.wait()
 
     def write(self, framed: bytes) -> None:
-        """Hand over a message as `pack` made it, without waiting."""
+        """Hand over a message as `Language.ask` made it, without waiting."""
         self._writer.write(framed)
 
-    async def say(self, framed: bytes) -> None:
-        """Send a message as `pack` made it."""
-        self._writer.write(framed)
+    async def say(self, message: Asked) -> None:
+        """Send a message.
+
+        Raises:
+            ValueError: it is longer than the child takes.
+            OSError: the child has gone.
+        """
+        self._writer.write(self._language.ask(message))
         await self._writer.drain()
 
-    async def hear(self, longest: int) -> bytes:
-        """Return the body of the next message of at most `longest` bytes.
+    async def hear(self) -> Told:
+        """Return the next message.
 
         Raises:
             asyncio.IncompleteReadError, OSError: the child has gone.
-            TooLong: it announced more.
+            Broken: it announced more than it may send, or sent what is no message.
         """
         size = int.from_bytes(await self._reader.readexactly(LENGTH), "big")
-        if size > longest:
-            raise TooLong(f"the decode process announced a message of {size} bytes")
-        return await self._reader.readexactly(size)
+        if size > self._language.longest_told:
+            raise Broken(f"the {self._language.process} process announced a message of {size} bytes")
+        return self._language.told(await self._reader.readexactly(size))
 
     async def end(self, *, politely: bool = True) -> None:
         """End the child: by closing its socket, else by killing it. Idempotent."""

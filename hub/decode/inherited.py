@@ -3,21 +3,26 @@
 import os
 
 from hub.decode.confine import KEPT_DESCRIPTOR
+from hub.decode.language import Asked, Broken, Language, Told
 from hub.decode.limits import LENGTH
 
 
-def read(longest: int) -> bytes | None:
-    """Return the body of the hub's next message; `None` once the hub has gone or announces more than `longest`."""
+def hear(language: Language[Asked, Told]) -> Asked | None:
+    """Return the hub's next message; `None` once the hub has gone, announces too much or says what is no message."""
     head = _exactly(LENGTH)
     size = int.from_bytes(head or b"", "big")
-    if not head or size > longest:
+    if not head or size > language.longest_asked:
         return None
-    return _exactly(size)
+    body = _exactly(size)
+    try:
+        return None if body is None else language.asked(body)
+    except Broken:
+        return None
 
 
-def write(framed: bytes) -> None:
-    """Send a message as `pack` made it."""
-    data = memoryview(framed)
+def say(language: Language[Asked, Told], message: Told) -> None:
+    """Send a message to the hub."""
+    data = memoryview(language.tell(message))
     while data:
         data = data[os.write(KEPT_DESCRIPTOR, data) :]
 

@@ -7,11 +7,10 @@ from typing import Final
 
 from hub.decode import limits
 from hub.decode import messages as m
-from hub.decode.child import Child, TooLong
-from hub.decode.confine import Confinement
-from hub.decode.errors import DecoderCrashed, DecodeTimedOut, DecodeUnavailable, OutOfMemory
+from hub.decode.child import Child
+from hub.decode.errors import DecoderCrashed, DecodeTimedOut, OutOfMemory
+from hub.decode.language import Begin, Broken, Failed, Ready
 
-READY_WITHIN_S: Final = 30.0  # a process on a busy machine imports FFmpeg in some seconds
 _CPU_MARGIN_S: Final = 2  # the hub's own deadline comes first; this is for a hub that died meanwhile
 
 
@@ -35,8 +34,8 @@ class DecodeSetup:
 class DecodeProcess:
     """One decode process, started. Not for two jobs at once."""
 
-    def __init__(self, child: Child, confinement: Confinement) -> None:
-        self.confinement = confinement
+    def __init__(self, child: Child[m.FromHub, m.FromWorker]) -> None:
+        self.confinement = child.confinement
         self.jobs = 0
         self._child = child
 
@@ -47,25 +46,7 @@ class DecodeProcess:
         Raises:
             DecodeUnavailable: it does not become ready; says why.
         """
-        child = await Child.start(setup.command)
-        try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                await child.say(m.pack(m.Begin(setup.memory)))
-                ready = m.of_worker(await child.hear(m.MAX_REPLY))
-        except (TimeoutError, TooLong, m.Broken, OSError, asyncio.IncompleteReadError) as error:
-            await child.end()
-            raise DecodeUnavailable(
-                f"the decode process was not ready within {READY_WITHIN_S:.0f} s or ended before "
-                f"(exit status {child.returncode})"
-            ) from error
-        except BaseException:
-            await asyncio.shield(child.end())
-            raise
-        if not isinstance(ready, m.Ready):
-            await child.end()
-            why = ready.detail if isinstance(ready, m.Failed) else "it spoke out of turn"
-            raise DecodeUnavailable(f"the decode process cannot work: {why}")
-        return cls(child, Confinement(ready.applied, ready.missing))
+        return cls(await Child.start(m.LANGUAGE, setup.command, Begin(setup.memory)))
 
     @property
     def pid(self) -> int:
@@ -102,8 +83,8 @@ class DecodeProcess:
         before_s = self._child.computed_s()
         try:
             async with asyncio.timeout(within_s):
-                await self._child.say(m.pack(job))
-                reply = m.of_worker(await self._child.hear(m.MAX_REPLY))
+                await self._child.say(job)
+                reply = await self._child.hear()
         except TimeoutError as error:
             used_s = self._child.computed_s() - before_s
             await self.end(politely=False)
@@ -111,7 +92,7 @@ class DecodeProcess:
                 f"the picture was not decoded within {within_s:.1f} s ({used_s:.1f} s of them computing)",
                 starved=used_s < within_s / 2,
             ) from error
-        except (TooLong, m.Broken) as error:
+        except Broken as error:
             await self.end(politely=False)
             raise DecoderCrashed(str(error)) from error
         except (OSError, asyncio.IncompleteReadError) as error:
@@ -120,7 +101,7 @@ class DecodeProcess:
         except BaseException:
             await asyncio.shield(self.end(politely=False))
             raise
-        if isinstance(reply, m.Ready | m.Failed) or reply.number != job.number:
+        if isinstance(reply, Ready | Failed) or reply.number != job.number:
             await self.end(politely=False)
             raise DecoderCrashed("the decode process answered what was not asked")
         if isinstance(reply, m.Refused) and reply.code == OutOfMemory.code:

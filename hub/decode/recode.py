@@ -16,13 +16,12 @@ import structlog
 
 from hub.decode import limits
 from hub.decode import recode_messages as m
-from hub.decode.child import Child, TooLong
-from hub.decode.confine import Confinement
-from hub.decode.errors import DecoderCrashed, DecodeTimedOut, DecodeUnavailable, NotDecodable
+from hub.decode.child import Child
+from hub.decode.errors import DecoderCrashed, DecodeTimedOut, NotDecodable
+from hub.decode.language import Begin, Broken
 
 log = structlog.get_logger(__name__)
 
-READY_WITHIN_S: Final = 30.0
 _ANSWER_WITHIN_S: Final = 8.0
 _HIDE_ABOVE: Final = 4  # units that are not yet answered: beyond, pictures are decoded but not coded
 _DROP_ABOVE: Final = 16  # beyond, they are left out up to the next key frame
@@ -43,8 +42,8 @@ class RecodeSetup:
 class Recoding:
     """One stream that is recoded, in a process of its own."""
 
-    def __init__(self, child: Child, confinement: Confinement, take: Callable[[m.Coded], None]) -> None:
-        self.confinement = confinement
+    def __init__(self, child: Child[m.FromHub, m.FromWorker], take: Callable[[m.Coded], None]) -> None:
+        self.confinement = child.confinement
         self.taken = self.shown = self.hidden = self.dropped = self.faults = 0
         self._child = child
         self._take = take
@@ -62,28 +61,10 @@ class Recoding:
         Raises:
             DecodeUnavailable: it does not become ready; says why.
         """
-        child = await Child.start(setup.command)
-        try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                await child.say(m.pack(m.Begin(setup.memory)))
-                await child.say(m.pack(how))
-                ready = m.of_worker(await child.hear(m.MAX_REPLY))
-        except (TimeoutError, TooLong, m.Broken, OSError, asyncio.IncompleteReadError) as error:
-            await child.end(politely=False)
-            raise DecodeUnavailable(
-                f"the recoding process was not ready within {READY_WITHIN_S:.0f} s or ended before ({child.cause})"
-            ) from error
-        except BaseException:
-            await asyncio.shield(child.end(politely=False))
-            raise
-        if not isinstance(ready, m.Ready):
-            await child.end()
-            why = ready.detail if isinstance(ready, m.Failed) else "it spoke out of turn"
-            raise DecodeUnavailable(f"the recoding process cannot work: {why}")
-        held = Confinement(ready.applied, ready.missing)
-        if held.unconfined:
-            log.error("recode.process.unconfined", pid=child.pid, missing=held.missing)
-        return cls(child, held, take)
+        child = await Child.start(m.LANGUAGE, setup.command, Begin(setup.memory), how)
+        if child.confinement.unconfined:
+            log.error("recode.process.unconfined", pid=child.pid, missing=child.confinement.missing)
+        return cls(child, take)
 
     @property
     def pid(self) -> int:
@@ -107,7 +88,7 @@ class Recoding:
             self._dropping = False
         unit = m.Unit(self._numbers, timestamp, tuple(nals), waiting <= _HIDE_ABOVE, want_key)
         try:
-            framed = None if self._dropping else m.pack(unit)
+            framed = None if self._dropping else m.LANGUAGE.ask(unit)
         except ValueError:
             framed = None  # larger than any picture may be
         if framed is None or not self._child.alive:
@@ -129,15 +110,15 @@ class Recoding:
         loop = asyncio.get_running_loop()
         answered = 0
         while True:
-            hearing = asyncio.create_task(self._child.hear(m.MAX_REPLY))
+            hearing = asyncio.create_task(self._child.hear())
             try:
                 while not hearing.done():
                     waited_s = loop.time() - self._sent[0] if self._sent else 0.0
                     if waited_s >= _ANSWER_WITHIN_S:
                         raise DecodeTimedOut(f"a picture was not recoded within {_ANSWER_WITHIN_S:.0f} s")
                     await asyncio.wait({hearing}, timeout=_ANSWER_WITHIN_S - waited_s)
-                done = m.of_worker(hearing.result())
-            except (TooLong, m.Broken) as error:
+                done = hearing.result()
+            except Broken as error:
                 raise DecoderCrashed(str(error)) from error
             except (OSError, asyncio.IncompleteReadError) as error:
                 with contextlib.suppress(TimeoutError):  # its socket ends a little before it does

@@ -14,6 +14,7 @@ from hub.decode import inherited
 from hub.decode import recode_messages as m
 from hub.decode.confine import allow_processor, confine, keep_only
 from hub.decode.errors import NotDecodable
+from hub.decode.language import Begin, Failed, Ready
 from hub.decode.recoder import PictureRecoder, SoundRecoder, prove
 
 _UNIT_CPU_S: Final = 10  # processor time of one unit: one that takes it all is an attack, or a bug
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     av.logging.set_level(None)
     keep_only(int(arguments[0]))
-    begin, how = _read(), _read()
-    if not isinstance(begin, m.Begin) or not isinstance(how, m.OpenPicture | m.OpenSound):
+    begin, how = inherited.hear(m.LANGUAGE), inherited.hear(m.LANGUAGE)
+    if not isinstance(begin, Begin) or not isinstance(how, m.OpenPicture | m.OpenSound):
         return _FAILED
     try:
         prove(how)  # also loads whatever loads late: afterwards no file can be opened
@@ -37,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         prove(how)
         recoder = PictureRecoder(how) if isinstance(how, m.OpenPicture) else SoundRecoder(how)
     except Exception as error:  # noqa: BLE001  said to the hub, which says it to people
-        _write(m.Failed(f"{type(error).__name__}: {error}"[:300]))
+        inherited.say(m.LANGUAGE, Failed(f"{type(error).__name__}: {error}"[:300]))
         return _FAILED
-    _write(m.Ready(held.applied, held.missing))
-    while isinstance(unit := _read(), m.Unit):
+    inherited.say(m.LANGUAGE, Ready(held.applied, held.missing))
+    while isinstance(unit := inherited.hear(m.LANGUAGE), m.Unit):
         allow_processor(_UNIT_CPU_S)
         try:
             coded, fault = recoder.take(unit.timestamp, unit.nals, show=unit.show, key=unit.key), ""
@@ -48,21 +49,8 @@ def main(arguments: Sequence[str]) -> int:
             coded, fault = [], str(error)[:300]
         except MemoryError:
             return _MEMORY
-        _write(m.Done(unit.number, tuple(coded), fault))
+        inherited.say(m.LANGUAGE, m.Done(unit.number, tuple(coded), fault))
     return 0
-
-
-def _read() -> m.FromHub | None:
-    """Return the hub's next message, `None` once the hub has gone or says what is no message."""
-    body = inherited.read(m.MAX_REQUEST)
-    try:
-        return None if body is None else m.of_hub(body)
-    except m.Broken:
-        return None
-
-
-def _write(message: m.FromWorker) -> None:
-    inherited.write(m.pack(message))
 
 
 if __name__ == "__main__":

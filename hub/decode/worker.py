@@ -17,6 +17,7 @@ from hub.decode import inherited, pictures
 from hub.decode import messages as m
 from hub.decode.confine import allow_processor, confine, keep_only
 from hub.decode.errors import NotDecodable, OutOfMemory
+from hub.decode.language import Begin, Failed, Ready
 
 _START_CPU_S = 20
 _FAILED, _MEMORY = 1, 3  # exit statuses
@@ -29,8 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     av.logging.set_level(None)
     keep_only(int(arguments[0]))
-    begin = _read()
-    if not isinstance(begin, m.Begin):
+    begin = inherited.hear(m.LANGUAGE)
+    if not isinstance(begin, Begin):
         return _FAILED
     try:
         _prove()  # also loads whatever loads late: afterwards no file can be opened
@@ -38,20 +39,20 @@ def main(arguments: Sequence[str]) -> int:
         allow_processor(_START_CPU_S)
         _prove()
     except Exception as error:  # noqa: BLE001  said to the hub, which says it to people
-        _write(m.Failed(f"{type(error).__name__}: {error}"[:300]))
+        inherited.say(m.LANGUAGE, Failed(f"{type(error).__name__}: {error}"[:300]))
         return _FAILED
-    _write(m.Ready(held.applied, held.missing))
-    while (job := _read()) is not None:
+    inherited.say(m.LANGUAGE, Ready(held.applied, held.missing))
+    while (job := inherited.hear(m.LANGUAGE)) is not None:
         match job:
             case m.StillJob() | m.JudgeJob():
                 allow_processor(job.cpu_s)
                 try:
                     reply = _answer(job)
                 except MemoryError:
-                    _write(m.Refused(job.number, OutOfMemory.code, ""))
+                    inherited.say(m.LANGUAGE, m.Refused(job.number, OutOfMemory.code, ""))
                     return _MEMORY  # what was being built is in pieces
-                _write(reply)
-            case m.Begin():
+                inherited.say(m.LANGUAGE, reply)
+            case Begin():
                 return _FAILED
     return 0
 
@@ -90,19 +91,6 @@ def _prove() -> None:
     told = pictures.judge("JPEG", [[coded], [coded]])
     if not 120 < told.luma_mean < 136:
         raise RuntimeError(f"a grey picture was decoded to luma {told.luma_mean:.0f}")
-
-
-def _read() -> m.FromHub | None:
-    """Return the hub's next message, `None` once the hub has gone or says what is no message."""
-    body = inherited.read(m.MAX_REQUEST)
-    try:
-        return None if body is None else m.of_hub(body)
-    except m.Broken:
-        return None
-
-
-def _write(message: m.FromWorker) -> None:
-    inherited.write(m.pack(message))
 
 
 if __name__ == "__main__":

@@ -419,7 +419,7 @@ def test_a_process_whose_hub_has_gone_does_not_compute_for_ever() -> None:
     async def work() -> int:
         process = await DecodeProcess.start(DecodeSetup(command=PROGRAM))
         job = m.StillJob(1, "H264", (b"spin",), 160, 1)
-        await process._child.say(m.pack(job))
+        await process._child.say(job)
         process._child._writer.close()
         return await process.gone()
 
