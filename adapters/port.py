@@ -12,7 +12,8 @@ from adapters.target import Target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate
 from adapters.wire.tap import Tap
-from standards.observation import Observations
+from standards.observation import Observations, Value
+from standards.reason import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,45 @@ class Courtesy:
 
 
 @dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """One picture as it came, with all that is needed to decode it alone: a key frame and its parameter sets."""
+
+    at_s: float  # seconds into the media window
+    nals: tuple[bytes, ...]  # without start codes; for JPEG one whole file
+
+
+@dataclass(frozen=True, slots=True)
+class CodedSample:
+    """Coded pictures kept from the media window of one stream, for the decode process only. Never stored or logged."""
+
+    layer: str  # main | sub
+    codec: str  # H264 | H265 | JPEG | MPEG4
+    pictures: tuple[CodedPicture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PushSeen:
+    """What was measured of a stream while it was pushed to the hub. Names are those of ``stream.main.*``."""
+
+    codec: str
+    audio_codecs: tuple[str, ...]  # that are taken: where the owner does not share the sound, none is
+    facts: Mapping[str, Value]
+    missing: Mapping[str, tuple[Reason, str]]  # what could not be measured, and why
+    sample: CodedSample | None = None
+
+
+class PushDesk(Protocol):
+    """Where a hub receives what encoders push."""
+
+    async def examine(self, target: Target, deadline: Deadline, *, window_s: float, samples: int) -> PushSeen:
+        """Measure the stream that is pushed for an address ``whip://name``, for `window_s` seconds after its first picture.
+
+        Raises:
+            NotPushed: none is.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeContext:
     """What an adapter works with: the only way to sockets, secrets' gate, time and people."""
 
@@ -66,6 +106,7 @@ class ProbeContext:
     progress: Callable[[Progress], None] = lambda _progress: None
     courtesy: Courtesy = field(default_factory=Courtesy)
     tap: Tap | None = None  # listens to all that is said: `camhub capture`
+    pushes: PushDesk | None = None  # where encoders push to; None outside a hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +152,6 @@ class StreamOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class CodedPicture:
-    """One picture as it came, with all that is needed to decode it alone: a key frame and its parameter sets."""
-
-    at_s: float  # seconds into the media window
-    nals: tuple[bytes, ...]  # without start codes; for JPEG one whole file
-
-
-@dataclass(frozen=True, slots=True)
-class CodedSample:
-    """Coded pictures kept from the media window of one stream, for the decode process only. Never stored or logged."""
-
-    layer: str  # main | sub
-    codec: str  # H264 | H265 | JPEG | MPEG4
-    pictures: tuple[CodedPicture, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What one probe brought. `failure` is the error that ended it early, if one did (it is also in the facts)."""
 
@@ -165,6 +189,7 @@ class AccessUnit:
     nals: list[bytes]
     key_frame: bool
     lost_packets: int = 0  # RTP packets missing just before or inside this unit
+    lost_inside: int = 0  # of them those that may be its own
 
 
 @runtime_checkable

@@ -274,7 +274,12 @@ def _cause(error: AdapterError) -> str:
 
 
 def _relay_cause(code: str) -> str:
-    return {"timed_out": "timed_out", "login_refused": "login_refused", "no_frames": "stalled"}.get(
+    return {
+        "timed_out": "timed_out",
+        "login_refused": "login_refused",
+        "no_frames": "stalled",
+        "damaged": "stalled",
+    }.get(
         code,
         "not_the_protocol"
         if code in {"not_the_protocol", "malformed_rtsp", "malformed_media"}

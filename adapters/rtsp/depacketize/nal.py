@@ -24,7 +24,7 @@ class NalAssembler:
         self._size = 0
         self._timestamp: int | None = None
         self._arrived_s = 0.0
-        self._lost = 0
+        self._lost = self._lost_inside = 0
         self._has_slice = False
         self._key = False
         self._too_large = False
@@ -38,9 +38,12 @@ class NalAssembler:
                 if not self._by_timestamp:
                     self._tolerances.note(Tolerance.MARKER_MISSING)
                 self._lost += item.lost  # its end may be among the lost: both units are told
+                self._lost_inside += item.lost
                 self._emit(out)
             elif self._nals:
                 self._tolerances.note(Tolerance.TIMESTAMP_INSIDE_UNIT)
+        elif item.lost and self._timestamp is not None:
+            self._lost_inside += item.lost
         self._timestamp = item.timestamp
         self._arrived_s = item.arrived_s
         self._lost += item.lost
@@ -57,6 +60,8 @@ class NalAssembler:
         if is_slice and not starts_picture and not self._has_slice and self._timestamp == self._last_sent:
             self._tolerances.note(Tolerance.MARKER_PER_SLICE)
             self._by_timestamp = True
+        if self._lost and is_slice and not (self._has_slice or starts_picture):
+            self._lost_inside = self._lost  # its first slice was among them
         self._nals.append(nal)
         self._has_slice = self._has_slice or is_slice
         self._key = self._key or is_key
@@ -79,12 +84,13 @@ class NalAssembler:
         nals, timestamp = self._nals, self._timestamp
         lost = self._lost
         if nals and not self._too_large and timestamp is not None:
-            out.append(AccessUnit(self._track, timestamp, self._arrived_s, nals, self._key, lost))
+            key, inside = self._key, self._lost_inside
+            out.append(AccessUnit(self._track, timestamp, self._arrived_s, nals, key, lost, inside))
             lost = 0
         self._last_sent = timestamp
         self._nals, self._size, self._timestamp = [], 0, None
         self._has_slice = self._key = self._too_large = False
-        self._lost = lost
+        self._lost, self._lost_inside = lost, 0
 
 
 class FragmentBuffer:

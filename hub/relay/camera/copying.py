@@ -5,6 +5,7 @@ from typing import Final
 
 from adapters.port import AccessUnit, Track
 from adapters.rtsp import h264
+from hub.relay.camera.chain import Chain
 from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.camera.packetise265 import H265Packetiser
 from hub.relay.camera.processing import Picture, Unplayable, why_not
@@ -26,6 +27,12 @@ class Copy:
         self._opened_s = 0.0
         self._units = 0  # access units read in this connection
         self._running = False  # a key frame came in this connection
+        self._chain = Chain()
+
+    @property
+    def held(self) -> bool:
+        """Tell whether packets were lost, and pictures wait for the camera's next whole key frame."""
+        return self._chain.broken
 
     def begin(self, track: Track, opened_s: float) -> None:
         """Expect a new connection; only H.264 and H.265 can be copied."""
@@ -42,9 +49,11 @@ class Copy:
         self._packetiser.learn(track.parameter_sets)
         self._clock_rate_hz = track.clock_rate_hz
         self._opened_s, self._units, self._running = opened_s, 0, False
+        self._chain.begin(track.codec)
 
     def take(self, unit: AccessUnit) -> None:
         """Packetise one access unit; nothing goes on before the first key frame, as nothing could be decoded."""
+        whole = self._chain.takes(unit)
         packetiser = self._packetiser
         payloads = packetiser.payloads(unit.nals, key_frame=unit.key_frame)
         if packetiser.b_pictures:
@@ -69,6 +78,8 @@ class Copy:
             if not unit.key_frame or not packetiser.ready:
                 return
             self._running = True
+        if not whole:
+            return
         self._on_picture(
             Picture(payloads, unit.timestamp, self._clock_rate_hz, unit.arrived_s, unit.key_frame)
         )

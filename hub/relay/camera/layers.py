@@ -231,6 +231,11 @@ class Layers:
             if layer.renditions.get(rendition.kind) is rendition:
                 self._ask_camera(layer)
 
+    def rendition_held(self, rendition: Rendition) -> None:
+        """Ask the camera for a key frame where anybody gets the pictures that are missing."""
+        if rendition.used:
+            self.rendition_restarted(rendition)
+
     def _key_frame_wanted(self, layer: Layer, rendition: Rendition) -> None:
         """Make a key frame where it is made here, else ask the camera, where it may be asked and can be."""
         if not rendition.want_key_frame():

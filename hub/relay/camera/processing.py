@@ -48,7 +48,14 @@ class Unplayable(Exception):
 
 
 class Processor(Protocol):
-    """Serves one pull from its first connection to its end. It gives pictures to the callback it was made with."""
+    """Serves one pull from its first connection to its end. It gives pictures to the callback it was made with.
+
+    `held`: packets were lost on the camera's side, and nothing comes before its next whole key frame.
+    """
+
+    @property
+    def held(self) -> bool:
+        """Tell whether pictures are held back until the camera's next whole key frame."""
 
     def begin(self, track: Track, opened_s: float) -> None:
         """Expect a new connection of the camera (monotonic seconds).

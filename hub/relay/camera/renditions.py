@@ -36,6 +36,9 @@ class Changes(Protocol):
     def rendition_restarted(self, rendition: "Rendition") -> None:
         """It begins anew and needs a key frame of the camera."""
 
+    def rendition_held(self, rendition: "Rendition") -> None:
+        """It holds its pictures back until the camera's next whole key frame; said with each of them."""
+
 
 class Rendition:
     """One way of sending a pull's pictures. `on_picture` of `attach` hears each one."""
@@ -69,6 +72,11 @@ class Rendition:
     def used(self) -> bool:
         """Tell whether anybody gets it or waits for it."""
         return bool(self.waiting or self.fanout.busy)
+
+    @property
+    def held(self) -> bool:
+        """Tell whether packets of the camera were lost, and nothing goes out before its next whole key frame."""
+        return self.refused is None and self._processor.held
 
     @property
     def known(self) -> bool:
@@ -138,6 +146,10 @@ class Rendition:
             self._failed(error)
         else:
             self.look()
+            if self._processor.held:
+                # What is in the ring is as old as the gap: nobody begins with it.
+                self.fanout.ring.forget_start()
+                self._changes.rendition_held(self)
 
     def look(self) -> None:
         """See whether it is sure by now what goes out."""

@@ -44,6 +44,9 @@ REOPEN_AFTER_S: Final = (
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _FAULTS_LIMIT = 50  # unreadable pictures in a row before the connection is opened anew
+_DAMAGED: Final = (
+    "packets were lost between camera and hub; the picture waits for the camera's next whole key frame"
+)
 # Trying again cannot help, and with a credential it would harm.
 _FINAL: Final = (
     AddressRefused,
@@ -96,6 +99,7 @@ class Pull:
         self._opened_s = 0.0
         self._pictures = 0  # handed on in this connection
         self._last_picture_s = 0.0
+        self._held_s = 0.0  # when a picture last was held back, for others before it were damaged
         self._faults = 0
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
@@ -244,11 +248,15 @@ class Pull:
 
     def _watch(self) -> None:
         now = self._clock.monotonic()
-        silent = now - max(self._last_picture_s, self._opened_s)
+        unseen = now - max(self._last_picture_s, self._opened_s)
+        silent = min(unseen, now - self._held_s)
         if silent > REOPEN_AFTER_S:
             raise _Silent(self.spec.url, silent)
-        if silent > STALLED_AFTER_S and self._state == "live":
-            self._set("stalled", "no_frames", f"no picture for {silent:.0f} s", began_s=silent)
+        if unseen > STALLED_AFTER_S and self._state == "live":
+            if silent < unseen:
+                self._set("stalled", "damaged", _DAMAGED, began_s=unseen)
+            else:
+                self._set("stalled", "no_frames", f"no picture for {unseen:.0f} s", began_s=unseen)
         self._look()
 
     def _take(self, unit: AccessUnit) -> None:
@@ -259,19 +267,22 @@ class Pull:
             return
         if video is None or unit.track != video.index or self._failure is not None:
             return
-        unread, copied = False, False
+        unread = copied = held = False
         for rendition in tuple(self._renditions):
             try:
                 rendition.take(unit)
             except (ValueError, IndexError, OverflowError):
                 unread = True
             copied = copied or (rendition.kind == "copy" and rendition.refused is None)
+            held = held or rendition.held
         if unread:
             self._faults += 1
             if self._faults > _FAULTS_LIMIT:
                 self._fail(_Garbage(self.spec.url))
             return
-        if not copied:
+        if held:
+            self._held_s = unit.arrived_s
+        elif not copied:
             # Recoded only: the camera lives as long as its pictures come, whatever becomes of them.
             self._last_picture_s = unit.arrived_s
         if not self._known:

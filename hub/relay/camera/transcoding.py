@@ -19,6 +19,7 @@ from adapters.rtsp.measure import CODEC_NAMES
 from hub.decode import recode_messages as m
 from hub.decode.errors import DecodeError
 from hub.decode.recode import RecodeSetup, Recoding
+from hub.relay.camera.chain import Chain
 from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.camera.places import SharedPlaces
 from hub.relay.camera.processing import Picture, Unplayable, why_not
@@ -115,6 +116,12 @@ class TranscodeH264:
         self._waiting_bytes = 0
         self._arrived: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
         self._want_key = False
+        self._chain = Chain()
+
+    @property
+    def held(self) -> bool:
+        """Tell whether packets were lost, and nothing is decoded before the camera's next whole key frame."""
+        return self._chain.broken
 
     def begin(self, track: Track, opened_s: float) -> None:
         """Expect a new connection: another process, so that nothing of the old stream is left in a decoder.
@@ -137,6 +144,7 @@ class TranscodeH264:
         self._stop()
         self._clock_rate_hz = track.clock_rate_hz
         self._packetiser = H264Packetiser()
+        self._chain.begin(codec)
         self._failure = None
         self._waiting, self._waiting_bytes = [], 0
         self._arrived.clear()
@@ -161,6 +169,8 @@ class TranscodeH264:
         """
         if self._failure is not None:
             raise self._failure
+        if not self._chain.takes(unit):
+            return
         if self._recoding is None:
             self._keep(unit)
             return

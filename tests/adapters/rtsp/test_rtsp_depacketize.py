@@ -154,7 +154,20 @@ def test_loss_drops_the_torn_nal_and_is_told() -> None:
 def test_loss_across_pictures_is_told_on_both() -> None:
     """Where the marker is among the lost, the picture before and the one after are both marked."""
     out, _ = feed((0, False, IDR), (3600, True, P, 2))
-    assert [unit.lost_packets for unit in out] == [2, 2]
+    assert [(unit.lost_packets, unit.lost_inside) for unit in out] == [(2, 2), (2, 0)]
+
+
+def test_what_a_picture_itself_lacks_is_told_apart_from_what_is_missing_before_it() -> None:
+    """A picture that begins with its first slice behind a gap is whole; one whose first slice is among the lost is not."""
+    second_slice = b"\x41\x5a\x01"  # first_mb_in_slice is not 0
+    out, _ = feed(
+        (0, True, IDR),
+        (3600, True, P, 2),
+        (7200, True, second_slice, 1),
+        (10800, False, P),
+        (10800, True, P, 3),
+    )
+    assert [(unit.lost_packets, unit.lost_inside) for unit in out] == [(0, 0), (2, 0), (1, 1), (3, 3)]
 
 
 def test_start_codes_inside_a_nal_divide_it() -> None:

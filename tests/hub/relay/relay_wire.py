@@ -27,7 +27,10 @@ Packet = tuple[int, int, int, bytes, bool]
 
 
 class WireCamera:
-    """Counts connections; `edit` gets the packets of each picture and returns what goes out; `raw` takes their place."""
+    """Counts connections; `edit` gets the packets of each picture and returns what goes out; `raw` takes their place.
+
+    `on_demand`: the first picture is the only key frame, but for one after each picture loss indication, and one where `key` is set.
+    """
 
     def __init__(self, *, fps: int = FPS) -> None:
         units = group_of_pictures(320, 240, FPS, GROUP, "baseline", 0, 0)
@@ -37,6 +40,8 @@ class WireCamera:
         self.edit: Callable[[int, list[Packet]], list[Packet]] = lambda _number, packets: packets
         self.raw: Callable[[], bytes] | None = None
         self.silent = False
+        self.on_demand = self.key = False
+        self.asked: list[float] = []  # event loop times of picture loss indications
         self.played: list[float] = []  # event loop times of PLAY
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,7 +53,10 @@ class WireCamera:
             while True:
                 if (first := await reader.readexactly(1)) == b"$":
                     head = await reader.readexactly(3)
-                    await reader.readexactly(int.from_bytes(head[1:], "big"))
+                    frame = await reader.readexactly(int.from_bytes(head[1:], "big"))
+                    if head[0] == 1 and frame[-12:-8] == b"\x81\xce\0\2":  # RFC 4585 6.3.1
+                        self.asked.append(asyncio.get_running_loop().time())
+                        self.key = True
                     continue
                 head = first + await reader.readuntil(b"\r\n\r\n")
                 method, url, _ = head.decode().split(" ", 2)
@@ -60,6 +68,7 @@ class WireCamera:
                     body = (
                         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=wire\r\nt=0 0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\n"
                         "a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\na=control:trackID=1\r\n"
+                        "a=rtcp-fb:96 nack pli\r\n"
                     )
                     fields |= {"Content-Type": "application/sdp", "Content-Base": f"{url}/"}
                     fields["Content-Length"] = str(len(body))
@@ -79,10 +88,12 @@ class WireCamera:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        began, number, sequence = loop.time(), 0, 65_000
+        began, number, sequence, place = loop.time(), 0, 65_000, 0
         while not writer.is_closing():
             await asyncio.sleep(max(0.0, began + number / self.fps - loop.time()))
-            payloads = self.pictures[number % GROUP]
+            payloads = self.pictures[place]
+            place = 0 if self.key else (place + 1) % GROUP or int(self.on_demand)
+            self.key = False
             at = number * CLOCK_RATE_HZ // self.fps
             packets = [
                 (sequence + n, at, SSRC, payload, n == len(payloads) - 1)

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from conftest import Harness, run, until
@@ -21,11 +22,11 @@ Edit = Callable[[int, list[Packet]], list[Packet]]
 
 
 @contextlib.asynccontextmanager
-async def watched(relay: Harness) -> AsyncIterator[Lean]:
+async def watched(relay: Harness, **fields: Any) -> AsyncIterator[Lean]:
     """Connect a viewer and wait for its first picture."""
     viewer = Lean()
     try:
-        _id, answer = await relay.view(viewer.offer())
+        _id, answer = await relay.view(viewer.offer(), **fields)
         await viewer.connect(answer)
         await viewer.until(viewer.video, "the first packet")
         yield viewer
@@ -163,5 +164,80 @@ def test_a_camera_that_sends_garbage_for_ever_is_tried_with_growing_pauses(
             await viewer.until(lambda: len(viewer.video()) > seen + 5, "the picture again", 30)
             assert_one_stream(viewer)
             assert not relay.of(ViewerEnded)
+
+    run(work())
+
+
+def losing(*numbers: int) -> Edit:
+    """Lose these pictures on the way."""
+    return lambda number, packets: [] if number in numbers else packets
+
+
+def after(viewer: Lean, picture: list[bytes]) -> list[bytes]:
+    """Return the payloads that the viewer got behind a picture of the camera's first group."""
+    payloads = [packet.payload for packet in viewer.video()]
+    return payloads[payloads.index(picture[-1]) + 1 :] if picture[-1] in payloads else []
+
+
+def is_key(payload: bytes) -> bool:
+    """Tell whether parameter sets begin here."""
+    return payload[0] & 0x1F in {7, 24}
+
+
+def test_a_camera_that_lost_packets_is_asked_for_a_key_frame_and_nothing_is_shown_before_it() -> None:
+    """Pictures that refer to what never came are not sent; one indication, and the next whole picture follows the last one."""
+    camera = WireCamera()
+    camera.on_demand = True
+    camera.edit = losing(12)
+
+    async def work() -> None:
+        async with pulled(camera) as relay, watched(relay, may_ask=True) as viewer:
+            await viewer.until(lambda: len(after(viewer, camera.pictures[11])) > 3, "the picture again", 40)
+
+            assert is_key(after(viewer, camera.pictures[11])[0])
+            assert len(camera.asked) == 1
+            assert len(camera.played) == 1
+            assert_one_stream(viewer)
+
+    run(work())
+
+
+def test_a_camera_that_goes_on_losing_packets_is_asked_once_in_two_seconds() -> None:
+    """A gap in each picture but the key frames: asked again and again, and never in a hurry."""
+    camera = WireCamera()
+    camera.on_demand = True
+    camera.edit = lambda number, packets: packets if is_key(packets[0][3]) or number % 3 else []
+
+    async def work() -> None:
+        async with pulled(camera) as relay, watched(relay, may_ask=True):
+            await until(lambda: len(camera.asked) > 2, 40, "asked three times")
+
+            # Measured where they arrive, which a busy machine may delay.
+            assert all(later - sooner > 1.0 for sooner, later in pairwise(camera.asked))
+
+    run(work())
+
+
+def test_a_camera_that_may_not_be_asked_is_told_of_as_damaged_until_its_own_next_key_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stalled and why, not opened anew for it; live with the first whole picture. Nobody asked the camera for anything."""
+    faster(monkeypatch, 10)
+    camera = WireCamera()
+    camera.on_demand = True
+    camera.edit = losing(12)
+
+    async def work() -> None:
+        async with pulled(camera) as relay, watched(relay) as viewer:
+            await until(lambda: "stalled" in states(relay), 40, "said")
+            told = relay.of(SourceState)[-1]
+            seen = len(viewer.video())
+            await asyncio.sleep(source.REOPEN_AFTER_S * 1.5)
+            assert (told.state, told.code) == ("stalled", "damaged")
+            assert len(viewer.video()) == seen
+            camera.key = True
+            await until(lambda: states(relay)[-1] == "live", 40, "live again")
+            assert camera.asked == []
+            assert len(camera.played) == 1
 
     run(work())

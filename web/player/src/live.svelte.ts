@@ -55,6 +55,8 @@ export class Live {
   #frameAt = 0;
   #everConnected = false;
   #hubSays: StateEvent['state'] | null = null;
+  /** What the hub said of a picture that stands still; null where it says nothing of the kind. */
+  #frozen: StateEvent | null = null;
   #hubHeard = false;
   #attempt = 0;
   #faultAt = 0;
@@ -318,7 +320,11 @@ export class Live {
   #stopped(): void {
     this.picture.keep();
     if (this.#hubSays === 'offline') return;
-    this.phase = { name: 'stopped', at: this.picture.lastFrameAt ?? new Date() };
+    this.phase = this.#stands(this.picture.lastFrameAt ?? new Date());
+  }
+
+  #stands(at: Date): Phase {
+    return { name: 'stopped', at, code: this.#frozen?.code ?? '', cause: this.#frozen?.cause ?? null };
   }
 
   #retry(fallBackFailed = false): void {
@@ -353,6 +359,7 @@ export class Live {
   #state(event: StateEvent): void {
     this.#hubHeard = true;
     this.#hubSays = event.state;
+    this.#frozen = event.state === 'frozen' ? event : null;
     const since = event.since ? new Date(event.since) : null;
     switch (event.state) {
       case 'offline':
@@ -363,7 +370,7 @@ export class Live {
       case 'frozen':
         if (this.picture.lastFrameAt) {
           this.picture.keep();
-          this.phase = { name: 'stopped', at: this.picture.lastFrameAt };
+          this.phase = this.#stands(this.picture.lastFrameAt);
         }
         break;
       case 'paused':

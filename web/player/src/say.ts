@@ -42,7 +42,7 @@ export function told(phase: Phase, purpose: string, say: Say, now: Date): Told |
     case 'opening':
       return { sign: 'hourglass', title: t('player.opening'), offers: ['cancel'] };
     case 'stopped':
-      return { sign: 'no_video', title: t('player.stopped', { at: clock(phase.at) }), detail: t('player.stopped_detail'), offers: ['again'] };
+      return { sign: 'no_video', title: t('player.stopped', { at: clock(phase.at) }), detail: pick(phase.cause) || t('player.stopped_detail'), offers: ['again'] };
     case 'reconnecting': {
       const s = left(phase.due, now);
       const detail = s > 0 ? t('player.retry_in', { n: phase.attempt, s }) : t('player.retrying', { n: phase.attempt });

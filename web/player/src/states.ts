@@ -13,7 +13,7 @@ export type Phase =
   | { name: 'opening'; since: number }
   | { name: 'live' }
   | { name: 'hesitating' }
-  | { name: 'stopped'; at: Date }
+  | { name: 'stopped'; at: Date; code: string; cause: Text | null }
   | { name: 'repeating'; since: Date }
   | { name: 'reconnecting'; at: Date; attempt: number; due: number }
   | { name: 'lost'; at: Date }

@@ -55,6 +55,12 @@ export function explain(seen: Case): Explained[] {
       found.push({ cause: 'lost', done: phase.name === 'lost' ? 'lost_tried' : 'lost_done', remedy: 'lost_fix' });
       break;
     case 'stopped':
+      if (phase.code === 'damaged') {
+        found.push({ cause: 'damaged', done: 'damaged_done', remedy: 'damaged_fix' });
+        break;
+      }
+      found.push({ cause: 'stopped', done: 'stopped_done', remedy: 'stopped_fix' });
+      break;
     case 'hesitating':
       found.push({ cause: 'stopped', done: 'stopped_done', remedy: 'stopped_fix' });
       break;
