@@ -7,11 +7,11 @@ from yarl import URL
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.errors import Unsupported
-from adapters.port import MediaSource, ProbeContext, ProbeRequest, ProbeResult, StreamOffer
+from adapters.port import ProbeContext, ProbeRequest, ProbeResult
 from adapters.reolink.mapping import FACTS, told
 from adapters.secret import Credential
 from adapters.wire.library_probe import LibraryProbe, Told, missing
+from adapters.wire.no_media import NoMedia
 
 
 class Reolink:
@@ -45,7 +45,7 @@ class Reolink:
         return told(replies, request.target.host, credential.user, clock.now())
 
 
-class ReolinkAdapter:
+class ReolinkAdapter(NoMedia):
     """Implements `adapters.port.Adapter` for ``reolink://``."""
 
     def __init__(self) -> None:
@@ -55,20 +55,3 @@ class ReolinkAdapter:
     async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
         """Collect observations over the maker's HTTPS interface. Never raises for a camera's fault."""
         return await LibraryProbe(Reolink(), request, context).run()
-
-    async def open(
-        self,
-        offer: StreamOffer,
-        credential: Credential | None,
-        context: ProbeContext,
-        deadline: Deadline,
-        *,
-        transport: str = "tcp",
-        audio: bool = False,
-    ) -> MediaSource:
-        """Streams are RTSP; the registry opens them.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported("reolink:// carries no media", peer=offer.target.authority, operation="open")

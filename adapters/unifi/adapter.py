@@ -7,11 +7,11 @@ from yarl import URL
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.errors import Unsupported
-from adapters.port import MediaSource, ProbeContext, ProbeRequest, ProbeResult, StreamOffer
+from adapters.port import ProbeContext, ProbeRequest, ProbeResult
 from adapters.secret import Credential
 from adapters.unifi.mapping import FACTS, told
 from adapters.wire.library_probe import LibraryProbe, Told, missing
+from adapters.wire.no_media import NoMedia
 
 
 class Unifi:
@@ -46,7 +46,7 @@ class Unifi:
         return told(bootstrap, request.target.host, wanted, sent_at)
 
 
-class UnifiAdapter:
+class UnifiAdapter(NoMedia):
     """Implements `adapters.port.Adapter` for ``unifi://``."""
 
     def __init__(self) -> None:
@@ -56,20 +56,3 @@ class UnifiAdapter:
     async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
         """Collect observations through the console. Never raises for a device's fault."""
         return await LibraryProbe(Unifi(), request, context).run()
-
-    async def open(
-        self,
-        offer: StreamOffer,
-        credential: Credential | None,
-        context: ProbeContext,
-        deadline: Deadline,
-        *,
-        transport: str = "tcp",
-        audio: bool = False,
-    ) -> MediaSource:
-        """Streams are RTSP; the registry opens them.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported("unifi:// carries no media", peer=offer.target.authority, operation="open")

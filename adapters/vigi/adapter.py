@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.deadline import Deadline
 from adapters.errors import (
     AdapterError,
     AddressRefused,
@@ -17,21 +16,21 @@ from adapters.errors import (
     Unreachable,
 )
 from adapters.port import (
-    MediaSource,
     ProbeContext,
     ProbeRequest,
     ProbeResult,
     Progress,
     StreamOffer,
 )
-from adapters.secret import Credential, Secret
+from adapters.secret import Secret
 from adapters.target import Target
 from adapters.vigi import login
 from adapters.wire import values
 from adapters.wire.facts import FactBook, why
 from adapters.wire.http import HttpClient, HttpReply
+from adapters.wire.no_media import NoMedia
 from adapters.wire.redaction import Redactor
-from adapters.wire.vendor import REACH_LIMIT_S, REACH_READS, RTSP_PORT, carries_no_media
+from adapters.wire.vendor import REACH_LIMIT_S, REACH_READS, RTSP_PORT
 from standards.reason import Reason
 
 DO_AUTH = "VIGI doAuth"
@@ -73,29 +72,12 @@ _UNPUBLISHED = (
 )
 
 
-class VigiAdapter:
+class VigiAdapter(NoMedia):
     """Implements `adapters.port.Adapter` for ``vigi://``; holds nothing of any camera."""
 
     async def probe(self, request: ProbeRequest, context: ProbeContext) -> ProbeResult:
         """Collect what the device tells over OpenAPI. Never raises for a camera's fault."""
         return await _Probe(request, context).run()
-
-    async def open(
-        self,
-        offer: StreamOffer,
-        credential: Credential | None,
-        context: ProbeContext,
-        deadline: Deadline,
-        *,
-        transport: str = "tcp",
-        audio: bool = False,
-    ) -> MediaSource:
-        """OpenAPI carries no media: streams are offered as RTSP addresses.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise carries_no_media(offer)
 
 
 class _Probe:

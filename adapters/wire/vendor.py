@@ -21,17 +21,16 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.port import (
-    MediaSource,
     ProbeContext,
     ProbeRequest,
     ProbeResult,
     Progress,
     StreamOffer,
 )
-from adapters.secret import Credential
 from adapters.target import Target
 from adapters.wire.facts import FactBook, why
 from adapters.wire.http import HttpClient, HttpReply
+from adapters.wire.no_media import NoMedia
 from adapters.wire.reads import MAX_STREAMS, Explain, Notes, Read, ReadSession, VendorStream
 from adapters.wire.redaction import Redactor
 from standards.observation import Value
@@ -462,7 +461,7 @@ class VendorProbe:
         facts.missed(family.facts, Reason.NOT_ASKED, "not asked by this probe", step)
 
 
-class VendorAdapter:
+class VendorAdapter(NoMedia):
     """Implements `adapters.port.Adapter` for one family; holds nothing of any camera."""
 
     def __init__(self, family: Family) -> None:
@@ -472,33 +471,6 @@ class VendorAdapter:
         """Collect what the device tells over the vendor's interface. Never raises for a camera's fault."""
         return await VendorProbe(self._family, request, context).run()
 
-    async def open(
-        self,
-        offer: StreamOffer,
-        credential: Credential | None,
-        context: ProbeContext,
-        deadline: Deadline,
-        *,
-        transport: str = "tcp",
-        audio: bool = False,
-    ) -> MediaSource:
-        """Vendor interfaces carry no media here: streams are offered as RTSP addresses.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise carries_no_media(offer)
-
-
-def carries_no_media(offer: StreamOffer) -> Unsupported:
-    """Return the error for who opens an address of a vendor interface as a stream."""
-    return Unsupported(
-        f"{offer.target.scheme}:// carries no media",
-        peer=offer.target.authority,
-        operation="open",
-        hint="Probe the camera and open one of the RTSP streams that it offers",
-    )
-
 
 __all__ = [
     "CLAIMS",
@@ -507,5 +479,4 @@ __all__ = [
     "Family",
     "VendorAdapter",
     "VendorProbe",
-    "carries_no_media",
 ]
