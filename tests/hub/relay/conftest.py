@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
+from patience import PATIENCE_S
 from relay_camera import SyntheticCamera
 
 from adapters.clock import SystemClock
@@ -22,14 +23,25 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def until(condition: Callable[[], bool], limit_s: float, what: str) -> float:
-    """Wait until a condition holds; return the seconds it took."""
+    """Wait until a condition holds, with the patience that a busy machine asks for; return the seconds it took."""
     loop = asyncio.get_running_loop()
-    began = loop.time()
+    began, limit_s = loop.time(), max(limit_s, PATIENCE_S)
     while not condition():
         if loop.time() - began > limit_s:
             raise AssertionError(f"not within {limit_s} s: {what}")
         await asyncio.sleep(0.02)
     return loop.time() - began
+
+
+async def still(count: Callable[[], int], what: str, *, for_s: float = 0.6, within_s: float = 10.0) -> None:
+    """Wait until a number rises no more: what was under way has arrived. A stream that goes on never rests so long."""
+    loop = asyncio.get_running_loop()
+    ends, seen, since = loop.time() + within_s, count(), loop.time()
+    while loop.time() - since < for_s:
+        await asyncio.sleep(0.02)
+        if count() != seen:
+            assert loop.time() < ends, f"goes on: {what}"
+            seen, since = count(), loop.time()
 
 
 def spec(camera_id: str = "camera-1", url: str = "synthetic://camera/", **fields: Any) -> SourceSpec:

@@ -16,6 +16,7 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsParameters,
     RTCDtlsTransport,
 )
+from patience import PATIENCE_S
 
 from hub.relay.webrtc.extension import PLAYOUT_DELAY, TRANSPORT_WIDE
 
@@ -143,7 +144,7 @@ class Lean:
         self._dtls._set_role("client")
         if self._profile:
             self._dtls._srtp_profiles = [p for p in SRTP_PROFILES if p.openssl_profile == self._profile]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             await self._dtls.start(self._remote)
         assert self._dtls.state == "connected"
         self.profile = bytes(self._dtls._ssl.get_selected_srtp_profile())
@@ -200,7 +201,7 @@ class Lean:
 
     async def check(self) -> stun.Message:
         """Send a connectivity check until it is answered."""
-        for _ in range(20):
+        for _ in range(60):
             self._write(self.check_message())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
@@ -234,12 +235,14 @@ class Lean:
         """Return the packets of the picture so far, without retransmissions."""
         return [packet for packet in self.packets if packet.ssrc == self.ssrc]
 
-    async def until(self, condition: Any, what: str, limit_s: float = 15) -> None:
+    async def until(self, condition: Any, what: str, limit_s: float = PATIENCE_S) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(limit_s):
-            while not condition():
-                await asyncio.sleep(0.02)
-        assert condition(), what
+        try:
+            async with asyncio.timeout(max(limit_s, PATIENCE_S)):
+                while not condition():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"not in time: {what}") from None
 
     async def _recv(self) -> bytes:
         return await self._records.get()
