@@ -9,6 +9,7 @@ passwords hold until the new one has been used.
 """
 
 import asyncio
+import errno
 import ipaddress
 import secrets
 import socket
@@ -24,6 +25,7 @@ from hub.relay.webrtc.icetcp import Address, TcpPath, TcpPort
 
 _RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
 _DATAGRAM_MAX = 2048
+_PICKS = 50  # numbers that are tried where any will do
 _MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
 _MAX_TRANSACTIONS = 64  # two minutes and more of a browser's checks
 _SEND_BUFFER = 8 << 20
@@ -100,12 +102,25 @@ class UdpPort:
         self.refused = 0  # datagrams from nobody, or with a wrong password
 
     def open(self, hosts: tuple[str, ...], port: int) -> int:
-        """Bind `port` (0 picks one) on each host, IPv4 or IPv6, and begin to read. Return the port.
+        """Bind `port` on each host, IPv4 or IPv6, and begin to read. 0 picks one that is free on all of them, for UDP and TCP
+        (a connection that was closed holds its number for a minute). Return the port.
 
         Raises:
             OSError: the first host cannot be bound; names nothing but the system's reason.
         """
+        number, taken = self._bind(hosts, port)
+        for _ in range(_PICKS if port == 0 else 0):
+            if not taken:
+                break
+            self.close()
+            number, taken = self._bind(hosts, port)
+        return number
+
+    def _bind(self, hosts: tuple[str, ...], port: int) -> tuple[int, bool]:
+        """Bind once; return the port, and whether somebody else has it on one of the hosts."""
         self._loop = asyncio.get_running_loop()
+        self.tcp_failed.clear()
+        taken = False
         for place, host in enumerate(hosts):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             try:
@@ -121,10 +136,11 @@ class UdpPort:
                 _room(sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, _SEND_BUFFER)
                 _room(sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
                 sock.bind((host, port))
-            except OSError:
+            except OSError as error:
                 sock.close()
                 if place == 0:
                     raise
+                taken = taken or error.errno == errno.EADDRINUSE
                 continue
             port = int(sock.getsockname()[1])
             self._sockets.append(sock)
@@ -134,7 +150,8 @@ class UdpPort:
                     self._tcp.listen(host, port)
                 except OSError as error:
                     self.tcp_failed[host] = error.strerror or "cannot be bound"
-        return port
+                    taken = taken or error.errno == errno.EADDRINUSE
+        return port, taken
 
     def close(self) -> None:
         """Stop reading and give the port back. Idempotent."""

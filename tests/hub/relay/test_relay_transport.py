@@ -18,6 +18,7 @@ from hub.relay.events import ViewerEnded
 from hub.relay.ring import Packet
 from hub.relay.transport import PRIVATE_NAMES, Certificate, PacketSender
 from hub.relay.webrtc.ice import IcePeer, UdpPort
+from hub.relay.webrtc.icetcp import TcpPort
 
 
 def resolved(path: str) -> object:
@@ -260,6 +261,33 @@ def test_one_port_number_serves_both_families_on_every_address() -> None:
         number = loopback.open(("127.0.0.1", "::1"), 0)
         assert loopback.candidates() == [("127.0.0.1", number), ("::1", number)]
         loopback.close()
+
+    run(main())
+
+
+def test_a_number_that_is_picked_is_free_for_tcp_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number will do, but one: where a connection has it already, another is picked; a number that was named is kept."""
+    listen, blockers = TcpPort.listen, []
+
+    def taken(self: TcpPort, host: str, port: int) -> None:
+        if len(blockers) < 3:
+            blockers.append(socket.create_server((host, port)))
+        listen(self, host, port)
+
+    async def main() -> None:
+        monkeypatch.setattr(TcpPort, "listen", taken)
+        port = UdpPort()
+        number = port.open(("127.0.0.1",), 0)
+        assert number not in {blocker.getsockname()[1] for blocker in blockers}
+        assert (len(blockers), port.tcp_failed) == (3, {})
+        assert port.tcp_candidates() == [("127.0.0.1", number)]
+        port.close()
+        named = UdpPort()
+        assert named.open(("127.0.0.1",), blockers[0].getsockname()[1]) == blockers[0].getsockname()[1]
+        assert list(named.tcp_failed) == ["127.0.0.1"]
+        named.close()
+        for blocker in blockers:
+            blocker.close()
 
     run(main())
 
