@@ -17,7 +17,6 @@ from test_live_view import assert_moving, press_play, sign_in
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.timeout(240),
     pytest.mark.xdist_group("demo"),
 ]
 

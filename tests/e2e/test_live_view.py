@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 STATE = "document.querySelector('[data-player-state]')?.dataset.playerState"
 FRAMES = "(document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0)"
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

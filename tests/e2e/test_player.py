@@ -18,7 +18,7 @@ from browser_support import chromium, firefox, no_firefox
 from hub_support import RunningHub, onboard, serving, simulators
 from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 # An address that nobody answers at (RFC 5737): what a browser behind a strict firewall sees of the relay.
 UNREACHABLE = '["192.0.2.1"]'

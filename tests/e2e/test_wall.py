@@ -10,7 +10,7 @@ from browser_support import chromium
 from hub_support import RunningHub, onboard, serving, simulators
 from playwright.sync_api import Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STREAM = """[[{name}.streams]]
 layer = "{layer}"

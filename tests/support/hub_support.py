@@ -61,7 +61,7 @@ def read_until(process: subprocess.Popen[str], pattern: str, seconds: float) -> 
 
 def login(url: str, username: str, password: str) -> httpx.Client:
     """Return a client signed in by cookie, sending the CSRF token back with each request."""
-    client = httpx.Client(base_url=url, timeout=30)
+    client = httpx.Client(base_url=url, timeout=60)
     answer = client.post("/api/v1/login", json={"username": username, "password": password})
     assert answer.status_code == 200, answer.text
     client.headers["x-csrftoken"] = client.cookies["csrftoken"]
@@ -151,7 +151,7 @@ def onboard(
     answer = hub.client.post("/api/v1/onboardings", json=body)
     assert answer.status_code == 201, answer.text
     where = f"/api/v1/onboardings/{answer.json()['id']}"
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         now: dict[str, object] = hub.client.get(where).json()
         if now["state"] != "running":

@@ -76,7 +76,7 @@ class HubThread:
     def start(self) -> None:
         """Start it; raise what it raised."""
         self._thread.start()
-        self._started.wait(60)
+        self._started.wait(120)
         if self._failure is not None:
             raise self._failure
 
@@ -86,14 +86,14 @@ class HubThread:
             client.close()
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(30)
-            assert not self._thread.is_alive(), "the hub did not stop within 30 s"
+            self._thread.join(60)
+            assert not self._thread.is_alive(), "the hub did not stop within 60 s"
         if self._failure is not None:
             raise self._failure
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run something on the hub's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     @property
     def url(self) -> str:
@@ -106,7 +106,7 @@ class HubThread:
 
     def client(self, **headers: str) -> httpx.Client:
         """Return a client that is closed with the hub."""
-        client = httpx.Client(base_url=self.url, timeout=30, headers=headers)
+        client = httpx.Client(base_url=self.url, timeout=60, headers=headers)
         self._clients.append(client)
         return client
 
@@ -176,7 +176,7 @@ def onboard(
     return wait_for_end(client, answer.json()["id"])
 
 
-def wait_for_end(client: httpx.Client, onboarding: str, seconds: float = 40) -> dict[str, Any]:
+def wait_for_end(client: httpx.Client, onboarding: str, seconds: float = 120) -> dict[str, Any]:
     """Return an onboarding once it runs no more."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -5,12 +5,14 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from patience import PATIENCE_S, taken_away
 
 Result = TypeVar("Result")
 
@@ -27,13 +29,14 @@ class Viewer:
         self._tasks: list[asyncio.Task[None]] = []
         self._peer: RTCPeerConnection | None = None
         self.frames = 0
-        self.last_frame_s = 0.0
+        self.last_frame_s = 0.0  # monotonic, of the newest that was decoded
+        self.last_packet_s = 0.0  # monotonic, of the newest that came; a busy machine decodes later
         self.states: list[tuple[float, str, str]] = []  # monotonic time, state, code
         self.answer: httpx.Response
         self.where = ""
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     def start(self, **query: str) -> httpx.Response:
         """Ask for the view; return the WHEP answer, whatever it is."""
@@ -44,7 +47,14 @@ class Viewer:
         if self._peer is not None:
             await self._peer.close()
         peer = self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        peer.addTransceiver("video", direction="recvonly")
+        receiver: Any = peer.addTransceiver("video", direction="recvonly").receiver
+        take = receiver._handle_rtp_packet
+
+        async def came(packet: Any, **when: Any) -> None:
+            self.last_packet_s = time.monotonic()
+            await take(packet, **when)
+
+        receiver._handle_rtp_packet = came
 
         @peer.on("track")
         def on_track(track: Any) -> None:
@@ -86,16 +96,23 @@ class Viewer:
                             continue  # of another event: the layer
                         self.states.append((time.monotonic(), told["state"], told["code"]))
 
-    def wait_for_frames(self, more: int = 5, seconds: float = 10) -> None:
+    def wait_for_frames(self, more: int = 5, seconds: float = PATIENCE_S) -> None:
         """Wait until some more frames were decoded."""
-        wanted, deadline = self.frames + more, time.monotonic() + seconds
+        wanted, deadline = self.frames + more, time.monotonic() + max(seconds, PATIENCE_S)
         while self.frames < wanted:
             assert time.monotonic() < deadline, (self.frames, self.states)
             time.sleep(0.02)
 
-    def wait_for_state(self, state: str, seconds: float = 10) -> float:
+    def wait_for_quiet(self, quiet_s: float = 1.0) -> None:
+        """Wait until nothing comes any more."""
+        began = time.monotonic()
+        while time.monotonic() - max(began, self.last_packet_s) < quiet_s:
+            assert time.monotonic() - began < PATIENCE_S, "packets go on coming"
+            time.sleep(0.02)
+
+    def wait_for_state(self, state: str, seconds: float = PATIENCE_S) -> float:
         """Wait for a state; return when it came (monotonic)."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + max(seconds, PATIENCE_S)
         while True:
             for at, seen, _ in self.states:
                 if seen == state:
@@ -117,3 +134,18 @@ class Viewer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+
+
+@contextmanager
+def cut_within(seconds: float, *viewers: Viewer) -> Iterator[None]:
+    """Hold that what is done inside cuts these views: no packet comes later than so long after it began, nor ever again.
+
+    What the machine took away meanwhile is added: it is not what is measured.
+    """
+    with taken_away() as more:
+        began = time.monotonic()
+        yield
+        for viewer in viewers:
+            viewer.wait_for_quiet()
+        for viewer in viewers:
+            assert viewer.last_packet_s - began < seconds + more(), viewer.states

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from web_world import OpenPage, World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 LIMIT = "#limit-TIM-02-max_offset_s"
 
 

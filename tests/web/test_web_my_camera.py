@@ -7,7 +7,7 @@ from browser_support import picture
 from playwright.sync_api import Page, expect
 from web_world import OpenPage, World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 
 def watch(open_page: OpenPage, world: World) -> Page:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from web_world import OpenPage, World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 
 def test_an_output_is_given_shown_once_and_taken_back(world: World, open_page: OpenPage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from web_world import LONGEST_NAME, PASSWORD, OpenPage, World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 DIST = Path(__file__).resolve().parents[2] / "hub" / "web" / "dist"
 

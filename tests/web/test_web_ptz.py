@@ -9,7 +9,7 @@ from hub_support import onboard, simulators
 from playwright.sync_api import expect
 from web_world import OpenPage, World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

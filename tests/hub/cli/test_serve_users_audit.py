@@ -134,7 +134,6 @@ def test_data_directory_is_private(hub: tuple[RunningHub, Path]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_demo_is_ready_with_nine_cameras(tmp_path: Path) -> None:
     """demo --json prints one line once all cameras are settled; decisions are the table's; Ctrl-C leaves nothing behind."""
     port = free_port()

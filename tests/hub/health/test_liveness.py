@@ -177,7 +177,6 @@ def test_owner_who_does_not_share_health_is_not_asked(hub: HubThread) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_camera_is_asked_again_after_it_was_watched(hub: HubThread) -> None:
     """While somebody watches, the pull is the measurement; after the relay hung up the sweep goes on and sees the death."""
     with simulators("good-onvif") as (camera,):

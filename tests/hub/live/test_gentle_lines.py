@@ -17,7 +17,7 @@ from hub.live.uplink import Uplink, UplinkRules
 from hub.live.warm import why_not
 from hub.settings import Relay, UplinkSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 FAR = UplinkSettings(lines=["127.0.0.0/8"], kbit_s={"household": 900})
 
 
@@ -60,7 +60,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(data, *ids)
 
 
-def soon(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+def soon(look: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Return what `look` gives once that is something."""
     ends = time.monotonic() + seconds
     while not (seen := look()):
@@ -81,7 +81,7 @@ def test_a_house_gives_its_smaller_stream_and_no_more_than_its_line_bears(house:
         first, second = Viewer(admin, house.front), Viewer(admin, house.back)
         try:
             assert first.start(layer="main").status_code == 201, first.answer.text
-            first.wait_for_frames(3, 30)
+            first.wait_for_frames(3)
             told = admin.get(first.where).json()
             assert (told["layer"], told["layer_code"]) == ("sub", "uplink")
             assert "family" in told["layer_cause"]["en"]
@@ -172,8 +172,8 @@ def test_listed_cameras_are_pulled_with_nobody_watching_while_their_owner_shares
         hub.add_user("hoa", "donor", custodian_id=camera.custodian.id)
         owner = hub.login("hoa")
         assert owner.post(f"/api/v1/cameras/{house.front}/pause", json={}).is_success
-        soon(lambda: warm()[house.front]["code"] == "paused", 10)
-        soon(lambda: hub.run(hub.hub.relay.counters())["readers"] == counters["readers"] - 1, 10)
+        soon(lambda: warm()[house.front]["code"] == "paused")
+        soon(lambda: hub.run(hub.hub.relay.counters())["readers"] == counters["readers"] - 1)
         assert owner.post(f"/api/v1/cameras/{house.front}/resume", json={}).is_success
         soon(lambda: warm()[house.front]["state"] == "warm")
 

@@ -11,7 +11,7 @@ from webrtc_viewer import Viewer
 
 from hub.decode import pictures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 LEFT_HALF = [[[0, 0], [0.5, 0], [0.5, 1], [0, 1]]]
 
@@ -46,7 +46,7 @@ def test_a_declared_zone_is_black_until_it_is_verified_at_the_camera(hub: HubThr
         viewer = Viewer(admin, camera)
         try:
             assert viewer.start().status_code == 201
-            viewer.wait_for_frames(3, 60)
+            viewer.wait_for_frames(3)
             assert min(sides(admin.get(where, timeout=60))) > 20
             assert admin.put(zones, json={"zones": [[[0, 0], [2, 0], [0, 1]]]}).status_code == 422
             declared = admin.put(zones, json={"zones": LEFT_HALF})
@@ -55,7 +55,7 @@ def test_a_declared_zone_is_black_until_it_is_verified_at_the_camera(hub: HubThr
             assert (ended["state"], ended["code"]) == ("ended", "changed")
 
             assert viewer.start().status_code == 201, viewer.answer.text
-            viewer.wait_for_frames(3, 60)
+            viewer.wait_for_frames(3)
             told = admin.get(viewer.where).json()
             assert (told["rendition"], told["why"]) == ("transcode", "mask")
             left, right = sides(admin.get(where, timeout=60))
@@ -63,7 +63,7 @@ def test_a_declared_zone_is_black_until_it_is_verified_at_the_camera(hub: HubThr
 
             assert admin.put(zones, json={"zones": LEFT_HALF, "verified": True}).json()["verified_at"]
             assert viewer.start().status_code == 201, viewer.answer.text
-            viewer.wait_for_frames(3, 60)
+            viewer.wait_for_frames(3)
             assert admin.get(viewer.where).json()["rendition"] == "copy"
         finally:
             viewer.close()

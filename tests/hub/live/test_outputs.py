@@ -16,6 +16,7 @@ import httpx
 import pytest
 from go2rtc import go2rtc_server, needed
 from hub_support import simulators
+from patience import PATIENCE_S, taken_away
 from running_hub import HubThread, JumpClock, onboard, running_hub
 from webrtc_viewer import Viewer
 from websockets.exceptions import ConnectionClosed
@@ -24,7 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 from adapters.errors import AdapterError
 from hub.settings import Relay
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 CUT_S = 2.0
 DECODED = 3
 
@@ -108,7 +109,7 @@ class Taken:
 
     def wait(self, more: int = 5) -> None:
         """Wait until some frames were decoded."""
-        wanted, deadline = self.frames + more, time.monotonic() + 30
+        wanted, deadline = self.frames + more, time.monotonic() + PATIENCE_S
         while self.frames < wanted:
             assert not self._done.done(), self._done.exception()
             assert time.monotonic() < deadline, self.frames
@@ -116,7 +117,7 @@ class Taken:
 
     def ended(self) -> None:
         """Wait until it has ended by itself."""
-        self._done.result(timeout=30)
+        self._done.result(timeout=PATIENCE_S)
 
     def close(self) -> None:
         """Hang up."""
@@ -169,10 +170,11 @@ def test_another_system_plays_until_it_is_revoked(
             "VMS Công an phường",
             None,
         )
-        assert admin.delete(f"{where}/{output['id']}").json()["state"] == "revoked"
-        revoked_s = time.monotonic()
-        taken.ended()
-        assert taken.last_s - revoked_s < CUT_S
+        with taken_away() as more:
+            assert admin.delete(f"{where}/{output['id']}").json()["state"] == "revoked"
+            revoked_s = time.monotonic()
+            taken.ended()
+            assert taken.last_s - revoked_s < CUT_S + more()
     finally:
         taken.close()
     assert views(admin, camera)[0]["ended_cause"] == "output_revoked"
@@ -199,17 +201,20 @@ def test_it_ends_with_its_time_and_with_the_person_who_answers_for_it(
             takers[output["id"]] = taken = Taken(output["url"])
             stack.callback(taken.close)
             taken.wait(2)
-        assert admin.patch(f"/api/v1/users/{users['operator']}", json={"disabled": True}).status_code == 200
-        gone_s = time.monotonic()
-        takers[theirs["id"]].ended()
-        assert takers[theirs["id"]].last_s - gone_s < CUT_S
+        with taken_away() as more:
+            disabled = admin.patch(f"/api/v1/users/{users['operator']}", json={"disabled": True})
+            assert disabled.status_code == 200
+            gone_s = time.monotonic()
+            takers[theirs["id"]].ended()
+            assert takers[theirs["id"]].last_s - gone_s < CUT_S + more()
         takers[mine["id"]].wait(2)
         assert admin.patch(f"/api/v1/users/{users['operator']}", json={"disabled": False}).status_code == 200
-        clock.ahead_s += 3601
-        assert admin.get("/api/v1/me").status_code == 200
-        over_s = time.monotonic()
-        takers[mine["id"]].ended()
-        assert takers[mine["id"]].last_s - over_s < CUT_S
+        with taken_away() as more:
+            clock.ahead_s += 3601
+            assert admin.get("/api/v1/me").status_code == 200
+            over_s = time.monotonic()
+            takers[mine["id"]].ended()
+            assert takers[mine["id"]].last_s - over_s < CUT_S + more()
     causes = [view["ended_cause"] for view in views(admin, camera)[:2]]
     assert causes == ["output_revoked", "output_expired"]
     assert "404" in played(mine["url"])
@@ -335,7 +340,7 @@ def drained(socket: ClientConnection) -> tuple[float, str]:
     last_s = 0.0
     try:
         while True:
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE_S)
             last_s = time.monotonic()
     except ConnectionClosed as ended:
         return last_s, ended.rcvd.reason if ended.rcvd is not None else ""
@@ -362,9 +367,9 @@ class Watched:
                 max_size=None,
             )
         )
-        self._viewer.wait_for_frames(2, 30)
+        self._viewer.wait_for_frames(2)
         self._taken.wait(2)
-        while not isinstance(self._socket.recv(timeout=30), bytes):
+        while not isinstance(self._socket.recv(timeout=PATIENCE_S), bytes):
             pass
         assert client.get(f"/api/v1/cameras/{camera}/snapshot.jpg").status_code == 200
 
@@ -373,14 +378,14 @@ class Watched:
 
         Counted from the hub's next answer: a machine that is busy with other things is not what is measured.
         """
-        act()
-        assert self._client.get("/api/v1/me").status_code == 200
-        cut_s = time.monotonic()
-        mse_s, reason = drained(self._socket)
-        self._taken.ended()
-        while time.monotonic() < cut_s + CUT_S + 0.3:
-            time.sleep(0.05)
-        assert max(self._viewer.last_frame_s, self._taken.last_s, mse_s) - cut_s < CUT_S
+        with taken_away() as more:
+            act()
+            assert self._client.get("/api/v1/me").status_code == 200
+            cut_s = time.monotonic()
+            mse_s, reason = drained(self._socket)
+            self._taken.ended()
+            self._viewer.wait_for_quiet()
+            assert max(self._viewer.last_packet_s, self._taken.last_s, mse_s) - cut_s < CUT_S + more()
         still = self._client.get(f"/api/v1/cameras/{self._camera}/snapshot.jpg")
         assert still.status_code == 403
         return {reason, self._viewer.states[-1][2], still.json()["code"]}

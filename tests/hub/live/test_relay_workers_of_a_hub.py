@@ -13,7 +13,7 @@ from hub_support import simulators
 from running_hub import HubThread, onboard, running_hub
 from webrtc_viewer import Viewer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 def series(text: str, name: str) -> dict[str, float]:
@@ -60,7 +60,7 @@ def test_a_worker_is_killed_under_a_viewer(hub: HubThread, data: Path) -> None:
         try:
             for viewer in viewers:
                 assert viewer.start().status_code == 201, viewer.answer.text
-                viewer.wait_for_frames(5, 60)
+                viewer.wait_for_frames(5)
             relay = hub.hub.relay
             assert [relay.worker_of(camera) for camera in ids] == [0, 1]
             for worker in relay.workers():
@@ -78,15 +78,15 @@ def test_a_worker_is_killed_under_a_viewer(hub: HubThread, data: Path) -> None:
 
             os.kill(relay.workers()[0].pid, signal.SIGKILL)
             killed_s = time.monotonic()
-            viewers[0].wait_for_state("ended", 40)
+            viewers[0].wait_for_state("ended")
             assert viewers[0].states[-1][2] == "relay_restarted"
             assert admin.get(f"/api/v1/cameras/{ids[0]}").status_code == 200
             seen = viewers[0].frames
             assert viewers[0].start().status_code == 201, viewers[0].answer.text
-            viewers[0].wait_for_frames(1, 60)
+            viewers[0].wait_for_frames(1)
             print(f"kill -9 to the first picture: {viewers[0].last_frame_s - killed_s:.2f} s")
             assert viewers[0].frames > seen
-            viewers[1].wait_for_frames(5, 60)
+            viewers[1].wait_for_frames(5)
             assert [state for _at, state, _code in viewers[1].states if state != "opening"] == ["live"]
 
             deadline = time.monotonic() + 60

@@ -25,7 +25,7 @@ from hub.catalog.types import NewAssessment
 from hub.decode import pictures
 from hub.store.chain import HUB
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 PRESETS = ("household-no-onvif", "h265-only", "mjpeg-2009", "good-onvif")
 
 

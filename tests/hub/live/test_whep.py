@@ -10,7 +10,7 @@ import pytest
 from hub_support import simulators
 from running_hub import HubThread, onboard, running_hub
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 SITE = "https://ward.example.vn"
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -79,7 +79,7 @@ def patched(admin: httpx.Client, session: str, body: str, **headers: str) -> htt
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
     """Wait until a condition holds."""
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends, what
         time.sleep(0.05)

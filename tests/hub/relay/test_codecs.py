@@ -31,7 +31,7 @@ H265_LINES = (
     "a=rtcp-fb:108 nack pli",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 
 def offer_with_h265(viewer: Lean, *lines: str) -> str:
