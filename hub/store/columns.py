@@ -2,9 +2,10 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
 from sqlalchemy import DateTime, Dialect, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator
@@ -35,6 +36,40 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class KeptMoments:
+    """Moments as the driver of a database gives them (`Reading.tuples`), to compare thousands without converting each.
+
+    SQLite keeps text that sorts as the moments do, PostgreSQL's driver gives aware datetimes.
+    """
+
+    month: Callable[[Any], str]
+
+    def __init__(self, dialect: Dialect) -> None:
+        kind = UtcTime().dialect_impl(dialect)
+        self._into, self._from = kind.bind_processor(dialect), kind.result_processor(dialect, None)
+        self.month = itemgetter(slice(7)) if dialect.name == "sqlite" else _month
+
+    def kept(self, moment: datetime) -> Any:
+        """Return a moment as this database keeps it, to be compared with others."""
+        return self._into(moment) if self._into is not None else moment
+
+    def moment(self, kept: Any) -> datetime:
+        """Return the moment itself."""
+        return cast(datetime, self._from(kept) if self._from is not None else kept)
+
+    def day(self, kept: Any) -> str:
+        """Return the day (UTC) as ``YYYY-MM-DD``."""
+        return str(kept)[:10]
+
+    def second(self, kept: Any) -> int:
+        """Return whole seconds since 1970."""
+        return int(self.moment(kept).timestamp())
+
+
+def _month(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()[:7]
 
 
 class JsonText(TypeDecorator[Any]):

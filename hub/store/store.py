@@ -24,6 +24,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from adapters.clock import Clock
 from hub.store import chain, tables
+from hub.store.columns import KeptMoments
 from hub.store.errors import StoreError
 from hub.store.migrate import upgrade
 
@@ -71,6 +72,22 @@ class Reading:
     async def all(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows."""
         return (await self.execute(statement)).all()
+
+    async def tuples(self, statement: Executable) -> Sequence[tuple[Any, ...]]:
+        """Return all rows as the driver gives them: tens of thousands at a third of the cost, and nothing converted.
+
+        For columns of text and numbers; of moments `moments` knows what the driver gives.
+        """
+        result = await self.execute(statement)
+        try:
+            return result.cursor.fetchall() if result.cursor is not None else ()
+        finally:
+            result.close()
+
+    @property
+    def moments(self) -> KeptMoments:
+        """Return what reads the moments of `tuples`."""
+        return KeptMoments(self.connection.dialect)
 
     async def scalar(self, statement: Executable) -> Any:
         """Return the first column of the first row, or None."""

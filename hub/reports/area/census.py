@@ -3,22 +3,21 @@
 No owner's name and no position is read. What the numbers mean is said in docs/ref/area-report.md.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import groupby
+from datetime import datetime, timedelta, timezone
+from itertools import compress, groupby
 from operator import itemgetter
 from statistics import median
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, case, func, literal_column, or_, select
+from sqlalchemy import func, select
 
 from hub.catalog.areas import area_in
 from hub.catalog.judgements import KeptStandard, kept_standards
 from hub.catalog.types import Area, Kind
-from hub.catalog.uptime import UNKNOWN, known_until, outages, share
+from hub.catalog.uptime import total
 from hub.store import tables
 from hub.store.errors import ServiceError
 from hub.store.store import Reading
@@ -46,8 +45,8 @@ class Entry(NamedTuple):
     decision: str
     health: str
     consent: str
-    enrolled_at: datetime
-    measured_at: datetime | None
+    enrolled: str  # day, UTC
+    recent: bool  # enrolled in the period of the report
     standard: str  # hash, "" where it was never judged
     verdicts: str
     reasons: str
@@ -119,25 +118,10 @@ async def take(
     names = {row.code: row.name for row in await tx.all(
         select(_AREAS.c.code, _AREAS.c.name).where(_AREAS.c.path.startswith(path, autoescape=True))
     )}  # fmt: skip
-    entries = tuple(
-        Entry._make(row)
-        for row in await tx.all(
-            select(
-                _C.c.id, _C.c.name, _C.c.area_code, _K.c.kind, _C.c.custodian_id, _C.c.group_name, _C.c.decision,
-                _C.c.health, _C.c.consent_state, _C.c.enrolled_at, _H.c.measured_at,
-                func.coalesce(_J.c.standard_hash, ""), func.coalesce(_J.c.verdicts, ""), func.coalesce(_J.c.reasons, ""),
-            )
-            .select_from(
-                _C.join(_K, _K.c.id == _C.c.custodian_id)
-                .outerjoin(_J, _J.c.camera_id == _C.c.id)
-                .outerjoin(_H, _H.c.camera_id == _C.c.id)
-            )
-            .where(_C.c.area_code.in_(below))
-        )
-    )  # fmt: skip
+    entries, measured = await _entries(tx, below, since)
     standards = await kept_standards(tx)
     used = {entry.standard for entry in entries}
-    measured = [entry.measured_at for entry in entries if entry.measured_at is not None]
+    newest = max((at for at in measured.values() if at is not None), default=None)
     return Census(
         area=area,
         as_of=as_of,
@@ -147,11 +131,42 @@ async def take(
         standards={hash_: one for hash_, one in standards.items() if hash_ in used},
         clauses=_clauses(entries, standards),
         unseen=_unseen(entries, standards),
-        uptime=await _uptime(tx, below, entries, since=since, until=as_of, holds_s=holds_s),
+        uptime=await _uptime(tx, below, measured, since=since, until=as_of, holds_s=holds_s),
         trend=await _trend(tx, below, as_of),
         views=await _views(tx, below, since, as_of),
-        measured_at=max(measured, default=None),
+        measured_at=None if newest is None else tx.moments.moment(newest),
+    )
+
+
+async def _entries(tx: Reading, below: Any, since: datetime) -> tuple[tuple[Entry, ...], dict[str, Any]]:
+    """Return the cameras, and when each was measured last, as the database keeps moments."""
+    rows = await tx.tuples(
+        select(
+            _H.c.measured_at,
+            _C.c.enrolled_at,
+            _C.c.id, _C.c.name, _C.c.area_code, _K.c.kind, _C.c.custodian_id, _C.c.group_name, _C.c.decision,
+            _C.c.health, _C.c.consent_state,
+            func.coalesce(_J.c.standard_hash, ""), func.coalesce(_J.c.verdicts, ""), func.coalesce(_J.c.reasons, ""),
+        )
+        .select_from(
+            _C.join(_K, _K.c.id == _C.c.custodian_id)
+            .outerjoin(_J, _J.c.camera_id == _C.c.id)
+            .outerjoin(_H, _H.c.camera_id == _C.c.id)
+        )
+        .where(_C.c.area_code.in_(below))
     )  # fmt: skip
+    day, begins = tx.moments.day, tx.moments.kept(since)
+    entries = tuple(
+        Entry(
+            camera, name, area, kind, custodian, group, decision, health, consent, day(enrolled), enrolled >= begins,
+            standard, verdicts, reasons,
+        )
+        for (
+            _, enrolled, camera, name, area, kind, custodian, group, decision, health, consent, standard, verdicts,
+            reasons,
+        ) in rows
+    )  # fmt: skip
+    return entries, {row[2]: row[0] for row in rows}
 
 
 def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> tuple[Clause, ...]:
@@ -171,10 +186,9 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
             counted[rule].update({letter: column.count(letter) for letter in _COUNTED})
             told[rule] = (severity, title)
         for entry in rows:
-            lowering = entry.verdicts.translate(_NO_SMALL)
-            gated = entry.kind != Kind.AUTHORITY and entry.consent not in _OPEN
-            if len(lowering) == 1 and not gated:
-                admits[kept.rules[entry.verdicts.index(lowering)][0]] += 1
+            lowering = _letters(entry.verdicts).translate(None, _SMALL)
+            if len(lowering) == 1 and (entry.kind == Kind.AUTHORITY or entry.consent in _OPEN):
+                admits[kept.rules[entry.verdicts.index(lowering.decode())][0]] += 1
     found = [
         Clause(
             rule=rule,
@@ -191,8 +205,15 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
 
 
 _COUNTED = "pfFIEN"  # met, failed, and what could not be concluded and lowers the decision
-_UNSEEN = re.compile("[IEN]")  # lowers the decision, and is neither met nor failed
-_NO_SMALL = {ord(letter): None for letter in VERDICTS}
+_SMALL = "".join(VERDICTS).encode()
+_UNSEEN = bytes(
+    chr(code) in "IEN" for code in range(256)
+)  # 1: lowers the decision, and is neither met nor failed
+
+
+def _letters(verdicts: str) -> bytes:
+    """Return letters as bytes, one for each: their tables are looked up without a step per letter."""
+    return verdicts.encode("latin-1", "replace")
 
 
 def _unseen(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> tuple[tuple[str, int], ...]:
@@ -203,7 +224,7 @@ def _unseen(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) -> 
         kept = standards.get(hash_)
         if kept is None:
             continue
-        for why in {reasons[one.start()] for one in _UNSEEN.finditer(verdicts, 0, len(reasons))}:
+        for why in set(compress(reasons, _letters(verdicts).translate(_UNSEEN))):
             place = ord(why) - ord("A")
             if 0 <= place < len(kept.reasons):
                 found[kept.reasons[place]] += cameras
@@ -219,7 +240,7 @@ def _by_standard(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 async def _uptime(
-    tx: Reading, below: Any, entries: Sequence[Entry], *, since: datetime, until: datetime, holds_s: int
+    tx: Reading, below: Any, measured: Mapping[str, Any], *, since: datetime, until: datetime, holds_s: int
 ) -> UpTime:
     """Add up the log of health: changes that lie in the span, and what held when it began."""
     begins, ends = int(since.timestamp()), int(until.timestamp())
@@ -229,34 +250,29 @@ async def _uptime(
         .correlate(_C)
         .scalar_subquery()
     )
-    rows: Sequence[Any] = await tx.all(
+    rows = await tx.tuples(
         select(_LOG.c.camera_id, _LOG.c.at, _LOG.c.state)
         .select_from(_C.join(_LOG, _LOG.c.camera_id == _C.c.id))
         .where(_C.c.area_code.in_(below), _LOG.c.at >= func.coalesce(newest, 0), _LOG.c.at < ends)
-        .order_by(_LOG.c.camera_id, _LOG.c.at)
+        .order_by(_C.c.area_code, _C.c.sort_key, _C.c.id, _LOG.c.at)  # as the cameras' index has them
     )
-    measured = {entry.id: entry.measured_at for entry in entries}
+    moments = tx.moments
+    lately = moments.kept(until - timedelta(seconds=holds_s))
     ratios: list[float] = []
     up = known = longest = dead = 0
     for camera, changes in groupby(rows, key=itemgetter(0)):
         at = measured.get(camera)
-        log = known_until(
-            [(row[1], row[2]) for row in changes],
-            int(at.timestamp()) if at is not None else None,
-            ends,
-            holds_s,
-        )
-        spent = share(log, begins, ends)
-        seen = spent.known
+        if at is not None:
+            at = ends if at >= lately else moments.second(at)
+        spent = total(changes, at, begins, ends, holds_s)
+        seen = spent.up + spent.down
         if not seen:
             continue
         ratios.append(spent.up / seen)
         up, known = up + spent.up, known + seen
         if spent.down:
-            for outage in outages(log, begins, ends):
-                lasted = (outage.until or ends) - outage.since
-                longest = max(longest, lasted)
-                dead += outage.until is None and lasted > DEAD_S and log[-1][1] != UNKNOWN
+            longest = max(longest, spent.longest)
+            dead += spent.lasting > DEAD_S
     return UpTime(
         since,
         until,
@@ -272,57 +288,40 @@ async def _uptime(
 async def _trend(tx: Reading, below: Any, as_of: datetime) -> tuple[tuple[str, Mapping[str, int]], ...]:
     """Return the decisions at the end of each of the last months, of the cameras that are enrolled now.
 
-    An assessment holds until the camera's next one. Counted in the database: by decision, by the month in which it
-    began to hold and that in which it ended. A month before the first assessment of all is left out.
+    An assessment holds until the camera's next one. A month before the first assessment of all is left out.
     """
     last = as_of.year * 12 + as_of.month - 1
-    months = range(last - MONTHS + 1, last + 1)
-    later = _A.alias()
-    ended = (
-        select(later.c.as_of)
-        .where(
-            later.c.camera_id == _A.c.camera_id,
-            later.c.as_of >= _A.c.as_of,
-            or_(later.c.as_of > _A.c.as_of, later.c.id > _A.c.id),
-            later.c.as_of <= as_of,
-        )
-        .order_by(later.c.as_of)
-        .limit(1)
-        .correlate(_A)
-        .scalar_subquery()  # one look into the index; a window would sort all rows first
-    )
-    held = (
-        select(_A.c.decision, _A.c.as_of.label("began"), ended.label("ended"))
+    months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(last - MONTHS + 1, last + 1)]
+    places = {month: place for place, month in enumerate(months)}
+    rows = await tx.tuples(
+        select(_A.c.camera_id, _A.c.as_of, _A.c.decision)
         .select_from(_C.join(_A, _A.c.camera_id == _C.c.id))
         .where(_C.c.area_code.in_(below), _A.c.as_of <= as_of)
-        .cte()
-        .prefix_with("MATERIALIZED")  # else the database looks for the next assessment once per month
+        .order_by(_C.c.area_code, _C.c.sort_key, _C.c.id, _A.c.as_of, _A.c.id)
     )
-    began, until = _month_of(held.c.began, months), _month_of(held.c.ended, months)
-    rows: Sequence[Any] = await tx.all(
-        select(held.c.decision, began, until, func.count())
-        .group_by(held.c.decision, began, until)
-        .order_by(held.c.decision, began, until)
-    )
-    counts: dict[int, Counter[str]] = {month: Counter() for month in months}
-    for decision, first, end, cameras in rows:
+    month_of = tx.moments.month
+    held: Counter[tuple[str, int, int]] = Counter()  # decision, its first month, the first one after it
+    current, holding, begun = "", "", 0
+    for camera, at, decision in rows:
+        place = places.get(month_of(at), 0)  # whatever was before holds when the first month begins
+        if camera != current:
+            held[holding, begun, len(months)] += 1
+            current, holding, begun = camera, decision, place
+        else:
+            if place != begun:
+                held[holding, begun, place] += 1
+                begun = place
+            holding = decision
+    held[holding, begun, len(months)] += 1
+    counts: dict[str, Counter[str]] = {month: Counter() for month in months}
+    for (decision, first, end), cameras in held.items():
         for month in months[first:end]:
             counts[month][decision] += cameras
     return tuple(
-        (f"{month // 12:04}-{month % 12 + 1:02}", {name: counted[name] for name in DECISIONS})
+        (month, {name: counted[name] for name in DECISIONS})
         for month, counted in counts.items()
-        if counted
+        if any(counted[name] for name in DECISIONS)
     )
-
-
-def _month_of(moment: ColumnElement[Any], months: range) -> ColumnElement[int]:
-    """Return the place of the month (UTC) in which a moment lies: 0 for all before, one past the end where there is none."""
-    starts = [
-        (place, datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)) for place, month in enumerate(months)
-    ]
-    places = [(moment >= start, literal_column(str(place), Integer)) for place, start in reversed(starts[1:])]
-    nowhere = literal_column(str(len(months)), Integer)
-    return case((moment.is_(None), nowhere), *places, else_=literal_column("0", Integer))
 
 
 async def _views(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from hub.catalog.schedule import VIETNAM
-from hub.catalog.uptime import ALIVE, CODES, days, known_until, outages, settled, share
+from hub.catalog.uptime import ALIVE, CODES, days, known_until, outages, settled, share, total
 from hub.store import tables
 
 codes = st.sampled_from(sorted(CODES.values()))
@@ -49,6 +49,27 @@ def test_log_of_measurements_never_claims_more_than_was_measured(steps: list[tup
     assert spent.known <= 900 * len(steps)
     assert [one[0] for one in log] == sorted({one[0] for one in log})
     assert all(one[1] != next_one[1] for one, next_one in pairwise(log))
+
+
+@settings(deadline=None)
+@given(
+    log=logs,
+    since=st.integers(-100, 10_000),
+    length=st.integers(1, 12_000),
+    measured=st.none() | st.integers(0, 12_000),
+)
+def test_a_total_says_what_share_and_outages_say(
+    log: list[tuple[int, int]], since: int, length: int, measured: int | None
+) -> None:
+    """One pass over a log, as reports of areas make it, gives the same seconds as the functions that explain it."""
+    until = since + length
+    told = [one for one in log if one[0] < until]
+    whole = known_until(told, measured, until, 900)
+    spent, down = share(whole, since, until), outages(whole, since, until)
+    found = total([("camera", *one) for one in told], measured, since, until, 900)
+    assert (found.up, found.down) == (spent.up, spent.down)
+    assert found.longest == max(((one.until or until) - one.since for one in down), default=0)
+    assert found.lasting == (until - down[0].since if down and down[0].until is None else 0)
 
 
 def test_outages_are_told_newest_first_and_joined() -> None:

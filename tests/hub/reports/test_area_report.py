@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hub.catalog.judgements import KeptStandard
 from hub.catalog.types import Area
 from hub.reports.area.census import Census, Entry, UpTime, _clauses, _unseen
-from hub.reports.area.document import as_json, document
+from hub.reports.area.document import COLUMNS, as_csv_rows, as_json, document
 from hub.reports.area.forms import FORMS, file_name, render
 from hub.reports.area.service import yearly_since
+from hub.reports.table import cell
 from hub.store.errors import Invalid
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -30,7 +33,7 @@ def entry(number: int, verdicts: str, **more: Any) -> Entry:
     told: dict[str, Any] = {
         "id": f"{number:08}-0000-4000-8000-000000000000", "name": f"=Cổng {number}", "area": "99001", "kind": "authority",
         "custodian": f"owner {number}", "group": "", "decision": "CONDITIONAL", "health": "alive",
-        "consent": "not_needed", "enrolled_at": NOW - timedelta(days=90), "measured_at": NOW, "standard": KEPT.hash,
+        "consent": "not_needed", "enrolled": "2026-08-23", "recent": False, "standard": KEPT.hash,
         "verdicts": verdicts, "reasons": "." * len(verdicts), **more,
     }  # fmt: skip
     return Entry(**told)
@@ -103,6 +106,25 @@ def test_the_annex_is_the_file_that_the_report_names() -> None:
     rows = list(csv.reader(io.StringIO(annex.decode("utf-8-sig"))))
     assert len(rows) == 3
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(
+        st.lists(
+            st.text(alphabet="=+-@\",\r\n 'aồ", max_size=6), min_size=len(COLUMNS), max_size=len(COLUMNS)
+        ),
+        max_size=8,
+    )
+)
+def test_the_annex_is_csv_whatever_its_cells_hold(rows: list[list[str]]) -> None:
+    """Quotes, commas and line ends come back as they were; only what begins as a formula gets its apostrophe."""
+    text = as_csv_rows(rows)
+    expected = io.StringIO(newline="")
+    csv.writer(expected, lineterminator="\r\n").writerows(
+        [COLUMNS, *([cell(one) for one in row] for row in rows)]
+    )
+    assert text == "\N{BYTE ORDER MARK}" + expected.getvalue()
 
 
 @pytest.mark.parametrize("form", FORMS)
