@@ -29,6 +29,7 @@ from adapters.wire.gate import CredentialGate
 from hub.access.accounts import Accounts, User
 from hub.access.audit import AuditLog
 from hub.access.principal import Principal
+from hub.access.tokens import PROGRAM, ApiTokens
 from hub.api.application import build
 from hub.api.chain import ChainWatch
 from hub.api.cors import WhepCors
@@ -213,6 +214,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         raise SettingsRefused(f"area: the area {settings.area!r} is not in this hub's table")
     accounts = Accounts(store, coordination.limiter, clock, idle=timedelta(hours=settings.login_hours))
     made = await accounts.ensure_administrator()
+    tokens = ApiTokens(store, accounts, clock)
     # a measurement of liveness speaks until two more could have come
     holds_s = int(max(900.0, 3 * settings.health.interval_s))
     catalog = CatalogService(store, sealer, bus, clock, health_holds_s=holds_s)
@@ -277,9 +279,9 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     async def person(user_id: str, login: str) -> Principal | None:
         if login.startswith(LOGIN):
             return await outputs.person(login.removeprefix(LOGIN))
-        if login and not await accounts.session_lives(login):
-            return None
-        return await accounts.principal(user_id, "user" if login else "token")
+        if login.startswith(PROGRAM):
+            return await tokens.person(login.removeprefix(PROGRAM))
+        return await accounts.principal(user_id) if await accounts.session_lives(login) else None
 
     def being_probed(camera_id: str) -> bool:
         return onboarding.busy(camera_id) or rechecks.busy(camera_id)
@@ -443,6 +445,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         coordination=coordination,
         devices=book,
         accounts=accounts,
+        tokens=tokens,
         audit=audit,
         chain=ChainWatch(audit, clock),
         areas=areas,

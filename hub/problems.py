@@ -26,6 +26,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "token_refused": 401,
         "login_failed": 401,
         "password_wrong": 403,
+        "token_makes_none": 403,
         "password_change_needed": 403,
         "csrf_failed": 403,
         "origin_refused": 403,

@@ -1,4 +1,4 @@
-"""People: who they are, how they sign in, and their tokens. Every change is one transaction with its audit record."""
+"""People: who they are and how they sign in. Every change is one transaction with its audit record."""
 
 import hashlib
 import secrets
@@ -26,17 +26,15 @@ from hub.store.store import Reading, Store, Writing, new_id
 
 log = structlog.get_logger("access")
 
-_USERS, _SESSIONS, _TOKENS = tables.users, tables.login_sessions, tables.api_tokens
+_USERS, _SESSIONS = tables.users, tables.login_sessions
 TRIES = 5
 TRIES_PER_ADDRESS = 20  # an office behind one address has more than one forgetful person
 LOCK_S = 300.0
 IDLE = timedelta(hours=12)
 ABSOLUTE = timedelta(days=7)
 TOUCH = timedelta(minutes=1)  # `seen_at` is written no oftener
-BEARER_PREFIX = "camhub_"
 MAX_NAME = 64
 MAX_AREAS = 100
-MAX_TOKENS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +89,6 @@ class SignedIn:
     session: LoginSession
     token: Secret
     csrf: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class ApiToken:
-    """A bearer token for scripts, without the token."""
-
-    id: str
-    user_id: str
-    label: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
 
 
 class Accounts:
@@ -269,16 +255,8 @@ class Accounts:
         Raises:
             ServiceError: `password_wrong`; `login_locked` after five wrong ones. Invalid: `password_weak`.
         """
-        async with self._store.read() as tx:
-            row = await tx.one(select(_USERS).where(_USERS.c.id == user_id))
-        if row is None:
-            raise ServiceError("not_found", "there is no such user")
-        key = f"password:{user_id}"
-        await self._check_lock(f"{key}:lock", 1)
-        if not await self._passwords.matches(row.password_hash, current):
-            await self._count_failure(key)
-            raise ServiceError("password_wrong", "this is not the present password", field="current_password")
-        rules.check_new(new, row.name)
+        user = await self.prove(user_id, current)
+        rules.check_new(new, user.name)
         if new == current:
             raise Invalid(
                 "new_password",
@@ -286,10 +264,27 @@ class Accounts:
                 code="password_weak",
                 params={"least": rules.SHORTEST},
             )
-        await self._limiter.reset(key)
         return await self._set_password(
-            user_id, new, Actor("user", row.id, row.name, row.role), must_change=False, keep=keep_session
+            user_id, new, Actor("user", user.id, user.name, user.role), must_change=False, keep=keep_session
         )
+
+    async def prove(self, user_id: str, password: Secret) -> User:
+        """Make sure that it is still the person themself who asks, by their password.
+
+        Raises:
+            ServiceError: `password_wrong`; `login_locked` after five wrong ones.
+        """
+        async with self._store.read() as tx:
+            row = await tx.one(select(_USERS).where(_USERS.c.id == user_id))
+        if row is None:
+            raise ServiceError("not_found", "there is no such user")
+        key = f"password:{user_id}"
+        await self._check_lock(f"{key}:lock", 1)
+        if not await self._passwords.matches(row.password_hash, password):
+            await self._count_failure(key)
+            raise ServiceError("password_wrong", "this is not the present password", field="current_password")
+        await self._limiter.reset(key)
+        return _user_from(row)
 
     async def reset_password(self, name: str, actor: Actor) -> Secret:
         """Give a person a one-time password; all their sign-ins end.
@@ -381,83 +376,6 @@ class Accounts:
         ended = (_SESSIONS.c.expires_at <= now) | (_SESSIONS.c.seen_at <= now - self._idle)
         async with self._store.write() as tx:
             return int((await tx.execute(delete(_SESSIONS).where(ended))).rowcount)
-
-    # tokens for scripts
-
-    async def issue_token(
-        self, user_id: str, label: str, actor: Actor, *, expires_at: datetime | None = None
-    ) -> tuple[ApiToken, Secret]:
-        """Make a bearer token in a person's name. It is shown once; only its hash is kept.
-
-        Raises:
-            ServiceError: `not_found`, or `conflict` where the person has 20 already. Invalid: names the field.
-        """
-        if not label.strip() or len(label) > 100:
-            raise Invalid("label", "say what the token is for, in at most 100 characters")
-        if expires_at is not None and expires_at <= self._clock.now():
-            raise Invalid("expires_at", "choose a time to come")
-        secret = Secret(BEARER_PREFIX + secrets.token_urlsafe(32))
-        token = ApiToken(new_id(), user_id, label.strip(), self._clock.now(), expires_at, None)
-        async with self._store.write() as tx:
-            user = await _user(tx, user_id)
-            mine = (_TOKENS.c.user_id == user_id) & _TOKENS.c.revoked_at.is_(None)
-            if int(await tx.scalar(select(func.count()).select_from(_TOKENS).where(mine))) >= MAX_TOKENS:
-                raise ServiceError("conflict", f"{user.name} has {MAX_TOKENS} tokens; revoke one first")
-            await tx.execute(
-                insert(_TOKENS).values(
-                    id=token.id,
-                    token_hash=_digest(secret.reveal()),
-                    user_id=user_id,
-                    label=token.label,
-                    created_at=token.created_at,
-                    expires_at=expires_at,
-                )
-            )
-            await tx.audit(
-                "token.created", actor, f"user/{user_id}", {"token": token.id, "label": token.label}
-            )
-        return token, secret
-
-    async def bearer(self, token: str) -> Principal | None:
-        """Return who a bearer token speaks for; None where it is unknown, revoked or expired, or they are disabled."""
-        if not token.startswith(BEARER_PREFIX) or len(token) > 200:
-            return None
-        statement = (
-            select(_USERS, _TOKENS.c.expires_at, _TOKENS.c.revoked_at)
-            .join(_TOKENS, _TOKENS.c.user_id == _USERS.c.id)
-            .where(_TOKENS.c.token_hash == _digest(token))
-        )
-        async with self._store.read() as tx:
-            row = await tx.one(statement)
-        if row is None or row.disabled or row.revoked_at is not None:
-            return None
-        if row.expires_at is not None and row.expires_at <= self._clock.now():
-            return None
-        return await self._principal(_user_from(row), "token")
-
-    async def tokens(self, user_id: str) -> tuple[ApiToken, ...]:
-        """Return a person's tokens, newest first."""
-        statement = select(_TOKENS).where(_TOKENS.c.user_id == user_id).order_by(_TOKENS.c.created_at.desc())
-        async with self._store.read() as tx:
-            return tuple(
-                ApiToken(row.id, row.user_id, row.label, row.created_at, row.expires_at, row.revoked_at)
-                for row in await tx.all(statement)
-            )
-
-    async def revoke_token(self, token_id: str, actor: Actor) -> None:
-        """End a token.
-
-        Raises:
-            ServiceError: `not_found`.
-        """
-        async with self._store.write() as tx:
-            row = await tx.one(select(_TOKENS).where(_TOKENS.c.id == token_id))
-            if row is None:
-                raise ServiceError("not_found", "there is no such token")
-            await tx.execute(
-                update(_TOKENS).where(_TOKENS.c.id == token_id).values(revoked_at=self._clock.now())
-            )
-            await tx.audit("token.revoked", actor, f"user/{row.user_id}", {"token": token_id})
 
     # inside
 

@@ -16,9 +16,11 @@ from hub.store import tables
 from hub.store.chain import Actor
 from hub.store.errors import Invalid, ServiceError
 from hub.store.store import Store, new_id
+from standards.observation import rfc3339
 
 _USERS, _TOKENS = tables.users, tables.api_tokens
 BEARER_PREFIX = "camhub_"
+PROGRAM = "token/"  # before the id of a token, where a view hangs on it as others hang on a sign-in
 MAX_TOKENS = 20
 
 
@@ -38,6 +40,17 @@ class ApiToken:
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """Return the representation of a token, without the token."""
+        return {
+            "id": self.id,
+            "label": self.label,
+            "state": self.state(now),
+            "created_at": rfc3339(self.created_at),
+            "expires_at": rfc3339(self.expires_at) if self.expires_at is not None else None,
+            "revoked_at": rfc3339(self.revoked_at) if self.revoked_at is not None else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)

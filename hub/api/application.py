@@ -36,6 +36,7 @@ from hub.api.security import SignedInCaller, authenticate, caller_name, services
 from hub.api.services import ServiceSet
 from hub.api.standards import StandardsController
 from hub.api.statements import AttestationsController, WaiversController
+from hub.api.tokens import MyTokensController, TokensController
 from hub.api.ui import Ui, ui_handler, ui_start
 from hub.api.users import UsersController
 
@@ -78,6 +79,8 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             LoginController,
             MeController,
             UsersController,
+            MyTokensController,
+            TokensController,
             CamerasController,
             CustodiansController,
             AlertsController,

@@ -110,7 +110,7 @@ class MeController(Controller):
                 me.user_id,
                 Secret(data.current_password.get_secret_value()),
                 Secret(data.new_password.get_secret_value()),
-                keep_session=caller.login_id or None,
+                keep_session=caller.login.id if caller.login is not None else None,
             )
             await services.coordination.bus.publish("user.changed", {"id": me.user_id})
         if data.locale is not None or data.display_name is not None:

@@ -76,6 +76,16 @@ class MePatch(Body):
     display_name: Name | None = None
 
 
+class TokenCreate(Body):
+    """A token for a program; without `expires_at` it has no end."""
+
+    label: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_clean)
+    ]
+    expires_at: AwareDatetime | None = None
+    current_password: Password
+
+
 class UserCreate(Body):
     """A new person."""
 

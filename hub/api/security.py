@@ -18,6 +18,7 @@ from litestar.types import Guard, Receive, Scope, Send
 from hub.access.accounts import LoginSession, SignedIn
 from hub.access.principal import Principal
 from hub.access.rights import has_right
+from hub.access.tokens import PROGRAM
 from hub.api.services import Services
 from hub.problems import Problem
 
@@ -34,15 +35,16 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class SignedInCaller:
-    """Who sent this request. `login` is the cookie's sign-in; None for a bearer token."""
+    """Who sent this request. `login` is the cookie's sign-in; None for the bearer token of `token_id`."""
 
     principal: Principal
     login: LoginSession | None
+    token_id: str = ""
 
     @property
     def login_id(self) -> str:
-        """Return the id of the sign-in, "" for a token."""
-        return self.login.id if self.login is not None else ""
+        """Return what a view of this caller hangs on: the id of the sign-in, or the token's."""
+        return self.login.id if self.login is not None else PROGRAM + self.token_id
 
     def still(self, services: Services) -> Callable[[], Awaitable[bool]]:
         """Return the question whether this caller may still listen: asked at each heartbeat of a stream."""
@@ -50,7 +52,7 @@ class SignedInCaller:
         async def lives() -> bool:
             if self.login is not None:
                 return await services.accounts.session_lives(self.login.id)
-            return await services.accounts.principal(self.principal.user_id, self.principal.via) is not None
+            return await services.tokens.person(self.token_id) is not None
 
         return lives
 
@@ -82,10 +84,10 @@ async def authenticate(connection: Connection) -> Caller:
             scheme = "bearer"
             _check_listed_origin(connection)
     if scheme:
-        principal = await services.accounts.bearer(token.strip()) if scheme.lower() == "bearer" else None
-        if principal is None:
+        bearer = await services.tokens.bearer(token.strip()) if scheme.lower() == "bearer" else None
+        if bearer is None:
             raise Problem("token_refused", headers={"www-authenticate": 'Bearer realm="camhub"'})
-        caller = SignedInCaller(principal, None)
+        caller = SignedInCaller(bearer.principal, None, bearer.token_id)
     else:
         cookie = connection.cookies.get(SESSION_COOKIE, "")
         login = await services.accounts.session(cookie) if 0 < len(cookie) <= 200 else None

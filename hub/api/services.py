@@ -10,6 +10,7 @@ from adapters.clock import Clock
 from adapters.wire.gate import DeviceBook
 from hub.access.accounts import Accounts
 from hub.access.audit import AuditLog
+from hub.access.tokens import ApiTokens
 from hub.api.chain import ChainWatch
 from hub.api.errors import Errors
 from hub.api.present import Presenter
@@ -62,6 +63,7 @@ class ServiceSet:
     coordination: Coordination
     devices: DeviceBook
     accounts: Accounts
+    tokens: ApiTokens
     audit: AuditLog
     chain: ChainWatch
     areas: AreaTable

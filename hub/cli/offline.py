@@ -12,6 +12,7 @@ import click
 from adapters.clock import SystemClock
 from hub.access.accounts import Accounts
 from hub.access.audit import AuditLog
+from hub.access.tokens import ApiTokens
 from hub.coordination.memory import LocalLimiter
 from hub.settings import Settings, SettingsRefused
 from hub.store.chain import Actor
@@ -35,6 +36,7 @@ class Offline:
     settings: Settings
     store: Store
     accounts: Accounts
+    tokens: ApiTokens
     audit: AuditLog
 
 
@@ -43,7 +45,8 @@ async def _opened(settings: Settings) -> AsyncIterator[Offline]:
     clock = SystemClock()
     store = await Store.open(settings.database(), clock)
     try:
-        yield Offline(settings, store, Accounts(store, LocalLimiter(clock), clock), AuditLog(store))
+        accounts = Accounts(store, LocalLimiter(clock), clock)
+        yield Offline(settings, store, accounts, ApiTokens(store, accounts, clock), AuditLog(store))
     finally:
         await store.aclose()
 

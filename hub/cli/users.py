@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hub.access.accounts import NewUser, User
+from hub.access.tokens import ApiToken
 from hub.catalog.types import ROLES
 from hub.cli.offline import CLI, Offline, store_options, with_store
 from hub.store.errors import ServiceError
@@ -118,10 +119,45 @@ def token(name: str, *, label: str, days: int | None, config: Path | None, data_
     async def work(offline: Offline) -> str:
         user = await _named(offline, name)
         expires_at = offline.store.clock.now() + timedelta(days=days) if days is not None else None
-        _, secret = await offline.accounts.issue_token(user.id, label, CLI, expires_at=expires_at)
+        _, secret = await offline.tokens.issue(user.id, label, CLI, expires_at=expires_at)
         return secret.reveal()
 
     click.echo(with_store(config, data_dir, work))
+
+
+@users.command("tokens")
+@click.argument("name")
+@store_options
+@_json_option
+def list_tokens(name: str, config: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """List the tokens of a person, newest first; the tokens themselves are kept nowhere."""
+
+    async def work(offline: Offline) -> list[dict[str, Any]]:
+        user, now = await _named(offline, name), offline.store.clock.now()
+        return [one.as_json(now) for one in await offline.tokens.of(user.id)]
+
+    found = with_store(config, data_dir, work)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for one in found:
+        until = f"until {one['expires_at']}" if one["expires_at"] else "without end"
+        click.echo(f"{one['id']}  {one['state']:<8}  {until}  {one['label']}")
+
+
+@users.command("revoke")
+@click.argument("name")
+@click.argument("token_id")
+@store_options
+def revoke(name: str, token_id: str, *, config: Path | None, data_dir: Path | None) -> None:
+    """End a token of a person; what plays by it ends within two seconds."""
+
+    async def work(offline: Offline) -> ApiToken:
+        user = await _named(offline, name)
+        return await offline.tokens.revoke(user.id, token_id, CLI)
+
+    ended = with_store(config, data_dir, work)
+    click.echo(f"the token {ended.label!r} of {name} is revoked")
 
 
 @users.command("disable")

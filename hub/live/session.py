@@ -10,7 +10,7 @@ from hub.live.receipts import View
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a view hangs on besides the person. `login`: a sign-in or an output, asked of `people`; "" for tokens."""
+    """What a view hangs on besides the person. `login`: a sign-in, a token or an output, asked of `people`."""
 
     login: str = ""
     recipient: str = ""  # named where the picture goes to somebody else than the person

@@ -17,6 +17,7 @@ import structlog
 from adapters.clock import Clock
 from hub.access.decide import Allowed, Ask, Decision, Refused, decide, subject_of
 from hub.access.principal import Principal
+from hub.access.tokens import PROGRAM
 from hub.catalog.types import Camera, Incident
 from hub.coordination.port import EventBus
 from hub.feeds import Feed, Feeds
@@ -531,7 +532,7 @@ class ViewerSessions:
         if session.terms.recipient:
             until = session.terms.until
             return "output_expired" if until is not None and self._clock.now() >= until else "output_revoked"
-        return "signed_out" if session.terms.login else "no_role"
+        return "token_ended" if session.terms.login.startswith(PROGRAM) else "signed_out"
 
     @staticmethod
     def _why(answer: Refused) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hub.access.accounts import Accounts
+from hub.access.tokens import ApiTokens
 from hub.access.audit import AuditLog
 from hub.access.passwords import Passwords
 from hub.access.principal import Principal
@@ -74,6 +75,7 @@ class World:
     incidents: Incidents
     areas: AreaTable
     accounts: Accounts
+    tokens: ApiTokens
     audit: AuditLog
     sealer: Sealer
 
@@ -158,7 +160,9 @@ async def world(url: str, folder: Path, *, redis: str | None = None) -> AsyncIte
         sealer = Sealer.open(folder / "keys")
         areas = AreaTable(store)
         await areas.ensure(ANNA)
-        quick = Passwords(memory_kib=64, passes=1, lanes=1)
+        accounts = Accounts(
+            store, coordination.limiter, clock, passwords=Passwords(memory_kib=64, passes=1, lanes=1)
+        )
         yield World(
             clock=clock,
             store=store,
@@ -166,7 +170,8 @@ async def world(url: str, folder: Path, *, redis: str | None = None) -> AsyncIte
             catalog=CatalogService(store, sealer, coordination.bus, clock),
             incidents=Incidents(store, coordination.bus),
             areas=areas,
-            accounts=Accounts(store, coordination.limiter, clock, passwords=quick),
+            accounts=accounts,
+            tokens=ApiTokens(store, accounts, clock),
             audit=AuditLog(store),
             sealer=sealer,
         )

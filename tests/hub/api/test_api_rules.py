@@ -245,8 +245,7 @@ def test_which_cameras_are_watched_is_told_to_auditors_alone(hub: HubThread) -> 
     for role in ("viewer", "inspector"):
         hub.add_user(role, role)
         person = hub.login(role).get("/api/v1/me").json()
-        accounts = hub.hub.services.accounts
-        _, token = hub.run(accounts.issue_token(person["id"], "metrics", HUB))
+        _, token = hub.run(hub.hub.services.tokens.issue(person["id"], "metrics", HUB))
         headers = {"authorization": f"Bearer {token.reveal()}"}
         answer = httpx.get(f"{hub.url}/metrics", headers=headers)
         shown[role] = name in answer.text
@@ -281,7 +280,7 @@ def test_bearer_token_speaks_for_its_person(hub: HubThread) -> None:
 
     from hub.store.chain import HUB
 
-    _, secret = hub.run(accounts.issue_token(admin.id, "test", HUB))
+    _, secret = hub.run(hub.hub.services.tokens.issue(admin.id, "test", HUB))
     headers = {"authorization": f"Bearer {secret.reveal()}"}
     made = httpx.post(
         f"{hub.url}/api/v1/cameras",

@@ -87,7 +87,7 @@ def by_token(hub: HubThread, name: str) -> httpx.Client:
     """Return a client with a bearer token, which a jump of the clock does not end."""
     accounts = hub.hub.services.accounts
     user = next(one for one in hub.run(accounts.users()) if one.name == name)
-    _, token = hub.run(accounts.issue_token(user.id, "test", HUB))
+    _, token = hub.run(hub.hub.services.tokens.issue(user.id, "test", HUB))
     return hub.client(authorization=f"Bearer {token.reveal()}", **{"accept-language": "en"})
 
 

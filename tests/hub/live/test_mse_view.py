@@ -61,10 +61,9 @@ def watching(
 
 def token(hub: HubThread) -> str:
     """Return a bearer token of the administrator."""
-    accounts = hub.hub.services.accounts
-    admin = hub.run(accounts.by_name("admin"))
+    admin = hub.run(hub.hub.services.accounts.by_name("admin"))
     assert admin is not None
-    _, secret = hub.run(accounts.issue_token(admin.id, "test", HUB))
+    _, secret = hub.run(hub.hub.services.tokens.issue(admin.id, "test", HUB))
     return secret.reveal()
 
 
@@ -145,6 +144,27 @@ def test_a_token_comes_as_a_protocol_of_the_socket(hub: HubThread, admin: httpx.
         with connect(where, subprotocols=["camhub", f"camhub.bearer.{given}"], max_size=None) as socket:  # type: ignore[list-item]
             assert socket.subprotocol == "camhub"
             assert said(socket).get("problem", {}).get("code", "") == code
+
+
+def test_a_token_that_is_revoked_cuts_what_plays_by_it(
+    hub: HubThread, admin: httpx.Client, camera: str
+) -> None:
+    """The program's picture ends with the reason, and another view of the same person goes on."""
+    given = token(hub)
+    url = str(admin.base_url).rstrip("/").replace("http", "ws", 1)
+    protocols = ["camhub", f"camhub.bearer.{given}"]
+    listed = admin.get("/api/v1/me/tokens").json()["items"]
+    with (
+        watching(admin, camera) as own,
+        connect(f"{url}/api/v1/cameras/{camera}/mse", subprotocols=protocols, max_size=None) as program,  # type: ignore[arg-type]
+    ):
+        assert said(own)["type"] == said(program)["type"] == "session"
+        assert admin.delete(f"/api/v1/me/tokens/{listed[0]['id']}").status_code == 200
+        with pytest.raises(ConnectionClosed) as ended:
+            drained(program)
+        assert ended.value.rcvd is not None
+        assert ended.value.rcvd.reason == "token_ended"
+        assert said(own)["type"] == "init"
 
 
 def test_a_token_opens_nothing_on_a_page_that_is_not_listed(

@@ -35,7 +35,7 @@ def with_token(hub: HubThread) -> Iterator[str]:
     accounts = hub.hub.services.accounts
     admin = hub.run(accounts.by_name("admin"))
     assert admin is not None
-    _, token = hub.run(accounts.issue_token(admin.id, "a puller", HUB))
+    _, token = hub.run(hub.hub.services.tokens.issue(admin.id, "a puller", HUB))
 
     class Adding(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -380,6 +380,14 @@ export interface Output {
   played_at: string | null;
   playing: number;
 }
+export interface ApiToken {
+  id: string;
+  label: string;
+  state: 'active' | 'expired' | 'revoked';
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+}
 export interface Counts {
   total: number;
   decision: Partial<Record<Decision, number>>;
