@@ -633,7 +633,7 @@ class RelayEngine:
             self._lag.note(now - began_s - _HOUSEKEEPING_S, now)
             turn = round_ % _ROUNDS
             # By a number that stays with the viewer: places in a list move when others end.
-            for viewer in [one for one in self._viewers.values() if one.ssrc % _ROUNDS == turn]:
+            for viewer in [one for one in self._viewers.values() if one.turn % _ROUNDS == turn]:
                 if viewer.lease_until_s < now:
                     self._end(viewer, "lease_expired")
                 elif not viewer.connected:

@@ -6,16 +6,19 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 """
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
 from hub.relay.camera.processing import Picture, Sound
 from hub.relay.camera.timeline import Timeline
+from hub.relay.many import MOST
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.transport import Burst, PacketSender, SendFailed
+from hub.relay.transport import Burst, PacketSender, Path, SendFailed, Written
 from hub.relay.webrtc.icetcp import TcpPath
+from hub.relay.webrtc.lines import Sort
 from hub.relay.webrtc.viewer import Viewer
 
 log = structlog.get_logger(__name__)
@@ -25,6 +28,7 @@ _PORTION: Final = 24  # and per step where there are more: 24 x 1.2 kB each 4 ms
 _STEP_S: Final = 0.004
 _TURN_S: Final = 0.004  # work without giving other cameras, handshakes and checks their turn
 _LATE_TICKS: Final = 2 * 90_000  # a viewer further behind skips to the newest key frame
+_WORTH_A_GROUP: Final = 3  # viewers; fewer are not worth the laying out
 _RUN_UPS: Final = (
     64  # portions of the running group of pictures that are kept laid out for those who come next
 )
@@ -35,6 +39,10 @@ _RATE_OVER_S: Final = (
 
 # (index, stop, shape, squeezed) -> the last packet, all of them laid out
 Runs = dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]]
+# Viewers of one sort whose next packet is the same, by the same socket
+Group = tuple[Sort, int, Path]
+# (sort, index, stop) -> the runs, and how far each brings a viewer: index, bytes, tick of the last packet
+Together = dict[tuple[Sort, int, int], tuple[list[Written], list[tuple[int, int, int]]]]
 
 
 class Reader(Protocol):
@@ -250,66 +258,153 @@ class Fanout:
 
     async def _pump(self) -> bool:
         """Send every viewer what it lacks; return whether some lack more."""
-        ring, clock = self.ring, self._loop.time
-        head, more = ring.head, False
-        now = clock()
-        turn_ends_s = now + _TURN_S
+        clock, more = self._loop.time, False
+        turn_ends_s = clock() + _TURN_S
         runs: Runs = {}
-        for viewer in list(self.viewers.values()):
-            index = viewer.next_index
-            if index is None or viewer.ended or index >= head:
-                continue
-            lacks = head - index
-            now = clock()
-            if viewer.lease_until_s < now:
-                continue  # the hub no longer vouches for this viewer; the engine ends it
-            path = viewer.peer.sock
-            slow = isinstance(path, TcpPath) and not path.ready
-            if index < ring.base or (lacks > _AT_ONCE and self._late(viewer, index)):
-                viewer.skipped += lacks
-                viewer.begin()
-                if viewer.next_index is None:
-                    self._waiting = True
-                    continue
-                index = viewer.next_index
-                lacks = head - index
-            if slow:
-                more = (
-                    True  # nobody waits for a connection that takes nothing: this viewer falls behind, alone
-                )
-                continue
-            stop = head
-            if lacks > _AT_ONCE:
-                stop, more = index + _PORTION, True
-            squeezed = index < viewer.catch_up_until
-            if squeezed and stop > viewer.catch_up_until:
-                stop, more = viewer.catch_up_until, True
-            shape = viewer.shape
-            key = (index, stop, shape, squeezed)
-            run = runs.get(key) or self._run_ups.get(key)
-            if run is None:
-                packets = ring.run(index, stop)
-                run = (packets[-1], self._sender.prepare(packets, *shape, ordinals=squeezed))
-                again = squeezed and stop - index == _PORTION and len(self._run_ups) < _RUN_UPS
-                (self._run_ups if again else runs)[key] = run
-            try:
-                whole = viewer.send(stop - index, *run, squeezed=squeezed)
-            except SendFailed:
-                self._on_ended(viewer, "send_failed")
-                continue
-            if not whole:
-                more = True
-                if path is not None and not isinstance(path, TcpPath):
-                    # The kernel's buffer is full: the network is slower than all viewers together just now.
-                    await self._sender.writable(path)
-                    head, turn_ends_s = ring.head, clock() + _TURN_S
-            if now > turn_ends_s:
+        together: Together = {}
+        for group, viewers in self._groups():
+            if group is None:
+                left, blocked = self._send_alone(viewers[0], runs)
+            else:
+                left, blocked = self._send_together(group, viewers, together)
+            more = more or left
+            if blocked is not None:
+                # The kernel's buffer is full: the network is slower than all viewers together just now.
+                await self._sender.writable(blocked)
+                turn_ends_s = clock() + _TURN_S
+            if clock() > turn_ends_s:
                 await asyncio.sleep(0)
-                head, turn_ends_s = ring.head, clock() + _TURN_S
+                turn_ends_s = clock() + _TURN_S
         for reader in list(self.readers):
             if reader.lease_until_s >= clock():
                 more = reader.take() or more
         return more
+
+    def _groups(self) -> Iterator[tuple[Group | None, list[Viewer]]]:
+        """Yield viewers who lack packets: a few at a time of one sort who lack the same, all others one by one."""
+        head, base = self.ring.head, self.ring.base
+        groups: dict[Group, list[Viewer]] = {}
+        alone: list[Viewer] = []
+        for viewer in self.viewers.values():
+            index = viewer.next_index
+            if index is None or index >= head or viewer.ended:
+                continue
+            path, sort = viewer.peer.sock, viewer.sort
+            if sort is None or path is None or index < viewer.catch_up_until or index < base:
+                alone.append(viewer)
+            else:
+                group = (sort, index, path)
+                if group in groups:
+                    groups[group].append(viewer)
+                else:
+                    groups[group] = [viewer]
+        for group, viewers in groups.items():
+            _sort, index, path = group
+            if (
+                len(viewers) < _WORTH_A_GROUP
+                or not self._sender.sends_together(path)
+                or (head - index > _AT_ONCE and self._late(viewers[0], index))
+            ):
+                alone += viewers
+                continue
+            for first in range(0, len(viewers), MOST):
+                yield group, viewers[first : first + MOST]
+        for viewer in alone:
+            yield None, [viewer]
+
+    def _send_together(
+        self, group: Group, viewers: list[Viewer], runs: Together
+    ) -> tuple[bool, socket.socket | None]:
+        """Send a group what it lacks; return whether some lack more, and the socket whose buffer is full."""
+        sort, index, path = group
+        ring, now = self.ring, self._loop.time()
+        # Since the group was made the task has given way: some may have ended or moved on. Beyond its lease the hub no
+        # longer vouches for a viewer; the engine ends it.
+        viewers = [
+            one
+            for one in viewers
+            if one.sort is sort
+            and one.next_index == index
+            and one.peer.sock is path
+            and one.lease_until_s >= now
+            and not one.ended
+        ]
+        if not viewers:
+            return False, None
+        if index < ring.base or isinstance(path, TcpPath):
+            return True, None
+        stop = ring.head
+        more = stop - index > _AT_ONCE
+        if more:
+            stop = index + _PORTION
+        key = (sort, index, stop)
+        run = runs.get(key)
+        if run is None:
+            packets = ring.run(index, stop)
+            bursts = self._sender.prepare(packets, *viewers[0].shape)
+            run = runs[key] = (self._sender.written(bursts, sort.look, index), [])
+            octets = 0
+            for written in run[0]:
+                index += written.count
+                octets += len(written.template)
+                run[1].append((index, octets, packets[index - key[1] - 1].timestamp))
+        try:
+            got = self._sender.send_together(path, [(one.srtp, one.peer.address) for one in viewers], run[0])
+        except SendFailed:
+            for one in viewers:  # one of them has no keys any more: it ends, the others go on
+                self._send_alone(one, {})
+            return True, None
+        whole = len(run[0])
+        blocked = False
+        for viewer, taken in zip(viewers, got, strict=True):
+            if taken:
+                viewer.took(*run[1][taken - 1], now)
+            blocked = blocked or taken < whole
+        return more or blocked, path if blocked else None
+
+    def _send_alone(self, viewer: Viewer, runs: Runs) -> tuple[bool, socket.socket | None]:
+        """Send one viewer what it lacks; return whether it lacks more, and the socket whose buffer is full."""
+        ring = self.ring
+        head, index = ring.head, viewer.next_index
+        if index is None or viewer.ended or index >= head or viewer.lease_until_s < self._loop.time():
+            return False, None
+        more, lacks = False, head - index
+        path = viewer.peer.sock
+        if index < ring.base or (lacks > _AT_ONCE and self._late(viewer, index)):
+            viewer.skipped += lacks
+            viewer.begin()
+            if viewer.next_index is None:
+                self._waiting = True
+                return False, None
+            index = viewer.next_index
+            lacks = head - index
+        if isinstance(path, TcpPath) and not path.ready:
+            return (
+                True,
+                None,
+            )  # nobody waits for a connection that takes nothing: this viewer falls behind, alone
+        stop = head
+        if lacks > _AT_ONCE:
+            stop, more = index + _PORTION, True
+        squeezed = index < viewer.catch_up_until
+        if squeezed and stop > viewer.catch_up_until:
+            stop, more = viewer.catch_up_until, True
+        shape = viewer.shape
+        key = (index, stop, shape, squeezed)
+        run = runs.get(key) or self._run_ups.get(key)
+        if run is None:
+            packets = ring.run(index, stop)
+            run = (packets[-1], self._sender.prepare(packets, *shape, ordinals=squeezed))
+            again = squeezed and stop - index == _PORTION and len(self._run_ups) < _RUN_UPS
+            (self._run_ups if again else runs)[key] = run
+        try:
+            whole = viewer.send(stop - index, *run, squeezed=squeezed)
+        except SendFailed:
+            self._on_ended(viewer, "send_failed")
+            return more, None
+        if whole:
+            return more, None
+        return True, path if path is not None and not isinstance(path, TcpPath) else None
 
     def _late(self, viewer: Viewer, index: int) -> bool:
         """Tell whether a viewer is so far behind that a newer key frame serves it better."""

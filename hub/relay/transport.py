@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Final
 
 from aiortc.rtcdtlstransport import (
@@ -31,9 +31,11 @@ from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session as SrtpSession
 from pylibsrtp._binding import ffi, lib
 
+from hub.relay.many import MOST, ManyMessages
 from hub.relay.ring import Packet
 from hub.relay.webrtc.extension import Extension
 from hub.relay.webrtc.icetcp import Address, TcpPath
+from hub.relay.webrtc.lines import Look, Origin, Sorts
 
 PRIVATE_NAMES: Final = {
     "aiortc.rtcdtlstransport.RTCDtlsTransport": (
@@ -55,7 +57,7 @@ _UDP_SEGMENT = 103  # linux/udp.h
 _RUN_MAX = (
     16  # packets handed to the kernel in one call; beyond this the gain is flat and the burst only hurts
 )
-_BUFFER = 1 << 16
+_BUFFER = MOST << 15  # for each of them a run of 16 packets of at most 2 kB
 _BLOCKED_S = 0.05
 _WAITING_DATAGRAMS = 32
 _NO_EXTENSION = Extension()
@@ -247,6 +249,17 @@ class Burst:
     protected_last: int  # size of the last once protected
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A burst with the headers of a look: what all viewers of a sort get, before it is protected."""
+
+    template: bytes
+    stride: int
+    count: int  # packets
+    lengths: bytes  # of `Burst`, once for each of `MOST` viewers
+    protected: bytes  # and what libsrtp has to make of them
+
+
 class PacketSender:
     """Writes the per-viewer header, protects and sends, in one buffer for the whole worker.
 
@@ -255,12 +268,19 @@ class PacketSender:
     """
 
     def __init__(self, *, segments: bool = True) -> None:
+        self.origin = Origin.random()  # what the numbers of all viewers begin with, so that they look alike
+        self.sorts = Sorts()
         self._cdata = ffi.new("char[]", _BUFFER)
         self._view = memoryview(ffi.buffer(self._cdata))
-        self._lengths = ffi.new("int[]", _RUN_MAX)
+        self._lengths = ffi.new("int[]", _RUN_MAX * MOST)
         self._lengths_view = memoryview(ffi.buffer(self._lengths))
-        self._length_at = [self._lengths + place for place in range(_RUN_MAX)]
+        self._length_at = [self._lengths + place for place in range(_RUN_MAX * MOST)]
         self._packet_at: dict[int, list[Any]] = {}  # stride -> pointers into the buffer
+        self._many: ManyMessages | None
+        try:
+            self._many = ManyMessages(int(ffi.cast("uintptr_t", self._cdata)))
+        except OSError:
+            self._many = None
         self._segments = segments
         self._ancillary: dict[int, list[tuple[int, int, bytes]]] = {}
         self._waiting: dict[socket.socket, asyncio.Future[None]] = {}
@@ -330,48 +350,18 @@ class PacketSender:
             SendFailed: libsrtp refused; the viewer has to end.
         """
         view, lengths, protect = self._view, self._length_at, lib.srtp_protect
-        word, mask, tail = extension.word, extension.mask, extension.tail
         total = sent = 0
         for burst in bursts:
             template = burst.template
             size = len(template)
             stride = burst.stride
-            packet_at = self._packet_at.get(stride)
-            if packet_at is None:
-                packet_at = self._pointers(stride)
             view[:size] = template
             self._lengths_view[: len(burst.lengths)] = burst.lengths
-            if not word:
-                for position, marker, timestamp in burst.headers:
-                    _PACK(
-                        view,
-                        position,
-                        0x80,
-                        marker | payload_type,
-                        sequence & 0xFFFF,
-                        (timestamp + offset) & 0xFFFFFFFF,
-                        ssrc,
-                    )
-                    sequence += 1
-            else:
-                for position, marker, timestamp in burst.headers:
-                    _PACK_EXTENDED(
-                        view,
-                        position,
-                        0x90,
-                        marker | payload_type,
-                        sequence & 0xFFFF,
-                        (timestamp + offset) & 0xFFFFFFFF,
-                        ssrc,
-                        word | (number & mask) << 8,
-                    )
-                    if tail >= 0:
-                        _PACK_TAIL(view, position + HEADER + 8, tail)
-                    sequence += 1
-                    number += 1
             count = len(burst.headers)
+            look = Look(payload_type, ssrc, sequence, number, offset, extension)
+            _write_headers(view, burst.headers, look, 0)
             # Any status but 0 is a refusal; the loop over the packets runs in C.
-            if any(map(protect, repeat(srtp, count), packet_at, lengths)):
+            if any(map(protect, repeat(srtp, count), self._pointers(stride, count), lengths)):
                 raise SendFailed("libsrtp refused a packet")
             if self._lengths[count - 1] != burst.protected_last:
                 raise SendFailed(f"libsrtp made {self._lengths[count - 1]} bytes, not {burst.protected_last}")
@@ -379,7 +369,87 @@ class PacketSender:
                 break
             total += size
             sent += count
+            sequence += count
+            number += count
         return sent, total
+
+    def sends_together(self, path: Path | None) -> bool:
+        """Tell whether datagrams of many viewers may leave by a path in one call."""
+        return self._many is not None and type(path) is socket.socket
+
+    def written(self, bursts: Sequence[Burst], look: Look, index: int) -> list[Written]:
+        """Write the headers of a look once for all who share it; `index` is that of the first packet in its ring."""
+        done: list[Written] = []
+        for burst in bursts:
+            template = bytearray(burst.template)
+            count = len(burst.headers)
+            _write_headers(template, burst.headers, look, index)
+            sizes = [burst.stride] * (count - 1) + [burst.protected_last]
+            done.append(
+                Written(
+                    bytes(template),
+                    burst.stride,
+                    count,
+                    burst.lengths * MOST,
+                    _INTS[count].pack(*sizes) * MOST,
+                )
+            )
+            index += count
+        return done
+
+    def send_together(
+        self, sock: socket.socket, to: Sequence[tuple[Any, Address]], runs: Sequence[Written]
+    ) -> list[int]:
+        """Send the same packets to at most `MOST` viewers of one sort (libsrtp's handle, address): each run to all of them in one call.
+
+        Returns how many of the runs each of them got: fewer than there are where the kernel takes no more now.
+
+        Raises:
+            SendFailed: libsrtp refused one of them.
+        """
+        view, many = self._view, self._many
+        got = [0] * len(to)
+        if many is None:
+            return got
+        name = 0
+        for place, (_srtp, address) in enumerate(to):
+            name = many.address(place, address)
+        live = len(to)
+        keys = [srtp for srtp, _address in to]
+        for written in runs:
+            template, stride, count = written.template, written.stride, written.count
+            size = len(template)
+            # A run has its packets a stride apart; for those of one packet any slot will do, and few sizes of it are better.
+            slot = stride * count if count > 1 else stride + 63 & ~63
+            step = stride if count > 1 else slot
+            for place in range(live):
+                at = place * slot
+                view[at : at + size] = template
+            octets = live * count * _INT
+            self._lengths_view[:octets] = written.lengths[:octets]
+            handles = chain.from_iterable([repeat(key, count) for key in keys[:live]])
+            if any(map(lib.srtp_protect, handles, self._pointers(step, live * count), self._length_at)):
+                raise SendFailed("libsrtp refused a packet")
+            if self._lengths_view[:octets].tobytes() != written.protected[:octets]:
+                raise SendFailed("libsrtp made packets of another size")
+            done = 0
+            while done < live:
+                try:
+                    done += many.send(
+                        sock.fileno(), done, live, slot=slot, size=size, stride=stride, name=name
+                    )
+                except (BlockingIOError, InterruptedError):
+                    self.blocked += 1
+                    break
+                except OSError as error:
+                    self._refused(error, sock, to[done][1], (done * slot, done * slot + size), stride)
+                    done += 1
+            for place in range(done):
+                got[place] += 1
+            live = done
+            if not live:
+                break
+        return got
 
     async def writable(self, sock: socket.socket) -> None:
         """Wait until the kernel takes datagrams again, at most 50 ms. Any number of cameras may wait for one socket."""
@@ -399,11 +469,15 @@ class PacketSender:
             if not waiting.done():
                 waiting.set_result(None)
 
-    def _pointers(self, stride: int) -> list[Any]:
-        if len(self._packet_at) > 4096:
-            self._packet_at.clear()
-        found = [self._cdata + place * stride for place in range(_RUN_MAX)]
-        self._packet_at[stride] = found
+    def _pointers(self, stride: int, count: int) -> list[Any]:
+        """Return pointers into the buffer, a stride apart: as many as are needed, or more."""
+        found = self._packet_at.get(stride)
+        if found is None:
+            if len(self._packet_at) > 4096:
+                self._packet_at.clear()
+            found = self._packet_at[stride] = []
+        if len(found) < count:
+            found += [self._cdata + place * stride for place in range(len(found), count)]
         return found
 
     def _send(self, sock: Path, address: Address, size: int, stride: int) -> bool:
@@ -424,22 +498,65 @@ class PacketSender:
             self.blocked += 1
             return False
         except OSError as error:
-            if size > stride and error.errno in _NOT_IN_RUNS:
-                if error.errno in _NEVER_IN_RUNS:
-                    self._segments = False
-                self._one_by_one(sock, address, size, stride)
-            else:
-                self.failed += -(-size // stride)
+            self._refused(error, sock, address, (0, size), stride)
         return True
 
-    def _one_by_one(self, sock: socket.socket, address: Address, size: int, stride: int) -> None:
-        for position in range(0, size, stride):
+    def _refused(
+        self, error: OSError, sock: socket.socket, address: Address, place: tuple[int, int], stride: int
+    ) -> None:
+        """Send a run that the kernel refused as such packet by packet, from its place in the buffer; other refusals count as lost."""
+        start, stop = place
+        if stop - start <= stride or error.errno not in _NOT_IN_RUNS:
+            self.failed += -(-(stop - start) // stride)
+            return
+        if error.errno in _NEVER_IN_RUNS:
+            self._segments = False
+        for position in range(start, stop, stride):
             try:
-                sock.sendto(self._view[position : min(size, position + stride)], address)
+                sock.sendto(self._view[position : min(stop, position + stride)], address)
             except OSError:
                 self.failed += 1  # asked for again by the viewer, or its path is gone
 
 
+def _write_headers(
+    view: memoryview | bytearray, headers: Sequence[tuple[int, int, int]], look: Look, index: int
+) -> None:
+    """Write the headers of packets from `index` of their ring on."""
+    payload_type, ssrc, sequence, number, offset, extension = look
+    word, mask, tail = extension.word, extension.mask, extension.tail
+    sequence += index
+    number += index
+    if not word:
+        for position, marker, timestamp in headers:
+            _PACK(
+                view,
+                position,
+                0x80,
+                marker | payload_type,
+                sequence & 0xFFFF,
+                (timestamp + offset) & 0xFFFFFFFF,
+                ssrc,
+            )
+            sequence += 1
+        return
+    for position, marker, timestamp in headers:
+        _PACK_EXTENDED(
+            view,
+            position,
+            0x90,
+            marker | payload_type,
+            sequence & 0xFFFF,
+            (timestamp + offset) & 0xFFFFFFFF,
+            ssrc,
+            word | (number & mask) << 8,
+        )
+        if tail >= 0:
+            _PACK_TAIL(view, position + HEADER + 8, tail)
+        sequence += 1
+        number += 1
+
+
+_INT = struct.calcsize("=i")
 _INTS = [struct.Struct(f"={count}i") for count in range(_RUN_MAX + 1)]
 _PACK = struct.Struct("!BBHII").pack_into
 _PACK_EXTENDED = struct.Struct("!BBHIIQ").pack_into

@@ -1,10 +1,75 @@
-"""How one viewer's numbers and stamps follow the packets of a ring."""
+"""How one viewer's numbers and stamps follow the packets of a ring, and which viewers' do so alike."""
 
+import secrets
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hub.relay.ring import Packet, PacketRing
+from hub.relay.webrtc.extension import Extension
 
 _KEPT = 4  # stretches in which a packet may still be asked for again
+_SORTS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the numbers of all viewers of a worker begin with, at random.
+
+    RTP asks for numbers that cannot be guessed because of what is known of the plain text (RFC 3550 5.1). Here each viewer has
+    keys of its own and a session of its own, so that viewers may have the same numbers; then their headers are written once.
+    """
+
+    ssrc: int
+    sequence: int
+    offset: int  # added to every timestamp
+
+    @classmethod
+    def random(cls) -> "Origin":
+        """Return one."""
+        return cls(secrets.randbelow(0xFFFFFFFE) + 1, secrets.randbelow(1 << 16), secrets.randbelow(1 << 31))
+
+    def first(self, index: int) -> int:
+        """Return the sequence number with which a viewer begins at a packet of its ring.
+
+        It is in the lower half, so that no viewer can miss that the numbers begin anew (RFC 3711 3.3.1): there are two sorts
+        of viewers.
+        """
+        return (index + self.sequence) & 0x7FFF
+
+
+class Look(NamedTuple):
+    """All that the headers of a viewer's packets depend on, beside the packets; `sequence` and `number` stand for index 0."""
+
+    payload_type: int
+    ssrc: int
+    sequence: int  # 16 bits
+    number: int  # transport-wide, 16 bits; 0 where there is none
+    offset: int
+    extension: Extension
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sort:
+    """Viewers of one look whose packets are laid out alike. Compared by identity, at every picture: `Sorts` gives out the same for the same."""
+
+    look: Look
+    tag: int  # bytes of the authentication tag
+
+
+class Sorts:
+    """The sorts of viewers of a worker."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Look, int], Sort] = {}
+
+    def of(self, look: Look, tag: int) -> Sort:
+        """Return the sort with this look and tag."""
+        if len(self._known) >= _SORTS:
+            self._known.clear()  # those in use stay as they are, only newcomers are not found alike
+        found = self._known.get((look, tag))
+        if found is None:
+            found = self._known[look, tag] = Sort(look, tag)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

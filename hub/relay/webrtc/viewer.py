@@ -3,14 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hub.relay.ring import Packet, PacketRing
 from hub.relay.transport import HEADER, Burst, Certificate, DtlsSession, PacketSender, Turns
 from hub.relay.webrtc import rtcp
 from hub.relay.webrtc.extension import Extension
 from hub.relay.webrtc.ice import IcePeer
-from hub.relay.webrtc.lines import Line, Lines
+from hub.relay.webrtc.lines import Line, Lines, Look, Sort
 from hub.relay.webrtc.quality import Quality
 from hub.relay.webrtc.resend import NO_RTX, Resender
 from hub.relay.webrtc.sdp import Agreed
@@ -57,7 +57,8 @@ class Viewer:
         self.moving_code = ""  # and why
         self.moving_why = ""  # what `why` is going to be
         self.why = ""  # why the stream wanted does not come as the camera sends it
-        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        self.ssrc = sender.origin.ssrc
+        self.turn = secrets.randbelow(1 << 16)  # in which rounds of housekeeping it is looked at
         self.cname = secrets.token_urlsafe(9)
         self.connected = False
         self.ended = False
@@ -69,6 +70,7 @@ class Viewer:
             0,
             HEADER,
         )  # what a layout depends on: bytes of the authentication tag, bytes of the header
+        self.sort: Sort | None = None  # viewers of one sort get their packets together
         self.next_report_s = 0.0
         self.packets = self.octets = self.resent = self.skipped = 0
         self.feedback = rtcp.Feedback()
@@ -76,8 +78,8 @@ class Viewer:
         self._born_s = self._loop.time()
         self.quality = Quality(self._born_s)
         self._sender = sender
-        self._sequence = secrets.randbelow(1 << 15)
-        self._offset = secrets.randbelow(1 << 31)
+        self._sequence = 0
+        self._offset = sender.origin.offset
         self._payload_type = agreed.payload_type
         self.sounds = 0  # packets of sound
         self._sound_octets = 0
@@ -172,13 +174,20 @@ class Viewer:
 
     def begin(self) -> None:
         """Stand at the newest key frame, or wait for the next."""
+        start = self.ring.start() if self.ring is not None else None
+        if not self.packets and start is not None:
+            self._sequence = self._sender.origin.first(start)
+            self._lines = Lines()
+            if self._history is not None:
+                self._history.next = self._sequence
         line = None if self.ring is None else Line.beginning(self.ring, self._sequence, self._sent_tick)
         if line is None:
-            self.next_index = None
+            self.next_index = self.sort = None
             return
         self._lines.add(line)
         self.next_index, self.catch_up_until = line.index, line.until_index
         self._key_frame_given_s = self._loop.time()
+        self._settle()
 
     def catching_up(self, packet: Packet) -> bool:
         """Tell whether this packet still belongs to the run that brings the viewer up to date."""
@@ -221,6 +230,41 @@ class Viewer:
             self.packets += sent
             self.octets += size
         return sent == count
+
+    @property
+    def srtp(self) -> Any:
+        """Return libsrtp's handle for sending, `None` before and after."""
+        return self._dtls.srtp
+
+    def took(self, stop: int, octets: int, tick: int, now_s: float) -> None:
+        """Note that the packets of the ring before `stop` were sent in the way of its sort, the last one at `tick` of the ring."""
+        line, index = self._lines.last, self.next_index
+        if line is None or index is None:
+            return
+        count = stop - index
+        self._sent_tick = tick + line.shift
+        if self._history is not None:
+            self._history.sent(count, now_s)
+        self._sequence += count
+        self.next_index = stop
+        self.packets += count
+        self.octets += octets
+
+    def _settle(self) -> None:
+        """Find what the headers of this viewer depend on from here on."""
+        line, index, history = self._lines.last, self.next_index, self._history
+        if line is None or index is None or not self.connected:
+            self.sort = None
+            return
+        look = Look(
+            self._payload_type,
+            self.ssrc,
+            (self._sequence - index) & 0xFFFF,
+            0 if history is None else (history.next - index) & 0xFFFF,
+            self._offset + line.shift,
+            self._extension,
+        )
+        self.sort = self._sender.sorts.of(look, self._dtls.tag)
 
     def _tick_of(self, sent: int) -> int:
         """Return the tick of the last of the next `sent` packets of the ring."""
@@ -336,6 +380,7 @@ class Viewer:
 
     def _reshape(self) -> None:
         self.shape = (self._dtls.tag, HEADER + self._extension.size)
+        self._settle()
 
     def _resend(self, numbers: list[int]) -> None:
         path = self.peer.sock
@@ -361,6 +406,7 @@ class Viewer:
                 return
             if history is not None:
                 history.sent(1, now)
+                self._settle()
             resender.sequence += separate
             self.resent += 1
 

@@ -1,0 +1,227 @@
+"""Viewers who get the same packets get them in one call: each under its own keys, and none of them holds another up."""
+
+import asyncio
+import os
+import socket
+from itertools import pairwise
+
+import pytest
+from conftest import engine_with, run, still, until
+from pylibsrtp import Policy, Session
+from relay_camera import SyntheticCamera
+from relay_lean import WIDE_ID, Lean
+from test_relay_layers import main_and_sub, watching
+
+from hub.relay.events import ViewerEnded
+from hub.relay.many import MOST, ManyMessages
+from hub.relay.ring import Packet
+from hub.relay.transport import PacketSender, SendFailed
+from hub.relay.webrtc.extension import Extension
+from hub.relay.webrtc.lines import Look
+
+SIZES = [30, *[1184] * 20, 700, 5, 900]
+PACKETS = [Packet(bytes([n]) * size, 0x80 if n % 5 == 4 else 0, n * 10, n) for n, size in enumerate(SIZES)]
+LOOK = Look(96, 99, 65530, 65520, 0xFFFFFFF0, Extension.of(3, 0))
+
+
+def keys(count: int) -> list[tuple[Session, Session]]:
+    """Return as many pairs of sessions, out and back, each with a key of its own."""
+    profile, pairs = Policy.SRTP_PROFILE_AEAD_AES_128_GCM, []
+    for _ in range(count):
+        secret = os.urandom(28)
+        policy = Policy(key=secret, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
+        policy.allow_repeat_tx, policy.window_size = True, 1024  # as aiortc sets them
+        back = Policy(key=secret, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile)
+        pairs.append((Session(policy), Session(back)))
+    return pairs
+
+
+def receivers(count: int, host: str) -> list[socket.socket]:
+    """Return as many sockets that wait for datagrams."""
+    socks = []
+    for _ in range(count):
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.bind((host, 0))
+        sock.settimeout(30)
+        socks.append(sock)
+    return socks
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("segments", [True, False])
+def test_the_same_packets_reach_each_viewer_under_its_own_key(host: str, *, segments: bool) -> None:
+    """Header, numbers, extension, payload, order and count survive, over IPv4 and IPv6, with runs and without."""
+    try:
+        receiving = receivers(MOST, host)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    pairs = keys(MOST)
+    sender = PacketSender(segments=segments)
+    with socket.socket(receiving[0].family, socket.SOCK_DGRAM) as sending:
+        sending.setblocking(False)
+        if not sender.sends_together(sending):
+            pytest.skip("this system has no sendmmsg")
+        runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 7)
+        to = [(out._srtp[0], sock.getsockname()) for (out, _back), sock in zip(pairs, receiving, strict=True)]
+        assert sender.send_together(sending, to, runs) == [len(runs)] * MOST
+    assert (sender.blocked, sender.failed) == (0, 0)
+    for (_out, back), sock in zip(pairs, receiving, strict=True):
+        for number, packet in enumerate(PACKETS):
+            plain = back.unprotect(sock.recv(2048))
+            assert plain[20:] == packet.payload
+            assert (plain[0], plain[1]) == (0x90, packet.marker | 96)
+            assert int.from_bytes(plain[2:4], "big") == (65530 + 7 + number) & 0xFFFF
+            assert int.from_bytes(plain[4:8], "big") == (packet.timestamp + 0xFFFFFFF0) & 0xFFFFFFFF
+            assert int.from_bytes(plain[8:12], "big") == 99
+            assert plain[12:17] == b"\xbe\xde\x00\x01\x31"
+            assert int.from_bytes(plain[17:19], "big") == (65520 + 7 + number) & 0xFFFF
+        sock.close()
+
+
+class _Full(ManyMessages):
+    """Takes so many messages and no more, as a kernel whose buffer is full."""
+
+    room = 0
+
+    def send(self, descriptor: int, first: int, count: int, **layout: int) -> int:
+        taken = min(count - first, self.room)
+        if not taken:
+            raise BlockingIOError
+        self.room -= taken
+        return super().send(descriptor, first, first + taken, **layout)
+
+
+def test_what_a_full_buffer_does_not_take_is_told_for_each_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who got two runs, who one: each goes on from there, with the same numbers, and nothing is lost."""
+    monkeypatch.setattr("hub.relay.transport.ManyMessages", _Full)
+    receiving, pairs = receivers(4, "127.0.0.1"), keys(4)
+    sender = PacketSender()
+    full = sender._many
+    assert isinstance(full, _Full)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.setblocking(False)
+        runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 0)
+        to = [(out._srtp[0], sock.getsockname()) for (out, _back), sock in zip(pairs, receiving, strict=True)]
+        full.room = 6
+        got = sender.send_together(sending, to, runs)
+        assert got == [2, 2, 1, 1]
+        assert sender.blocked == 2
+        full.room = 1000
+        for one, done in zip(to, got, strict=True):
+            assert sender.send_together(sending, [one], runs[done:]) == [len(runs) - done]
+    for (_out, back), sock in zip(pairs, receiving, strict=True):
+        assert [back.unprotect(sock.recv(2048))[20:] for _ in PACKETS] == [one.payload for one in PACKETS]
+        sock.close()
+
+
+def test_an_address_that_cannot_be_reached_costs_its_viewer_alone() -> None:
+    """The kernel refuses one message of a call: those behind it leave all the same."""
+    receiving, pairs = receivers(2, "127.0.0.1"), keys(3)
+    sender = PacketSender()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.setblocking(False)
+        runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
+        first, last = receiving[0].getsockname(), receiving[1].getsockname()
+        addresses = [first, ("255.255.255.255", 9), last]  # a broadcast that was not asked for is refused
+        to = [(out._srtp[0], address) for (out, _back), address in zip(pairs, addresses, strict=True)]
+        assert sender.send_together(sending, to, runs) == [1, 1, 1]
+        assert sender.failed == 2
+    for place, sock in ((0, receiving[0]), (2, receiving[1])):
+        assert [pairs[place][1].unprotect(sock.recv(2048))[20:] for _ in range(2)] == [
+            packet.payload for packet in PACKETS[1:3]
+        ]
+        sock.close()
+
+
+def test_a_packet_that_cannot_be_protected_leaves_to_nobody() -> None:
+    """The same number twice under one key is refused by libsrtp; the caller sends one by one and finds out whose it is."""
+    receiving, pairs = receivers(2, "127.0.0.1"), keys(1)
+    policy = Policy(
+        key=bytes(28), ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    )
+    strict = Session(policy)  # repeats nothing
+    sender = PacketSender()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
+        to = [
+            (one._srtp[0], sock.getsockname())
+            for one, sock in zip((pairs[0][0], strict), receiving, strict=True)
+        ]
+        sender.send_together(sending, to, runs)
+        with pytest.raises(SendFailed):
+            sender.send_together(sending, to, runs)
+    for sock in receiving:
+        assert [len(sock.recv(2048)) for _ in range(2)] == [1184 + 36] * 2
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.recv(2048)
+        sock.close()
+
+
+@pytest.mark.long
+def test_viewers_of_one_camera_go_their_own_ways_though_they_are_fed_together() -> None:
+    """One asks again, one is stopped, one loses its lease: the others miss nothing, and no number is skipped or said twice."""
+    main, _sub, opened = main_and_sub()
+
+    async def work() -> None:
+        async with engine_with(main, open_source=opened) as relay:
+            viewers, ids = [], []
+            for _ in range(7):
+                viewer_id, viewer = await watching(relay)
+                viewer.lost(0.0)
+                viewers.append(viewer)
+                ids.append(viewer_id)
+            asking, stopped, lapsed, *others = viewers
+            serving = [relay.engine._viewers[one] for one in ids]
+            await until(lambda: len({one.sort for one in serving}) <= 2, 5, "viewers who are alike")
+            asking.nack(asking.video()[2].sequence)
+            await asking.until(lambda: any(p.ssrc == asking.rtx_ssrc for p in asking.packets), "one again")
+            relay.vouched.discard(ids[2])
+            relay.engine.stop(ids[1], "left")
+            now = asyncio.get_running_loop().time
+            while now() <= serving[2].lease_until_s:
+                await asyncio.sleep(0.005)
+            vouched_for = serving[2].packets
+            await until(lambda: ViewerEnded(ids[2], "lease_expired") in relay.events, 10, "its lease's end")
+            assert serving[2].packets == vouched_for
+            await still(lambda: len(stopped.video()) + len(lapsed.video()), "after the end")
+            seen = [len(one.video()) for one in (asking, *others)]
+            for one, count in zip((asking, *others), seen, strict=True):
+                await one.until(lambda v=one, n=count: len(v.video()) > n + 20, "packets that go on")
+            for one in viewers:
+                numbers = [packet.sequence for packet in one.video()]
+                assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
+                assert numbers[0] < 1 << 15
+                wide = [int.from_bytes(packet.extensions[WIDE_ID], "big") for packet in one.packets]
+                assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(wide))
+            newest = {packet.timestamp: packet.payload for packet in asking.video() if packet.marker}
+            same = [packet for packet in others[0].video() if packet.marker and packet.timestamp in newest]
+            assert len(same) > 5
+            assert all(newest[packet.timestamp] == packet.payload for packet in same)
+            for one in viewers:
+                await one.close()
+
+    run(work())
+
+
+def test_no_sendmmsg_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without it serves viewers one by one."""
+
+    def none(_buffer: int) -> ManyMessages:
+        raise OSError("no sendmmsg")
+
+    monkeypatch.setattr("hub.relay.transport.ManyMessages", none)
+
+    async def work() -> None:
+        async with engine_with(SyntheticCamera()) as relay:
+            viewers = [Lean() for _ in range(3)]
+            for viewer in viewers:
+                await viewer.connect((await relay.view(viewer.offer()))[1])
+            await asyncio.gather(
+                *(one.until(lambda v=one: len(v.video()) > 10, "packets") for one in viewers)
+            )
+            for viewer in viewers:
+                await viewer.close()
+
+    run(work())
