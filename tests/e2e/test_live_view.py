@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import chromium, picture
+from browser_support import assert_moving, black_within, chromium, picture
 from hub_support import onboard, serving, simulators
+from patience import taken_away
 from playwright.sync_api import Browser, Page
 
 STATE = "document.querySelector('[data-player-state]')?.dataset.playerState"
@@ -31,7 +32,7 @@ def sign_in(browser: Browser, url: str, username: str, password: str, path: str 
     page.fill("input[autocomplete=username]", username)
     page.fill("input[type=password]", password)
     page.press("input[type=password]", "Enter")
-    page.wait_for_selector("nav", timeout=15_000)
+    page.wait_for_selector("nav", timeout=60_000)
     return page
 
 
@@ -39,37 +40,14 @@ def press_play(page: Page, url: str, camera: str) -> float:
     """Open a camera's page, press play, return the seconds from the press to the first decoded frame."""
     page.goto(f"{url}/cameras/{camera}")
     button = page.get_by_role("button", name="Xem trực tiếp").first
-    button.wait_for(timeout=15_000)
+    button.wait_for(timeout=60_000)
     started = time.monotonic()
     button.click()
     page.wait_for_function(
         "() => (document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0) > 0",
-        timeout=20_000,
+        timeout=60_000,
     )
     return time.monotonic() - started
-
-
-def assert_moving(page: Page) -> None:
-    """The picture is decoded, not black, and changes."""
-    first = picture(page)
-    time.sleep(1.5)
-    second = picture(page)
-
-    assert second["frames"] > first["frames"] + 10, (first, second)
-    assert second["luma"] > 20, second
-    assert second["hash"] != first["hash"], (first, second)
-
-
-def frames_stop_within(page: Page, seconds: float) -> None:
-    """No frame is decoded from `seconds` after now on.
-
-    One more may be counted when the player closes the connection: the browser then shows what its jitter buffer held.
-    """
-    time.sleep(seconds)
-    stopped = picture(page)["frames"]
-    time.sleep(2.5)
-
-    assert picture(page)["frames"] - stopped <= 1
 
 
 @pytest.mark.gstreamer
@@ -102,19 +80,20 @@ def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) 
         done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
         assert done["state"] in {"admitted", "conditional"}, done  # a busy machine measures fewer pictures
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
-        first_frame = press_play(page, hub.url, str(done["camera_id"]))
-        assert first_frame < 3
+        with taken_away() as more:
+            assert press_play(page, hub.url, str(done["camera_id"])) < 3 + more()
         assert_moving(page)
-        os.kill(camera["pid"], signal.SIGSTOP)
-        stalled = time.monotonic()
-        page.wait_for_function(f"() => ['stopped', 'fault'].includes({STATE})", timeout=8_000)
-        assert time.monotonic() - stalled < 5
-        page.wait_for_function(f"() => {STATE} === 'fault'", timeout=12_000)
+        with taken_away() as more:
+            os.kill(camera["pid"], signal.SIGSTOP)
+            stalled = time.monotonic()
+            page.wait_for_function(f"() => ['stopped', 'fault'].includes({STATE})", timeout=60_000)
+            assert time.monotonic() - stalled < 5 + more()
+        page.wait_for_function(f"() => {STATE} === 'fault'", timeout=60_000)
         assert "mất tín hiệu từ" in page.inner_text("[data-player-state]")
         before = picture(page)["frames"]
         os.kill(camera["pid"], signal.SIGCONT)
-        page.wait_for_function(f"() => {STATE} === 'live'", timeout=30_000)
-        page.wait_for_function(f"() => {FRAMES} > {before} + 25", timeout=15_000)
+        page.wait_for_function(f"() => {STATE} === 'live'", timeout=60_000)
+        page.wait_for_function(f"() => {FRAMES} > {before} + 25", timeout=60_000)
         assert_moving(page)
         page.context.close()
 
@@ -129,10 +108,9 @@ def test_killed_hub_stops_the_frames(tmp_path: Path, browser: Browser) -> None:
         tries: list[str] = []
         page.on("request", lambda request: tries.append(request.url) if "/whep" in request.url else None)
 
-        hub.process.kill()
-
-        frames_stop_within(page, 2.0)
-        page.wait_for_function(f"() => {STATE} === 'reconnecting'", timeout=20_000)
+        with black_within(2.0, page):
+            hub.process.kill()
+        page.wait_for_function(f"() => {STATE} === 'reconnecting'", timeout=60_000)
         page.wait_for_timeout(2000)
         assert len(tries) <= 4, "a hub that does not answer is asked again after a pause, not at once"
         page.context.close()

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import chromium, firefox, no_firefox
+from browser_support import black_within, chromium, firefox, no_firefox
 from hub_support import RunningHub, onboard, serving, simulators
 from playwright.sync_api import Browser, Page
 
@@ -147,13 +146,11 @@ def all_live(page: Page, seconds: float = 40) -> list[dict[str, Any]]:
 
 def cut_by_a_pause(stage: Stage, page: Page) -> None:
     """A pause ends the picture of a page that plays: within 2 s nothing is decoded any more, and the owner is named."""
-    assert stage.hub.client.post(f"/api/v1/cameras/{stage.camera}/pause", json={}).status_code == 200
     try:
-        time.sleep(2.0)
-        stopped = page.evaluate(FRAMES)
-        page.wait_for_function(f"() => ({STATES})().every(one => one.state === 'paused')", timeout=10_000)
-        time.sleep(1.0)
-        assert all(now - then <= 1 for now, then in zip(page.evaluate(FRAMES), stopped, strict=True))
+        with black_within(2.0, page, FRAMES):
+            paused = stage.hub.client.post(f"/api/v1/cameras/{stage.camera}/pause", json={})
+            assert paused.status_code == 200
+        page.wait_for_function(f"() => ({STATES})().every(one => one.state === 'paused')", timeout=60_000)
         assert "The owner has paused sharing" in page.evaluate(WORDS)
         kept = "document.querySelector('camhub-player').shadowRoot.querySelector('canvas').className"
         assert "hidden" in page.evaluate(kept)
@@ -167,12 +164,12 @@ def test_sixteen_tiles_play_on_a_page_of_another_site(stage: Stage) -> None:
         page = stage.open(browser, 16)
         seen = all_live(page, 60)
         assert [one["way"] for one in seen] == ["webrtc"] * 16
-        page.wait_for_function(f"() => ({STATES})().every(one => one.layer === 'sub')", timeout=20_000)
+        page.wait_for_function(f"() => ({STATES})().every(one => one.layer === 'sub')", timeout=60_000)
         page.evaluate(
             "() => document.querySelectorAll('camhub-player').forEach((one, i) => i && one.remove())"
         )
         page.evaluate("() => { document.body.style.display = 'block' }")
-        page.wait_for_function(f"() => ({STATES})()[0].layer === 'main'", timeout=20_000)
+        page.wait_for_function(f"() => ({STATES})()[0].layer === 'main'", timeout=60_000)
         assert "By WebRTC" in page.evaluate(WORDS)
         cut_by_a_pause(stage, page)
 
@@ -216,7 +213,7 @@ def test_a_site_that_is_not_listed_gets_no_picture(stage: Stage) -> None:
         assert said == "origin_refused"
         page.wait_for_function("() => customElements.get('camhub-player')")
         page.evaluate(START, stage.token)
-        page.wait_for_function(f"() => ({STATES})()[0].state === 'reconnecting'", timeout=15_000)
+        page.wait_for_function(f"() => ({STATES})()[0].state === 'reconnecting'", timeout=60_000)
 
 
 @pytest.mark.firefox

@@ -12,19 +12,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 NewUrl = Callable[[], str]
 
 
-def free_port() -> int:
-    """Return a port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if process.poll() is not None:
             pytest.fail(f"the server ended at once: {log.read_text(errors='replace')[-500:]}")
@@ -34,7 +28,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    pytest.fail(f"the server does not listen on port {port} after 20 s")
+    pytest.fail(f"the server does not listen on port {port} after 60 s")
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +51,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -132,7 +126,7 @@ def postgres_port() -> Iterator[int]:
     finally:
         if process is not None:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from patience import PATIENCE_S, taken_away
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+expect.set_options(timeout=PATIENCE_S * 1000)  # of its own it gives a page five seconds
 
 CHROMIUM = "/usr/bin/chromium"
 WEB = Path(__file__).resolve().parents[2] / "web"
@@ -68,6 +71,38 @@ def picture(page: Page) -> dict[str, float]:
     return seen or {"frames": 0, "dropped": 0, "width": 0, "height": 0, "luma": 0.0, "hash": 0, "time": 0.0}
 
 
+def assert_moving(page: Page) -> None:
+    """The picture is decoded, not black, and changes."""
+    first = second = picture(page)
+    ends = time.monotonic() + PATIENCE_S
+    while second["frames"] <= first["frames"] + 10 or second["hash"] == first["hash"] or second["luma"] <= 20:
+        assert time.monotonic() < ends, (first, second)
+        time.sleep(0.1)
+        second = picture(page)
+
+
+@contextmanager
+def black_within(seconds: float, page: Page, frames: str = "") -> Iterator[None]:
+    """Hold that no frame is decoded so long after what is done inside began; what the machine took away meanwhile is added.
+
+    `frames` is a function of the page that counts them by video. One more of each may be counted when the player closes the
+    connection: the browser then shows what its jitter buffer held.
+    """
+    counted = (
+        frames
+        or "() => [...document.querySelectorAll('video')].map(one => one.getVideoPlaybackQuality().totalVideoFrames)"
+    )
+    with taken_away() as more:
+        began = time.monotonic()
+        yield
+        while time.monotonic() < began + seconds + more():
+            time.sleep(0.05)
+        stopped = page.evaluate(counted)
+        time.sleep(1.5)
+        now = page.evaluate(counted)
+        assert all(one <= then + 1 for one, then in zip(now, stopped, strict=False)), (stopped, now)
+
+
 class Firefox:
     """One tab of a headless Firefox, by npm's puppeteer-core over WebDriver BiDi (`firefox.mjs`)."""
 
@@ -83,9 +118,9 @@ class Firefox:
         """Call a function of the page without arguments; return what it gives, as JSON."""
         return self._ask({"call": function})
 
-    def wait(self, function: str, seconds: float = 15) -> None:
+    def wait(self, function: str, seconds: float = PATIENCE_S) -> None:
         """Wait until a function of the page returns true."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + max(seconds, PATIENCE_S)
         while not self.call(f"() => Boolean(({function})())"):
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {function}"
             time.sleep(0.1)

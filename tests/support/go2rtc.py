@@ -25,6 +25,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from free_ports import free_port
 from hub_support import simulators
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,17 +88,6 @@ def needed() -> Path:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 def _answers(server: Go2Rtc, process: subprocess.Popen[bytes], limit_s: float = 30.0) -> bool:
     """Wait until both ports are this process's; False where it ended, or a port was taken meanwhile."""
     ask = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -123,7 +113,7 @@ def go2rtc_server(streams: Mapping[str, str]) -> Iterator[Go2Rtc]:
     program = needed()
     said = b""
     for _ in range(3):
-        server = Go2Rtc(*_free_ports(2))
+        server = Go2Rtc(free_port(), free_port())
         settings = {
             "api": {"listen": f"127.0.0.1:{server.api_port}"},
             "rtsp": {"listen": f"127.0.0.1:{server.rtsp_port}"},

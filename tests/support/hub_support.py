@@ -6,7 +6,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,15 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from free_ports import free_port
 
 CAMHUB = [sys.executable, "-m", "hub"]
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -82,14 +75,14 @@ def simulators(*presets: str, arguments: tuple[str, ...] = ()) -> Iterator[list[
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Interrupt a process as a person would, and insist after 10 s."""
+    """Interrupt a process as a person would, and insist after 30 s."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     try:
-        process.wait(10)
+        process.wait(30)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(5)
+        process.wait(30)
     if process.stdout is not None:
         process.stdout.close()
 
@@ -112,7 +105,7 @@ def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        match, _ = read_until(process, r"(?s)admin\b.*?password\W+(\S+)", 90)
+        match, _ = read_until(process, r"(?s)admin\b.*?password\W+(\S+)", 180)
         one_time = match.group(1)
         deadline = time.monotonic() + 90
         while True:

@@ -25,7 +25,7 @@ def taken_away() -> Iterator[Callable[[], float]]:
     thread = threading.Thread(target=measure, name="taken away", daemon=True)
     thread.start()
     try:
-        yield lambda: late_s * _SHARE
+        yield lambda: min(late_s * _SHARE, PATIENCE_S / 2)
     finally:
         stopped.set()
         thread.join()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import av
 import pytest
+from free_ports import free_port
 
 NOBODY = 65534  # VLC refuses to run as root
 
@@ -36,12 +37,6 @@ def write_film(path: Path, *, seconds: int, width: int, height: int, fps: int) -
                 plane.update(row * (plane.buffer_size // plane.line_size))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int, process: subprocess.Popen[bytes], limit_s: float = 30.0) -> bool:
@@ -74,7 +69,7 @@ def vlc_server(*, width: int = 320, height: int = 240, fps: int = 15) -> Iterato
         other = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         said = b""
         for _ in range(3):
-            port = _free_port()
+            port = free_port()
             with (folder / "log").open("wb") as log:
                 process = subprocess.Popen(
                     [

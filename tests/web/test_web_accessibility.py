@@ -80,7 +80,7 @@ def test_the_player_says_its_state_to_a_screen_reader(world: World, open_page: O
     page.wait_for_selector(".watch")
     page.keyboard.press("Space")
     status = page.locator(".player [role=status]")
-    expect(status).to_have_text("Trực tiếp", timeout=15_000)
+    expect(status).to_have_text("Trực tiếp", timeout=60_000)
     expect(status).to_have_attribute("aria-live", "polite")
     expect(page.locator(".player .when")).to_have_attribute("aria-hidden", "true")
     page.keyboard.press("Space")

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from browser_support import picture
+from patience import taken_away
 from playwright.sync_api import Page, expect
 from web_world import OpenPage, World
 
@@ -14,7 +15,7 @@ def watch(open_page: OpenPage, world: World) -> Page:
     """Open the household's camera as the administrator and wait for frames."""
     page = open_page(f"/cameras/{world.home}")
     page.get_by_role("button", name="Xem trực tiếp").click()
-    page.wait_for_selector("[data-player-state=live]", timeout=15_000)
+    page.wait_for_selector("[data-player-state=live]", timeout=60_000)
     return page
 
 
@@ -25,10 +26,11 @@ def test_the_owner_sees_who_watches_and_stops_it_with_one_tap(world: World, open
     try:
         expect(mine.get_by_text("Đang có 1 người xem")).to_be_visible()
         expect(mine.locator(".watched")).to_contain_text("An ninh trật tự")
-        mine.get_by_role("button", name="Dừng ngay").click()
-        pressed = time.monotonic()
-        other.wait_for_selector("[data-player-state=paused]", timeout=5_000)
-        assert time.monotonic() - pressed < 2
+        with taken_away() as more:
+            mine.get_by_role("button", name="Dừng ngay").click()
+            pressed = time.monotonic()
+            other.wait_for_selector("[data-player-state=paused]", timeout=60_000)
+            assert time.monotonic() - pressed < 2 + more()
         assert picture(other)["width"] == 0
         expect(other.get_by_text("Chủ camera đang tạm dừng chia sẻ").first).to_be_visible()
         expect(mine.get_by_text("1 phiên đang xem vừa bị ngắt")).to_be_visible()

@@ -29,7 +29,7 @@ def test_an_output_is_given_shown_once_and_taken_back(world: World, open_page: O
     url = address.inner_text()
     with av.open(url, options={"rtsp_transport": "tcp"}, timeout=30) as container:
         assert next(container.decode(video=0)).width >= 1280
-        expect(card.get_by_text("Đang lấy hình")).to_be_visible(timeout=20_000)
+        expect(card.get_by_text("Đang lấy hình")).to_be_visible(timeout=60_000)
     dialog.get_by_role("button", name="Tôi đã lưu địa chỉ").click()
     assert url.rpartition("/")[2] not in page.content()
 

@@ -124,7 +124,7 @@ def test_a_camera_is_added_from_its_address_step_by_step(world: World, open_page
     page.get_by_role("button", name="Kiểm tra và thêm camera").click()
 
     expect(page.locator("ol .step")).to_have_count(7)
-    expect(page.get_by_role("link", name="Mở trang camera")).to_be_visible(timeout=40_000)
+    expect(page.get_by_role("link", name="Mở trang camera")).to_be_visible(timeout=60_000)
     expect(page.locator(".courtesy")).to_contain_text("không thay đổi gì trên camera")
     page.get_by_role("link", name="Mở trang camera").click()
     page.wait_for_selector(".player")
@@ -153,7 +153,7 @@ def test_a_wrong_address_says_which_step_and_changes_nothing(world: World, open_
     page.check("#permission")
     page.get_by_role("button", name="Kiểm tra và thêm camera").click()
 
-    expect(page.get_by_role("alert")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("alert")).to_be_visible(timeout=60_000)
     expect(page.locator("li.step.failed").first).to_contain_text("Địa chỉ")
     expect(page.get_by_text("Danh sách camera không thay đổi.")).to_be_visible()
     assert world.hub.client.get("/api/v1/cameras").json()["total"] == before

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 
 import corpus
 import pytest
+from free_ports import free_port
 from vendor_replay import (
     PASSWORD,
     USER,
@@ -34,12 +34,6 @@ pytestmark = [pytest.mark.process, corpus.needs_corpus]
 
 ROOT = Path(__file__).resolve().parents[3]
 NS = 'version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema"'
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def camhub(address: str, *words: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from hub_world import run
+from patience import PATIENCE_S
 
 from adapters.clock import SystemClock
 from hub.coordination.factory import coordination_for
@@ -80,7 +81,7 @@ def test_closing_the_bus_ends_its_subscriptions(nodes) -> None:  # type: ignore[
             waiting = asyncio.create_task(anext(node.bus.subscribe("a")))
             await asyncio.sleep(0)
         with pytest.raises(StopAsyncIteration):
-            await asyncio.wait_for(waiting, 2)
+            await asyncio.wait_for(waiting, PATIENCE_S)
 
     run(go())
 
@@ -104,17 +105,18 @@ def test_a_rate_limit_counts_within_its_window(nodes) -> None:  # type: ignore[n
     async def go() -> None:
         async with nodes() as [node]:
             limiter = node.limiter
-            verdicts = [await limiter.hit("k", 3, 0.4) for _ in range(5)]
+            verdicts = [await limiter.hit("k", 3, 600) for _ in range(5)]
             assert [verdict.allowed for verdict in verdicts] == [True, True, True, False, False]
             assert [verdict.left for verdict in verdicts] == [2, 1, 0, 0, 0]
-            assert 0 < verdicts[-1].retry_after_s <= 0.4
-            assert not (await limiter.peek("k", 3, 0.4)).allowed
-            assert (await limiter.hit("other", 3, 0.4)).allowed
-            await asyncio.sleep(verdicts[-1].retry_after_s + 0.02)
-            assert (await limiter.peek("k", 3, 0.4)).left == 2
-            assert (await limiter.hit("k", 3, 0.4)).left == 2
+            assert 0 < verdicts[-1].retry_after_s <= verdicts[-2].retry_after_s <= 600
+            assert not (await limiter.peek("k", 3, 600)).allowed
+            assert (await limiter.hit("other", 3, 600)).allowed
             await limiter.reset("k")
-            assert (await limiter.hit("k", 3, 0.4)).left == 2
+            assert (await limiter.hit("k", 3, 600)).left == 2
+            brief = [await limiter.hit("brief", 3, 0.4) for _ in range(4)][-1]
+            await asyncio.sleep(max(brief.retry_after_s, 0.4) + 0.02)
+            assert (await limiter.peek("brief", 3, 0.4)).left == 2
+            assert (await limiter.hit("brief", 3, 0.4)).left == 2
 
     run(go())
 
@@ -164,7 +166,6 @@ def test_a_slot_is_held_by_one_and_ends_by_itself(nodes) -> None:  # type: ignor
             await holder.book.release("probe:a", token)
             late = await other.book.acquire("probe:a", 0.15)
             assert late
-            assert not await holder.book.acquire("probe:a", 30)
             await asyncio.sleep(0.2)
             assert await holder.book.acquire("probe:a", 30)
             await other.book.release("probe:a", late)  # its time was over: the slot is not its any more
@@ -177,7 +178,7 @@ def test_a_slot_is_held_by_one_and_ends_by_itself(nodes) -> None:  # type: ignor
 
 async def _take(subscription, count: int) -> list[str]:  # type: ignore[no-untyped-def]
     out = []
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(count):
             topic, data = await anext(subscription)
             assert data["topic"] == topic

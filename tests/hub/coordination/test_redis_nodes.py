@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from hub_world import run
+from patience import PATIENCE_S
 
 from adapters.clock import SystemClock
 from adapters.secret import Secret
@@ -28,7 +30,7 @@ def test_events_reach_the_other_node_once(redis_url: str) -> None:
             here, there = one.bus.subscribe("camera.*"), two.bus.subscribe("camera.*")
             await one.bus.publish("camera.changed", {"id": "a"})
             await one.bus.publish("camera.changed", {"id": "b"})
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PATIENCE_S):
                 assert [(await anext(there))[1]["id"] for _ in range(2)] == ["a", "b"]
                 assert [(await anext(here))[1]["id"] for _ in range(2)] == ["a", "b"]
             with pytest.raises(TimeoutError):
@@ -48,7 +50,7 @@ def test_an_idle_subscription_stays_alive(redis_url: str) -> None:
             there = two.bus.subscribe()
             await asyncio.sleep(3.6)
             await one.bus.publish("a", {"x": 1})
-            assert await asyncio.wait_for(anext(there), 3) == ("a", {"x": 1})
+            assert await asyncio.wait_for(anext(there), PATIENCE_S) == ("a", {"x": 1})
 
     run(go())
 
@@ -70,7 +72,7 @@ def test_a_message_that_is_not_ours_is_dropped(redis_url: str, noise: bytes) -> 
             async with Redis.from_url(redis_url) as stranger:
                 await stranger.publish(CHANNEL, noise)
             await one.bus.publish("a", {"x": 1})
-            assert await asyncio.wait_for(anext(there), 3) == ("a", {"x": 1})
+            assert await asyncio.wait_for(anext(there), PATIENCE_S) == ("a", {"x": 1})
 
     run(go())
 
@@ -87,12 +89,12 @@ def test_a_redis_that_comes_back_is_used_again(tmp_path: Path, unused_redis: int
                 server.kill()
                 server.wait()
                 await one.bus.publish("a", {"x": 1})
-                assert await asyncio.wait_for(anext(here), 3) == ("a", {"x": 1})
+                assert await asyncio.wait_for(anext(here), PATIENCE_S) == ("a", {"x": 1})
                 server = _serve(unused_redis, tmp_path)
-                assert await asyncio.wait_for(anext(there), 10) == (LOST, {})
-                assert await asyncio.wait_for(anext(here), 10) == (LOST, {})
+                assert await asyncio.wait_for(anext(there), PATIENCE_S) == (LOST, {})
+                assert await asyncio.wait_for(anext(here), PATIENCE_S) == (LOST, {})
                 await one.bus.publish("b", {"x": 2})
-                assert await asyncio.wait_for(anext(there), 3) == ("b", {"x": 2})
+                assert await asyncio.wait_for(anext(there), PATIENCE_S) == ("b", {"x": 2})
         finally:
             server.kill()
             server.wait()
@@ -136,11 +138,7 @@ def unused_redis() -> int:
     """A port for a Redis that the test itself starts and kills."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis: needs Debian's redis-server")
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def _serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -151,7 +149,7 @@ def _serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), 0.5).close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from hub_support import simulators
+from patience import PATIENCE_S
 from running_hub import HubThread, onboard, running_hub
 from webrtc_viewer import Viewer
 
@@ -53,13 +54,13 @@ def device(answer: bytes) -> Iterator[tuple[Device, int]]:
             except TimeoutError:
                 continue
             with connection:
-                connection.settimeout(1)
+                connection.settimeout(60)
                 try:
                     made.requests.append(connection.recv(65536))
                     if made.answer:
                         connection.sendall(made.answer)
                     else:
-                        stopped.wait(0.6)
+                        connection.recv(1)  # until the other side has had enough
                 except OSError:
                     continue
 
@@ -73,13 +74,13 @@ def device(answer: bytes) -> Iterator[tuple[Device, int]]:
         listener.close()
 
 
-def ask(url: str) -> str:
-    """Ask once with half a second of patience; return the error's code, "" for an answer."""
+def ask(url: str, within_s: float = 60.0) -> str:
+    """Ask once with so much patience; return the error's code, "" for an answer."""
 
     async def work() -> str:
         clock = SystemClock()
         try:
-            await ping(parse_target(url)[0], Dialer(LAN_AND_LOOPBACK), Deadline.after(clock, 0.5))
+            await ping(parse_target(url)[0], Dialer(LAN_AND_LOOPBACK), Deadline.after(clock, within_s))
         except AdapterError as error:
             return error.code
         return ""
@@ -104,7 +105,7 @@ def ask(url: str) -> str:
 def test_question_is_one_request_without_credential(scheme: str, answer: bytes, code: str) -> None:
     """Any answer in the right protocol is life; anything else is not; one request, no login in it."""
     with device(answer) as (made, port):
-        assert ask(f"{scheme}://127.0.0.1:{port}") == code
+        assert ask(f"{scheme}://127.0.0.1:{port}", 0.5 if code == "timed_out" else 60.0) == code
 
     assert len(made.requests) == 1
     assert b"uthorization" not in made.requests[0]
@@ -120,11 +121,11 @@ def test_endless_answer_is_bounded() -> None:
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubThread]:
     """A hub that sweeps each second."""
-    with running_hub(tmp_path, health=Health(interval_s=1.0, timeout_s=0.4, per_second=100)) as started:
+    with running_hub(tmp_path, health=Health(interval_s=1.0, timeout_s=1.0, per_second=100)) as started:
         yield started
 
 
-def wait_for(told: Callable[[], str], state: str, seconds: float = 12) -> None:
+def wait_for(told: Callable[[], str], state: str, seconds: float = PATIENCE_S) -> None:
     """Wait until the state is told."""
     deadline = time.monotonic() + seconds
     while told() != state:
@@ -151,9 +152,9 @@ def test_sweep_tells_alive_fault_and_alive_again(hub: HubThread) -> None:
         assert health["since"] <= health["measured_at"]
         made.answer = RTSP
         wait_for(state, "alive")
-    counts = admin.get("/api/v1/cameras/counts").json()
-    assert counts["health"] == {"alive": 1}
-    assert admin.get("/api/v1/cameras?health=alive").json()["total"] == 1
+        counts = admin.get("/api/v1/cameras/counts").json()
+        assert counts["health"] == {"alive": 1}
+        assert admin.get("/api/v1/cameras?health=alive").json()["total"] == 1
 
 
 def test_owner_who_does_not_share_health_is_not_asked(hub: HubThread) -> None:
@@ -167,7 +168,7 @@ def test_owner_who_does_not_share_health_is_not_asked(hub: HubThread) -> None:
                 "custodian": {"kind": kind, "name": name},
             }
             assert admin.post("/api/v1/cameras", json=body).status_code == 201
-        deadline = time.monotonic() + 12
+        deadline = time.monotonic() + PATIENCE_S
         while len(public.requests) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -190,14 +191,14 @@ def test_camera_is_asked_again_after_it_was_watched(hub: HubThread) -> None:
             admin.delete(viewer.where)
         finally:
             viewer.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while 'camhub_relay_worker_cameras{worker="0"} 0.0' not in httpx.get(f"{hub.url}/metrics").text:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert admin.get(where).json()["health"]["state"] == "alive"
         os.kill(camera["pid"], signal.SIGSTOP)
         try:
-            wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "fault", 15)
+            wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "fault")
         finally:
             os.kill(camera["pid"], signal.SIGCONT)
-        wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "alive", 15)
+        wait_for(lambda: str(admin.get(where).json()["health"]["state"]), "alive")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from running_hub import AUTHORITY, PERMISSION, HubThread, onboard, running_hub, wait_for_end
 
 pytestmark = pytest.mark.process  # each test runs a whole hub
@@ -23,8 +24,8 @@ REFUSED_DIGEST = (
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
-    """A hub that gives up on a camera after 4 s."""
-    with running_hub(Path(tmp_path_factory.mktemp("data")), check_limit_s=4.0) as started:
+    """A hub."""
+    with running_hub(Path(tmp_path_factory.mktemp("data"))) as started:
         yield started
 
 
@@ -58,11 +59,15 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         listener.close()
 
 
-def free_port() -> int:
-    """Return a port where nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def silent() -> Iterator[int]:
+    """A server that takes what it is told and never answers."""
+    ended = threading.Event()
+    with server(lambda connection: connection.recv(1) and ended.wait() and None) as port:
+        try:
+            yield port
+        finally:
+            ended.set()
 
 
 def assert_failed(
@@ -116,9 +121,9 @@ def test_refused_connection(hub: HubThread) -> None:
     assert_failed(hub, f"onvif://127.0.0.1:{port}", "connection_refused", f"127.0.0.1:{port}")
 
 
-def test_silent_device(hub: HubThread) -> None:
+def test_silent_device(tmp_path: Path) -> None:
     """A device that accepts and says nothing is named with the step that waited and for how long."""
-    with server(lambda connection: connection.recv(1) and threading.Event().wait(3.5) and None) as port:
+    with silent() as port, running_hub(tmp_path, check_limit_s=2.0) as hub:
         assert_failed(hub, f"onvif://127.0.0.1:{port}", "timed_out", f"127.0.0.1:{port}", "no answer in")
 
 
@@ -278,7 +283,7 @@ def test_failed_one_can_be_kept(hub: HubThread) -> None:
 def test_running_one_can_be_cancelled(hub: HubThread) -> None:
     """Cancelling a probe that waits ends it at once and writes nothing."""
     client = hub.login("admin")
-    with server(lambda connection: connection.recv(1) and threading.Event().wait(3.5) and None) as port:
+    with silent() as port:
         started = client.post(
             "/api/v1/onboardings",
             json={"address": f"onvif://127.0.0.1:{port}", "custodian": AUTHORITY, "permission": PERMISSION},

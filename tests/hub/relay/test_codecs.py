@@ -10,6 +10,7 @@ from typing import Any
 import av
 import pytest
 from conftest import Harness, engine_with, run, spec, until
+from patience import PATIENCE_S
 from relay_camera import SyntheticCamera
 from relay_client import Watching
 from relay_coded import coded_camera
@@ -225,7 +226,7 @@ def test_no_room_for_another_transcode_is_a_503_with_the_setting_that_spares_it(
         return await camera.open(description, deadline, audio)
 
     async def main() -> None:
-        limits = EngineLimits(max_transcodes=1, source_within_s=40.0)
+        limits = EngineLimits(max_transcodes=1, source_within_s=40.0, idle_stop_s=600.0)
         async with engine_with(recoded, limits, open_source=opened) as relay:
             first, viewer = await shown(relay)
             with pytest.raises(RelayRefused) as refused:
@@ -238,8 +239,13 @@ def test_no_room_for_another_transcode_is_a_503_with_the_setting_that_spares_it(
             await relay.view(Lean().offer(), camera_id="plain")
             relay.engine.stop(first, "viewer_left")
             relay.engine.stop(beside, "viewer_left")
-            await asyncio.sleep(0.3)  # one round of housekeeping: nobody wants it any more
-            _id2, another = await shown(relay, camera_id="camera-2")
+            # one round of housekeeping later nobody wants it any more; idle alone it would stay for ten minutes
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    with contextlib.suppress(RelayRefused):
+                        _id2, another = await shown(relay, camera_id="camera-2")
+                        break
+                    await asyncio.sleep(0.1)
             assert len(recoders()) == 1
             await viewer.close()
             await another.close()

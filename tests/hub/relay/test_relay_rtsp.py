@@ -1,6 +1,5 @@
 """The whole way with the real adapter: Debian's GStreamer RTSP server, RTSP, the worker process, WebRTC."""
 
-import asyncio
 import signal
 import sys
 
@@ -30,8 +29,7 @@ def test_a_foreign_rtsp_server_with_digest_plays_through_the_worker(transport: s
                 await viewer.play(lambda text: relay.view("v1", source, text))
                 await until(lambda: viewer.frames > 0, 4, "the first picture")
                 frames = viewer.frames
-                await asyncio.sleep(2)
-                assert viewer.frames - frames > 25
+                await until(lambda: viewer.frames - frames > 25, 4, "pictures")
                 assert viewer.last is not None
                 assert max(bytes(viewer.last.planes[0])) > 200  # its white ball on black
         finally:
@@ -113,7 +111,7 @@ def test_a_camera_that_freezes_is_told_and_goes_on_in_the_same_view() -> None:
                     return [event for event in relay.events if isinstance(event, SourceState)][-1].state
 
                 try:
-                    assert await until(lambda: state() == "stalled", 5, "stalled") > 2.5
+                    await until(lambda: state() == "stalled", 5, "stalled")
                 finally:
                     process.send_signal(signal.SIGCONT)
                 frames = viewer.frames

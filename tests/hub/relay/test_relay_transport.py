@@ -8,8 +8,9 @@ from importlib.metadata import version
 import pytest
 from aioice import stun
 from aiortc.rtcdtlstransport import SRTP_PROFILES
-from conftest import engine_with, run
+from conftest import engine_with, run, until
 from OpenSSL import SSL
+from patience import PATIENCE_S
 from pylibsrtp import Policy, Session
 from relay_camera import SyntheticCamera
 from relay_client import Watching
@@ -84,7 +85,7 @@ def test_runs_arrive_as_single_datagrams_that_decrypt_to_what_was_meant(
     ):
         receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         receiving.bind(("127.0.0.1", 0))
-        receiving.settimeout(2)
+        receiving.settimeout(PATIENCE_S)
         sender = PacketSender(segments=segments)
         sent = sender.send(
             sending,
@@ -226,18 +227,18 @@ def test_only_who_proves_the_password_is_answered_and_heard() -> None:
             assert (ear.checks, ear.records, ear.reports) == (0, 0, 0)
             assert peer.sock is None
             browser.send(good)
-            await asyncio.sleep(0.1)
+            await until(lambda: peer.nominated, 2, "the check")
             answer = stun.parse_message(browser.recv(2048))
             assert answer.check_message_integrity(peer.pwd.encode())
             assert answer.attributes["XOR-MAPPED-ADDRESS"] == browser.getsockname()
             assert peer.nominated
             browser.send(b"\x16\xfe\xfd" + bytes(30))
             browser.send(b"\x80\xc9" + bytes(30))
-            await asyncio.sleep(0.1)
-            assert (ear.checks, ear.records, ear.reports) == (1, 1, 1)
+            await until(lambda: (ear.checks, ear.records, ear.reports) == (1, 1, 1), 2, "heard")
             browser.send(request(peer, ICE_CONTROLLED=1))
-            await asyncio.sleep(0.1)
-            assert stun.parse_message(browser.recv(2048)).error_code == 487
+            async with asyncio.timeout(PATIENCE_S):
+                conflict = await asyncio.get_running_loop().sock_recv(browser, 2048)
+            assert stun.parse_message(conflict).error_code == 487
             port.unregister(peer)
             browser.send(good)
             browser.send(b"\x16\xfe\xfd" + bytes(30))
@@ -322,7 +323,8 @@ def test_a_certificate_that_is_not_the_one_in_the_offer_gets_no_picture(camera: 
                 return (await relay.view("\r\n".join(lines) + "\r\n"))[1]
 
             await viewer.play(answered)
-            await asyncio.sleep(1.5)
+            await until(lambda: bool(relay.of(ViewerEnded)), 2, "the end")
+            await asyncio.sleep(0.3)
             assert viewer.frames == 0
             assert [event.code for event in relay.of(ViewerEnded)] == ["dtls_failed"]
             await viewer.close()

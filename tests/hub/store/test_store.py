@@ -162,7 +162,7 @@ def test_readers_do_not_wait_for_the_writer(new_url: NewUrl) -> None:
         store = await Store.open(new_url(), TurnedClock())
         async with store.write() as tx:
             await tx.execute(insert(tables.settings).values(key="a", value=1))
-            assert await asyncio.wait_for(store.setting("a"), 2) is None
+            assert await asyncio.wait_for(store.setting("a"), 60) is None
         assert await store.setting("a") == 1
         await store.aclose()
 
@@ -186,7 +186,7 @@ def test_a_cancelled_write_is_rolled_back_and_the_writer_is_free(new_url: NewUrl
         await inside.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await asyncio.wait_for(store.set_setting("b", 2), 5)
+        await asyncio.wait_for(store.set_setting("b", 2), 60)
         assert await store.setting("a") is None
         await store.aclose()
 
