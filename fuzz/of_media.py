@@ -69,7 +69,12 @@ def rtcp() -> Prepared:
 
 @target(max_bytes=8192)
 def rtp_track() -> Prepared:
-    """A whole track: order, wrap, jumps, other sources, sender reports, measuring; flag 0x80 is RTCP, 0x40 UDP."""
+    """A whole track: order, wrap, jumps, other sources, sender reports, measuring; flag 0x80 is RTCP, 0x40 UDP, 0x20 unmeasured.
+
+    Packets of one moment come together.
+    """
+    from itertools import groupby
+
     from adapters.port import Track
     from adapters.rtsp.depacketize import depacketizer_for
     from adapters.rtsp.measure import Measurement
@@ -93,15 +98,17 @@ def rtp_track() -> Prepared:
             ssrc=None,
             own_ssrc=7,
         )
-        receiver.observer = measured
+        if not (data[:1] and data[0] & 0x20):
+            receiver.observer = measured
         measured.begin_window(0.0)
         now_s = 0.0
+        moments = []
         for flags, packet in packets(data[1:]):
             now_s += (flags >> 2 & 15) / 25
-            if flags & 0x80:
-                receiver.rtcp(packet, now_s)
-            else:
-                receiver.rtp(packet, now_s)
+            moments.append(((now_s, flags & 0x80), packet))
+        for (at_s, control), run_ in groupby(moments, lambda moment: moment[0]):
+            take = receiver.reports if control else receiver.packets
+            take([packet for _, packet in run_], at_s)
         measured.end_window(now_s)
         if len(receiver.report(now_s)) % 4:
             raise Broken("a receiver report is no multiple of 4 bytes")

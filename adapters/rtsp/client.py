@@ -144,7 +144,7 @@ class RtspClient:
 
         def connection() -> Connection:
             return Connection(
-                self.session, peer=self.peer, on_frame=self._tracks.frame, on_lost=self._connection_lost
+                self.session, peer=self.peer, on_frames=self._tracks.frames, on_lost=self._connection_lost
             )
 
         try:

@@ -1,7 +1,7 @@
 """The TCP connection of one session: bytes in, responses to those who wait, frames to the receiver."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import structlog
@@ -47,8 +47,8 @@ def our_fault(peer: str, operation: str, cause: Exception) -> LocalProtocolError
     )
 
 
-def _ignore_frame(_channel: int, _data: bytes) -> None:
-    """Drop a frame that came after the end."""
+def _ignore_frames(_channel: int, _run: Sequence[bytes]) -> None:
+    """Drop frames that came after the end."""
 
 
 def _ignore_loss(_error: AdapterError) -> None:
@@ -63,13 +63,13 @@ class Connection(asyncio.Protocol):
         session: Session,
         *,
         peer: str,
-        on_frame: Callable[[int, bytes], None],
+        on_frames: Callable[[int, Sequence[bytes]], None],
         on_lost: Callable[[AdapterError], None],
     ) -> None:
         self._session = session
         self._parser = MessageParser(session.tolerances)
         self._peer = peer
-        self._on_frame = on_frame
+        self._on_frames = on_frames
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._out: asyncio.WriteTransport | None = None  # another connection inside an HTTP tunnel
@@ -119,14 +119,26 @@ class Connection(asyncio.Protocol):
         """Cut the bytes and hand everything on."""
         self.received += len(data)
         try:
-            events = self._parser.feed(data)
-            for event in events:
+            run: list[bytes] = []  # frames of one channel that came together
+            on = -1
+            for event in self._parser.feed(data):
                 if type(event) is Frame:
-                    self._on_frame(event.channel, event.data)
-                elif type(event) is Response:
+                    channel, packet = event
+                    if channel != on:
+                        if run:
+                            self._on_frames(on, run)
+                        on, run = channel, []
+                    run.append(packet)
+                    continue
+                if run:
+                    self._on_frames(on, run)
+                    run = []
+                if type(event) is Response:
                     self._answer(event)
                 elif type(event) is Request:
                     self._serve(event)
+            if run:
+                self._on_frames(on, run)
         except Violation as violation:
             self.fail(remote_error(violation, peer=self._peer, operation=self._operation))
         except AdapterError as error:
@@ -282,7 +294,10 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after what is written has gone out. Silent: neither callback is called any more."""
-        self._on_frame, self._on_lost = _ignore_frame, _ignore_loss  # those who listened can be freed at once
+        self._on_frames, self._on_lost = (
+            _ignore_frames,
+            _ignore_loss,
+        )  # those who listened can be freed at once
         if self.failure is None:
             self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
         for transport in (self._out, self._transport):

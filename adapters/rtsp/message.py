@@ -96,6 +96,10 @@ class Frame(NamedTuple):
     data: bytes
 
 
+_frame = (
+    tuple.__new__
+)  # of a named tuple: half the time of its own constructor, which is called for every packet
+
 Event = Request | Response | Frame
 
 
@@ -152,17 +156,10 @@ class MessageParser:
         position, end = 0, len(data)
         need = 1
         while position < end:
-            if data[position] == _DOLLAR and not self._garbage:  # the hot path
-                if end - position < 4:
-                    need = 4
+            if data[position] == _DOLLAR and not self._garbage:
+                position, need = self._frames(data, position, events)
+                if need:
                     break
-                stop = position + 4 + (data[position + 2] << 8 | data[position + 3])
-                if stop > end:
-                    need = stop - position
-                    break
-                events.append(Frame(data[position + 1], data[position + 4 : stop]))
-                self._started = True
-                position = stop
                 continue
             position, need = self._slow(data, position, events)
             if need:
@@ -174,6 +171,23 @@ class MessageParser:
         self._need = need
         self._parts = [rest] if rest else []
         return events
+
+    def _frames(self, data: bytes, position: int, events: list[Event]) -> tuple[int, int]:
+        """Cut frames until something else begins: the hot path. Return as `_slow` does."""
+        end, need = len(data), 0
+        begun = position
+        while position < end and data[position] == _DOLLAR:
+            if end - position < 4:
+                need = 4
+                break
+            stop = position + 4 + (data[position + 2] << 8 | data[position + 3])
+            if stop > end:
+                need = stop - position
+                break
+            events.append(_frame(Frame, (data[position + 1], data[position + 4 : stop])))
+            position = stop
+        self._started = self._started or position > begun
+        return position, need
 
     def _slow(self, data: bytes, position: int, events: list[Event]) -> tuple[int, int]:
         """Handle everything but a frame in step; return the new position and the bytes needed to go on, or 0."""

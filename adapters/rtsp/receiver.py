@@ -1,12 +1,14 @@
 """One track's way from RTP packets to access units. Sans I/O: the shell brings bytes and times."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from adapters.port import AccessUnit, Track
-from adapters.rtsp.depacketize import Depacketizer, Input
+from adapters.rtsp.depacketize import Depacketizer, Input, NalDepacketizer
 from adapters.rtsp.policy import Policies, SsrcPolicy
 from adapters.rtsp.rtp import (
+    FIXED_HEADER,
+    PLAIN,
     Goodbye,
     RtpPacket,
     SenderReport,
@@ -14,6 +16,7 @@ from adapters.rtsp.rtp import (
     build_receiver_report,
     parse_rtcp,
     parse_rtp,
+    read_fixed,
 )
 from adapters.rtsp.timeline import Reception, Reorder, Timeline, WallClock
 from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation
@@ -58,6 +61,7 @@ class TrackReceiver:
         self._reorder = None if ordered else Reorder()
         self._payload_type = payload_type
         self._depacketizer = depacketizer
+        self._together = depacketizer.together if isinstance(depacketizer, NalDepacketizer) else None
         self._deliver = deliver
         self._tolerances = tolerances
         self._policies = policies
@@ -66,6 +70,54 @@ class TrackReceiver:
         self._ssrc: int | None = None
         self._foreign = 0
         self._other_type = (-1, 0)
+
+    def packets(self, run: Sequence[bytes], now_s: float) -> None:
+        """Take RTP packets that arrived together, in the order of arrival.
+
+        Those that go on where the last one ended, as nearly all do, are taken a picture at a time; it comes to the same
+        as `rtp` for each.
+        """
+        if self._reorder is not None or self._together is None or self.observer is not None:
+            for data in run:
+                self.rtp(data, now_s)
+            return
+        held: list[bytes] = []  # payloads of one timestamp, none but the last with the marker
+        stamp = 0
+        following, ssrc, plain = self.reception.following, self._ssrc, self._payload_type
+        for data in run:
+            if len(data) > FIXED_HEADER:
+                first, second, sequence, timestamp, source = read_fixed(data)
+                if (
+                    first == PLAIN
+                    and source == ssrc
+                    and sequence == following
+                    and second & 0x7F == plain
+                    and (not held or timestamp == stamp)
+                ):
+                    held.append(data[FIXED_HEADER:])
+                    stamp, following = timestamp, (sequence + 1) & 0xFFFF
+                    if second > 0x7F:
+                        self._in_step(held, stamp, now_s, marker=True)
+                        held = []
+                    continue
+            if held:
+                self._in_step(held, stamp, now_s, marker=False)
+                held = []
+            self.rtp(data, now_s)
+            following, ssrc, plain = self.reception.following, self._ssrc, self._payload_type
+        if held:
+            self._in_step(held, stamp, now_s, marker=False)
+
+    def _in_step(self, payloads: Sequence[bytes], stamp: int, now_s: float, *, marker: bool) -> None:
+        """Take the payloads of packets of one timestamp that follow each other and the last one taken."""
+        self._foreign = 0
+        self.said_goodbye = False
+        self.last_packet_s = now_s
+        self.reception.in_step(len(payloads), stamp, now_s)
+        if self._together is not None:
+            timestamp = self._timeline.unwrap(stamp)
+            for unit in self._together(timestamp, payloads, now_s, marker=marker):
+                self._deliver(unit)
 
     def rtp(self, data: bytes, now_s: float) -> None:
         """Take one RTP packet."""
@@ -125,6 +177,11 @@ class TrackReceiver:
             return False
         self._ssrc = ssrc
         return True
+
+    def reports(self, run: Sequence[bytes], now_s: float) -> None:
+        """Take RTCP packets that arrived together."""
+        for data in run:
+            self.rtcp(data, now_s)
 
     def rtcp(self, data: bytes, now_s: float) -> None:
         """Take one RTCP compound packet."""

@@ -8,6 +8,9 @@ from standards.reason import Reason
 
 NTP_TO_UNIX_S = 2_208_988_800  # 1900-01-01 to 1970-01-01
 _FIXED = struct.Struct("!BBHII")
+read_fixed = _FIXED.unpack_from  # the fields of the fixed header of a packet of at least FIXED_HEADER bytes
+FIXED_HEADER = 12
+PLAIN = 0x80  # first byte of a packet without padding, extension and contributing sources
 _SENDER = struct.Struct("!IIIIII")
 MAX_RTCP_PACKETS = 32  # in one compound datagram
 

@@ -11,6 +11,7 @@ MAX_DROPOUT = 3_000  # packets: a larger step is a new start, not a loss (RFC 35
 MAX_MISORDER = 100
 MAX_ANCHOR_S = 3_600.0  # from a sender report to a picture whose wall time it tells
 STEP_S = 0.5
+_STEADY = 15 / 16  # what a packet that comes as expected leaves of the jitter
 
 
 class JumpPolicy(StrEnum):
@@ -140,6 +141,23 @@ class Reception:
                 self._jitter += (deviation - self._jitter) / 16
         self._transit = transit
         return Arrival(True, lost) if lost else _IN_STEP
+
+    @property
+    def following(self) -> int:
+        """Return the sequence number of the packet that is due next, -1 before the first."""
+        return (self.highest + 1) & 0xFFFF if self._started else -1
+
+    def in_step(self, count: int, timestamp: int, now_s: float) -> None:
+        """Take `count` packets of one timestamp into account that came together, the first of them `following`."""
+        self.highest += count
+        self.received += count
+        transit = now_s * self._rate - timestamp
+        if self._transit is not None:
+            deviation = abs(transit - self._transit)
+            if deviation < 0x7FFFFFFF:  # not across a wrap
+                self._jitter += (deviation - self._jitter) / 16
+        self._jitter *= _STEADY ** (count - 1)  # RFC 3550 A.8 for each of the others: they deviate by nothing
+        self._transit = transit
 
     def _start(self, packet: RtpPacket) -> None:
         self._started = True

@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.deadline import Deadline
@@ -58,7 +58,7 @@ class Tracks:
         self._peer = session.enrolled.authority
         self._address = ""  # of the camera, as dialled
         self._local_address = ""
-        self._by_channel: dict[int, Callable[[bytes, float], None]] = {}
+        self._by_channel: dict[int, Callable[[Sequence[bytes], float], None]] = {}
         self._sockets: list[DatagramReceiver] = []
 
     def between(self, address: str, local_address: str) -> None:
@@ -151,15 +151,15 @@ class Tracks:
         self.opened.append(opened)
         return opened
 
-    def frame(self, channel: int, data: bytes) -> None:
-        """Take one interleaved frame (called for every packet: the hot path)."""
+    def frames(self, channel: int, run: Sequence[bytes]) -> None:
+        """Take interleaved frames of one channel that came together (called for every read: the hot path)."""
         take = self._by_channel.get(channel)
         if take is None:
-            self._tolerances.note(Tolerance.UNASSIGNED_CHANNEL)
+            self._tolerances.note(Tolerance.UNASSIGNED_CHANNEL, len(run))
             return
         if self._session.state is State.READY:
-            self._tolerances.note(Tolerance.DATA_BEFORE_PLAY)
-        take(data, self._context.clock.monotonic())
+            self._tolerances.note(Tolerance.DATA_BEFORE_PLAY, len(run))
+        take(run, self._context.clock.monotonic())
 
     def punch(self) -> None:
         """Let firewalls and NATs on the way know that media are due from the camera's ports (quirk 31)."""
@@ -199,12 +199,12 @@ class Tracks:
         self._by_channel = {}
         self._on_failed = _ignore_failure
 
-    def _datagrams(self, take: Callable[[bytes, float], None]) -> Callable[[bytes], None]:
+    def _datagrams(self, take: Callable[[Sequence[bytes], float], None]) -> Callable[[bytes], None]:
         """Return a datagram handler that turns our own faults into the end of this one session."""
 
         def handle(data: bytes) -> None:
             try:
-                take(data, self._context.clock.monotonic())
+                take((data,), self._context.clock.monotonic())
             except Violation as violation:
                 self._on_failed(remote_error(violation, peer=self._peer, operation="RTP"))
             except AdapterError as error:
@@ -214,18 +214,21 @@ class Tracks:
 
         return handle
 
-    def _to_receiver(self, receiver: TrackReceiver, *, control: bool) -> Callable[[bytes, float], None]:
+    def _to_receiver(
+        self, receiver: TrackReceiver, *, control: bool
+    ) -> Callable[[Sequence[bytes], float], None]:
         """Return what takes the packets of a track; past the tap where a capture listens."""
-        take = receiver.rtcp if control else receiver.rtp
+        take = receiver.reports if control else receiver.packets
         tap = self._context.tap
         if tap is None:
             return take
         track = receiver.track
         tapped = TappedTrack(self._tapped, track.index, track.kind, track.codec)
 
-        def taken(data: bytes, now_s: float) -> None:
-            tap.packet(tapped, data, now_s, control=control)
-            take(data, now_s)
+        def taken(run: Sequence[bytes], now_s: float) -> None:
+            for data in run:
+                tap.packet(tapped, data, now_s, control=control)
+                take((data,), now_s)
 
         return taken
 

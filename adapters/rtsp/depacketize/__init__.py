@@ -15,6 +15,7 @@ from adapters.rtsp.depacketize.h264 import H264Depacketizer
 from adapters.rtsp.depacketize.h265 import H265Depacketizer, NumberedH265Depacketizer
 from adapters.rtsp.depacketize.joined import MetadataDepacketizer, Mpeg4Depacketizer
 from adapters.rtsp.depacketize.jpeg import JpegDepacketizer
+from adapters.rtsp.depacketize.nal import NalDepacketizer
 from adapters.rtsp.depacketize.simple import FrameDepacketizer
 from adapters.rtsp.tolerance import Tolerances
 
@@ -98,4 +99,4 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
 
 
-__all__ = ["Depacketizer", "Input", "depacketizer_for"]
+__all__ = ["Depacketizer", "Input", "NalDepacketizer", "depacketizer_for"]

@@ -1,5 +1,6 @@
 """What depacketisers take, and what they share whatever the payload format."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from adapters.port import AccessUnit
@@ -44,6 +45,15 @@ class Pieces:
         self._parts.append(data)
         self.size += len(data)
         return self.size <= self._limit_bytes and len(self._parts) <= MAX_PIECES
+
+    def extend(self, data: Sequence[bytes]) -> bool:
+        """Keep several pieces; False where the frame would be beyond its bounds (nothing of them is kept then)."""
+        size = self.size + sum(map(len, data))
+        if size > self._limit_bytes or len(self._parts) + len(data) > MAX_PIECES:
+            return False
+        self._parts += data
+        self.size = size
+        return True
 
     def clear(self) -> None:
         """Forget all."""

@@ -11,6 +11,8 @@ _FU_A = 28
 class H264Depacketizer(NalDepacketizer):
     """Turns RFC 6184 payloads into access units. `key_frame` is true exactly where a unit holds an IDR slice."""
 
+    _fragment_head, _fragment_mask, _fragment_mark = 2, 0x1F, _FU_A
+
     def __init__(self, track: int, tolerances: Tolerances, *, single_nals: bool = False) -> None:
         """Prepare; `single_nals`: the SDP says packetization-mode=0, which is often not so (quirk 42)."""
         super().__init__(track, tolerances)

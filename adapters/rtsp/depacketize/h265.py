@@ -1,6 +1,7 @@
 """H.265 over RTP (RFC 7798): single NAL, AP, FU; and numbered NAL units where sprop-max-don-diff is above 0."""
 
 import heapq
+from collections.abc import Sequence
 
 from adapters.port import AccessUnit
 from adapters.rtsp.depacketize.base import MAX_UNIT_BYTES, Input
@@ -18,6 +19,8 @@ class H265Depacketizer(NalDepacketizer):
 
     PACI packets (section 4.4.4) carry scalability hints that cameras do not send; they count as reserved types.
     """
+
+    _fragment_head, _fragment_mask, _fragment_mark = 3, 0x7E, _FU << 1
 
     def _take(self, payload: bytes) -> None:
         if len(payload) < 2:
@@ -100,6 +103,17 @@ class NumberedH265Depacketizer(H265Depacketizer):
         if payload:
             self._take(payload)
         return self._in_order(all_of_them=False)
+
+    def together(
+        self, timestamp: int, payloads: Sequence[bytes], arrived_s: float, *, marker: bool
+    ) -> list[AccessUnit]:
+        """Take payloads of one timestamp: each NAL of them has a number of its own to be read."""
+        last = len(payloads) - 1
+        return [
+            unit
+            for place, payload in enumerate(payloads)
+            for unit in self.push(Input(timestamp, marker and place == last, payload, arrived_s, 0))
+        ]
 
     def flush(self) -> list[AccessUnit]:
         """Return what is held when the stream ends."""

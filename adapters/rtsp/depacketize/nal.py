@@ -1,6 +1,8 @@
 """What the NAL-based formats share (RFC 6184, RFC 7798): access units, fragments, aggregates, start codes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import islice
 
 from adapters.port import AccessUnit
 from adapters.rtsp.depacketize.base import MAX_UNIT_BYTES, MAX_UNIT_NALS, Input, Pieces
@@ -136,9 +138,26 @@ class FragmentBuffer:
         self.is_open = False
         return self._pieces.joined()
 
+    def go_on(self, payloads: Sequence[bytes], at: int, head: int, mask: int, mark: int) -> int:
+        """Take those from `at` on that are plain fragments from the middle of the open NAL; return where they stop.
+
+        They have `head` bytes before their data, of which the first, under `mask`, is `mark`, and the last is the NAL's type
+        alone: neither start nor end.
+        """
+        kind, last, pieces = self._kind, head - 1, []
+        for payload in islice(payloads, at, None):
+            if len(payload) <= head or payload[0] & mask != mark or payload[last] != kind:
+                break
+            pieces.append(payload[head:])
+        return at + len(pieces) if self._pieces.extend(pieces) else at
+
 
 class NalDepacketizer(ABC):
     """The way of a payload: closes and opens access units around what the format makes of it."""
+
+    _fragment_head: int  # bytes before a fragment's data; the last of them tells start, end and type
+    _fragment_mask: int  # of a payload's first byte: what tells ...
+    _fragment_mark: int  # ... that it is a fragment
 
     def __init__(self, track: int, tolerances: Tolerances, *, by_timestamp: bool = False) -> None:
         self._tolerances = tolerances
@@ -153,6 +172,29 @@ class NalDepacketizer(ABC):
         self._units.begin(item, out)
         if item.payload:
             self._take(item.payload)
+        self._units.end(item, out)
+        return out
+
+    def together(
+        self, timestamp: int, payloads: Sequence[bytes], arrived_s: float, *, marker: bool
+    ) -> list[AccessUnit]:
+        """Take payloads of one timestamp, none lost before or between them; `marker` is the last one's, no other has it.
+
+        It comes to the same as `push` for each.
+        """
+        out: list[AccessUnit] = []
+        item = Input(timestamp, marker, b"", arrived_s, 0)
+        self._units.begin(item, out)
+        fragments, at, count = self._fragments, 0, len(payloads)
+        while at < count:
+            payload = payloads[at]
+            at += 1
+            if payload:
+                self._take(payload)
+            if fragments.is_open and at < count:
+                at = fragments.go_on(
+                    payloads, at, self._fragment_head, self._fragment_mask, self._fragment_mark
+                )
         self._units.end(item, out)
         return out
 
