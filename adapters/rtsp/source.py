@@ -51,6 +51,10 @@ class RtspSource:
         self._ended = asyncio.Event()
         self._closed = False
         self._played_s = 0.0
+        self._alarm: asyncio.TimerHandle
+        self._fault: Exception | None = None  # our own, of the timer
+        self._keepalive: asyncio.Task[None] | None = None
+        self._keepalive_every_s = self._next_keepalive_s = self._next_report_s = 0.0
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -148,42 +152,52 @@ class RtspSource:
     async def _maintain(self) -> None:
         """Wait for the end; meanwhile send keep-alives and receiver reports and watch for silence."""
         client, policies = self.client, self._policies
-        every_s = min(client.session.timeout_s / 2, policies.keepalive_cap_s)
-        next_keepalive_s = client.now() + every_s
-        next_report_s = client.now() + policies.report_every_s
-        keepalive: asyncio.Task[None] | None = None
+        self._keepalive_every_s = min(client.session.timeout_s / 2, policies.keepalive_cap_s)
+        self._next_keepalive_s = client.now() + self._keepalive_every_s
+        self._next_report_s = client.now() + policies.report_every_s
+        self._tick_later()
         try:
-            while not self._ended.is_set():
-                await self._wait_for_end()
-                now_s = client.now()
-                if self._ended.is_set():
-                    break
-                self._watch(now_s)
-                if now_s >= next_report_s:
-                    client.send_receiver_reports()
-                    next_report_s = now_s + policies.report_every_s
-                if keepalive is not None and keepalive.done():
-                    refused = isinstance(keepalive.exception(), AuthenticationFailed)
-                    keepalive = None
-                    if refused:
-                        next_keepalive_s = float(
-                            "inf"
-                        )  # nothing that carries a refused credential is sent again
-                if now_s >= next_keepalive_s and keepalive is None:
-                    next_keepalive_s = now_s + every_s
-                    deadline = Deadline.after(self._context.clock, policies.answer_s)
-                    keepalive = asyncio.create_task(client.keep_alive(deadline))
+            await self._ended.wait()
         finally:
-            if keepalive is not None:
-                keepalive.cancel()
-                await asyncio.gather(keepalive, return_exceptions=True)
+            self._alarm.cancel()
+            if self._keepalive is not None:
+                self._keepalive.cancel()
+                await asyncio.gather(self._keepalive, return_exceptions=True)
+        if self._fault is not None:
+            raise self._fault
 
-    async def _wait_for_end(self) -> None:
-        try:
-            async with asyncio.timeout(_TICK_S):
-                await self._ended.wait()
-        except TimeoutError:
+    def _tick_later(self) -> None:
+        self._alarm = asyncio.get_running_loop().call_later(_TICK_S, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        if self._ended.is_set():
             return
+        try:
+            self._tick(self.client.now())
+        except Exception as error:  # noqa: BLE001  raised by `_maintain`
+            self._fault = error
+            self._ended.set()
+        else:
+            self._tick_later()
+
+    def _tick(self, now_s: float) -> None:
+        """Do what is due. By a timer, not by a task that wakes: hubs hold hundreds of sources."""
+        client, policies = self.client, self._policies
+        self._watch(now_s)
+        if now_s >= self._next_report_s:
+            client.send_receiver_reports()
+            self._next_report_s = now_s + policies.report_every_s
+        if self._keepalive is not None and self._keepalive.done():
+            refused = isinstance(self._keepalive.exception(), AuthenticationFailed)
+            self._keepalive = None
+            if refused:
+                self._next_keepalive_s = float(
+                    "inf"
+                )  # nothing that carries a refused credential is sent again
+        if now_s >= self._next_keepalive_s and self._keepalive is None:
+            self._next_keepalive_s = now_s + self._keepalive_every_s
+            deadline = Deadline.after(self._context.clock, policies.answer_s)
+            self._keepalive = asyncio.create_task(client.keep_alive(deadline))
 
     def _watch(self, now_s: float) -> None:
         """End the source after silence or a goodbye."""
