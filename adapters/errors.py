@@ -6,6 +6,7 @@
     ├── BadTarget               bad_target           (the address as typed; nothing was sent)
     ├── AddressRefused          address_refused      (the dialer's rules; nothing was sent)
     ├── Unreachable             unreachable          unreachable
+    ├── NotPushed               not_pushed           unreachable
     ├── TimedOut                timed_out            timed_out
     ├── CoolingDown             cooling_down         no_credential
     ├── AuthenticationFailed    login_refused        refused
@@ -57,6 +58,14 @@ class Unreachable(AdapterError):
     """No connection: name not resolved, refused, no route, closed at once."""
 
     code = "unreachable"
+    reason = Reason.UNREACHABLE
+    retryable = True
+
+
+class NotPushed(AdapterError):
+    """No encoder sends this camera's stream to the hub now (WHIP): there is nothing that could be asked."""
+
+    code = "not_pushed"
     reason = Reason.UNREACHABLE
     retryable = True
 

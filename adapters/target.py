@@ -20,7 +20,7 @@ _MAX_SOURCE = 256
 
 @dataclass(frozen=True, slots=True)
 class Schemes:
-    """The schemes that may be typed: default port of each, and other spellings of the same."""
+    """The schemes that may be typed: default port of each (0: nothing is dialled), and other spellings of the same."""
 
     ports: Mapping[str, int]
     aliases: Mapping[str, str] = field(default_factory=dict)  # spelling -> scheme
@@ -37,6 +37,7 @@ def _built_in() -> Schemes:
         "vigi": 20443,
         "reolink": 443,
         "unifi": 443,
+        "whip": 0,
     }
     aliases = {"http": "onvif", "https": "onvifs"}
     for family, brands in (
@@ -56,7 +57,10 @@ BUILT_IN = _built_in()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Scheme, host, port and path of a camera's interface. Holds no credential."""
+    """Scheme, host, port and path of a camera's interface. Holds no credential.
+
+    ``whip://name`` names a camera that pushes: `host` is its name in this hub, the port is 0 and never written.
+    """
 
     scheme: str
     host: str  # name or address, IPv6 without brackets
@@ -81,13 +85,13 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Return ``host:port`` as dialled, IPv6 in brackets."""
+        """Return ``host:port`` as dialled, IPv6 in brackets; the name alone where nothing is dialled."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{host}:{self.port}" if self.port else host
 
     @property
     def url(self) -> str:
-        """Return the address without credentials, port always written."""
+        """Return the address without credentials, port always written where there is one."""
         source = f"#{quote(self.source, safe='')}" if self.source else ""
         return f"{self.scheme}://{self.authority}{self.path}{source}"
 
@@ -142,6 +146,13 @@ def parse_target(text: str, schemes: Schemes = BUILT_IN) -> tuple[Target, Creden
             hint="Give user and password apart from the address, or write / as %2F, ? as %3F, # as %23",
         )
     _check_host(host)
+    if not schemes.ports[normal]:
+        if port is not None or parts.path not in ("", "/") or parts.query or parts.username is not None:
+            raise BadTarget(
+                f"{normal}:// takes a name alone, without port, path or password",
+                hint=f"Write {normal}://name; the encoder brings a token",
+            )
+        return Target(normal, host.lower(), 0), None
     if port is None:
         port = schemes.ports[normal]
     if not 1 <= port <= 65535:

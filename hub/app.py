@@ -46,7 +46,7 @@ from hub.api.ui import Ui, installed_ui
 from hub.catalog.areas import AreaTable
 from hub.catalog.incidents import Incidents
 from hub.catalog.service import CatalogService
-from hub.catalog.types import Kind
+from hub.catalog.types import Camera, Kind
 from hub.compliance.alerts import AlertBook
 from hub.compliance.checker import Checker
 from hub.compliance.declarations import Declarations
@@ -73,6 +73,8 @@ from hub.live.source import Sources
 from hub.live.stills import Stills
 from hub.live.uplink import Uplink, UplinkRules
 from hub.live.warm import KeepWarm
+from hub.live.whip import Encoders
+from hub.live.whip_tokens import PushToken, PushTokens
 from hub.observe import Metrics
 from hub.onboarding.book import OnboardingBook
 from hub.onboarding.declared import consent_gate
@@ -83,10 +85,12 @@ from hub.onboarding.service import OnboardingService
 from hub.packs import PackUnreadable, read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.hosts import hosts_to_bind
-from hub.relay.outputs.rtsp_door import RtspDoor
+from hub.relay.outputs.rtsp_door import HandOver, RtspDoor
+from hub.relay.outputs.tls_door import Certificate, CertificateRefused, TlsDoor
 from hub.relay.webrtc.turn import TurnSetup
 from hub.relay.workers.series import RelaySeries
 from hub.relay.workers.service import RelayService, RelaySetup
+from hub.reports.area.jobs import ReportJobs
 from hub.reports.area.service import AreaReports
 from hub.reports.signing import SIGNING_KEYS, SigningKeys
 from hub.reports.unwritten import ReportWriter
@@ -226,6 +230,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.push_async_callback(reassessments.aclose)
     signing = SigningKeys.open(settings.data_dir / SIGNING_KEYS)
     area_reports = AreaReports(store, clock, signing, name=settings.name, holds_s=holds_s)
+    report_jobs = ReportJobs(area_reports, clock)
+    stack.push_async_callback(report_jobs.aclose)
     incidents = Incidents(store, bus)
 
     # Behind a proxy the HTTP side listens on loopback, and media still comes straight from the browsers.
@@ -235,7 +241,13 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     outside = await _addresses((*coordination.peers, *store.peers))
 
     def own_listeners() -> frozenset[tuple[str, int]]:
-        return frozenset({("*", http.port)}) | relay.listeners() | door.listeners() | outside
+        return (
+            frozenset({("*", http.port)})
+            | relay.listeners()
+            | door.listeners()
+            | tls_door.listeners()
+            | outside
+        )
 
     dialer = Dialer(settings.networks.policy(), own_listeners)
     gate = CredentialGate(book, clock)
@@ -251,7 +263,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             transcode_width=settings.relay.transcode_width,
             transcode_fps=float(settings.relay.transcode_fps),
             transcode_bit_s=settings.relay.transcode_kbit_s * 1000,
-            rtsp=settings.relay.rtsp_port is not None,
+            rtsp=settings.relay.gives_rtsp,
+            push_kbit_s=settings.relay.push_kbit_s,
             log_level=settings.log_level,
             log_format=settings.log_format,
         ),
@@ -261,10 +274,10 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         clock=clock,
     )
 
-    async def hand_over(digest: str, sock: socket.socket) -> None:
-        relay.pass_on(await outputs.camera_of(digest), sock)
+    async def hand_over(digest: str, sock: socket.socket, address: str) -> None:
+        relay.pass_on(await outputs.camera_of(digest), sock, address)
 
-    door = RtspDoor(hand_over)
+    door, tls_door = RtspDoor(hand_over), _tls_door(settings, hand_over)
     decode = DecodeService(
         DecodeSetup(processes=settings.decode.processes, memory=settings.decode.memory_mb * MIB),
         clock=clock,
@@ -297,6 +310,26 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         settings=settings.events,
         busy=being_probed,
+    )
+    push_tokens = PushTokens(store, clock)
+
+    async def check_pushed(camera: Camera, token: PushToken) -> None:
+        """Check a camera whose pictures come for the first time, in the name of who let its encoder in."""
+        person = await accounts.principal(token.created_by, "token")
+        if person is not None:
+            await onboarding.recheck(camera, person)
+
+    encoders = Encoders(
+        store=store,
+        tokens=push_tokens,
+        catalog=catalog,
+        relay=relay,
+        bus=bus,
+        limiter=coordination.limiter,
+        clock=clock,
+        metrics=metrics,
+        texts=texts,
+        unmeasured=check_pushed,
     )
     registry = Registry.installed()
     receipts = Receipts(store, clock, office=settings.name)
@@ -337,6 +370,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         bus=bus,
         clock=clock,
         port=lambda: door.port or None,
+        secure_port=lambda: tls_door.port or None,
     )
     relay.on_recipient = outputs.take
     declarations, statements = Declarations(store, clock), Statements(store, clock, packs)
@@ -356,7 +390,14 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         catalog=catalog,
         areas=areas,
         checker=Checker(
-            registry, dialer, gate, clock, packs, decode=decode, advisories=_advisories(settings)
+            registry,
+            dialer,
+            gate,
+            clock,
+            packs,
+            decode=decode,
+            advisories=_advisories(settings),
+            pushes=encoders,
         ),
         knowledge=knowledge,
         standing=standing,
@@ -392,9 +433,11 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         metrics=metrics,
         settings=settings.health,
         busy=being_probed,
+        pushed=encoders.pushed,
     )
 
     def on_relay_event(event: RelayEvent) -> None:
+        encoders.on_relay_event(event)
         viewers.on_relay_event(event)
         health.on_relay_event(event)
         pulls.on_relay_event(event)
@@ -457,6 +500,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         rescorer=rescorer,
         reassessments=reassessments,
         area_reports=area_reports,
+        report_jobs=report_jobs,
         declarations=declarations,
         statements=statements,
         restating=restating,
@@ -469,7 +513,12 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             sources=sources,
             catalog=catalog,
             pictures=StreamPictures(
-                registry=registry, dialer=dialer, gate=gate, warm=relay.key_frame, clock=clock
+                registry=registry,
+                dialer=dialer,
+                gate=gate,
+                warm=relay.key_frame,
+                pushes=encoders,
+                clock=clock,
             ),
             decode=decode,
             dialer=dialer,
@@ -481,6 +530,8 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         ),
         movers=movers,
         outputs=outputs,
+        encoders=encoders,
+        push_tokens=push_tokens,
         camera_events=camera_events,
         discoveries=discoveries,
         receipts=receipts,
@@ -503,6 +554,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     # What ends first is registered last: views get their end and their receipt while everything still works.
     await viewers.start()
+    encoders.start()
     warm.start()
     stack.push_async_callback(warm.aclose)
     await onboarding.recover()
@@ -525,17 +577,37 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     stack.callback(streams.close)
     stack.push_async_callback(onboarding.aclose)
     stack.push_async_callback(viewers.aclose)
+    stack.push_async_callback(encoders.aclose)
+    rtsp_host = settings.relay.rtsp_host or relay_host
     if settings.relay.rtsp_port is not None:
-        await _listen(door, settings.relay.rtsp_host or relay_host, settings.relay.rtsp_port)
+        await _listen(door, rtsp_host, settings.relay.rtsp_port, "relay.rtsp_port")
+    if settings.relay.rtsps_port is not None:
+        await _listen(tls_door, rtsp_host, settings.relay.rtsps_port, "relay.rtsps_port")
     stack.push_async_callback(outputs.aclose)
     stack.push_async_callback(door.aclose)
+    stack.push_async_callback(tls_door.aclose)
     stack.push_async_callback(movers.aclose)
     administrator = FirstAdministrator(*made) if made is not None else None
     return Hub(settings, services, litestar, http, relay, dialer, administrator)
 
 
-async def _listen(door: RtspDoor, host: str, port: int) -> None:
-    """Open the door for recipients of RTSP.
+def _tls_door(settings: Settings, hand_over: HandOver) -> RtspDoor:
+    """Return the door for recipients who come by TLS; one that stays shut where there is to be none.
+
+    Raises:
+        SettingsRefused: its certificate cannot be used.
+    """
+    chain, key = settings.rtsps_certificate
+    if settings.relay.rtsps_port is None or chain is None or key is None:
+        return RtspDoor(hand_over)
+    try:
+        return TlsDoor(hand_over, Certificate(chain, key))
+    except CertificateRefused as error:
+        raise SettingsRefused(f"relay.rtsps_port: {error}") from error
+
+
+async def _listen(door: RtspDoor, host: str, port: int, name: str) -> None:
+    """Open a door for recipients of RTSP.
 
     Raises:
         SettingsRefused: the port cannot be had.
@@ -543,7 +615,7 @@ async def _listen(door: RtspDoor, host: str, port: int) -> None:
     try:
         door.start(await hosts_to_bind(host), port)
     except OSError as error:
-        raise SettingsRefused(f"relay.rtsp_port: port {port} cannot be bound: {error.strerror}") from error
+        raise SettingsRefused(f"{name}: port {port} cannot be bound: {error.strerror}") from error
 
 
 async def _upkeep(accounts: Accounts, clock: Clock) -> None:

@@ -116,6 +116,16 @@ class Metrics:
             "camhub_views_ended_total", "Views ended, by cause", ("cause",), registry=self.registry
         )
         self.viewers = Gauge("camhub_viewers", "Viewer sessions open now", registry=self.registry)
+        self.pushes = Gauge("camhub_pushes", "Encoders that push (WHIP) now", registry=self.registry)
+        self.pushes_started = Counter(
+            "camhub_pushes_started_total", "Pushes that were let in", registry=self.registry
+        )
+        self.pushes_refused = Counter(
+            "camhub_pushes_refused_total", "Pushes refused, by code", ("code",), registry=self.registry
+        )
+        self.pushes_ended = Counter(
+            "camhub_pushes_ended_total", "Pushes ended, by cause", ("cause",), registry=self.registry
+        )
         self.onboardings = Counter(
             "camhub_onboardings_total", "Onboardings ended, by state", ("state",), registry=self.registry
         )

@@ -92,7 +92,20 @@ class Relay(BaseModel):
         description="TCP port from which other systems take outputs by RTSP, unencrypted; unset: none; 0 picks one",
     )
     rtsp_host: str = Field(
-        default="", description='TCP address to bind for it; "" follows the HTTP host, as for UDP'
+        default="", description='TCP address to bind for both; "" follows the HTTP host, as for UDP'
+    )
+    rtsps_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port from which other systems take outputs by RTSP over TLS; unset: none; 0 picks one",
+    )
+    rtsps_cert: Path | None = Field(
+        default=None,
+        description="certificate chain for it, PEM; read again when it changes; default: tls_cert",
+    )
+    rtsps_key: Path | None = Field(
+        default=None, description="its private key, PEM, not encrypted; default: tls_key"
     )
     transcodes: int | None = Field(
         default=None,
@@ -115,11 +128,23 @@ class Relay(BaseModel):
         description="tracks of AAC sound recoded to Opus at once; 0 recodes none",
     )
 
+    push_kbit_s: int = Field(
+        default=12_000,
+        ge=500,
+        le=100_000,
+        description="what one encoder that pushes (WHIP) may send at most, in thousand bits a second",
+    )
+
     keep_warm: list[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=list,
         max_length=64,
         description="ids of cameras that are pulled with nobody watching; donated ones only while shared `always`",
     )
+
+    @property
+    def gives_rtsp(self) -> bool:
+        """Tell whether other systems may take outputs."""
+        return self.rtsp_port is not None or self.rtsps_port is not None
 
     @property
     def processes(self) -> int:
@@ -397,7 +422,19 @@ class Settings(BaseSettings):
         if (self.tls_cert is None) != (self.tls_key is None):
             missing = "tls_key" if self.tls_key is None else "tls_cert"
             raise ValueError(f"tls_cert and tls_key go together; {missing} is missing")
+        if (self.relay.rtsps_cert is None) != (self.relay.rtsps_key is None):
+            missing = "rtsps_key" if self.relay.rtsps_key is None else "rtsps_cert"
+            raise ValueError(f"relay.rtsps_cert and relay.rtsps_key go together; relay.{missing} is missing")
+        if self.relay.rtsps_port is not None and None in self.rtsps_certificate:
+            raise ValueError(
+                "relay.rtsps_port needs relay.rtsps_cert and relay.rtsps_key, or tls_cert and tls_key"
+            )
         return self
+
+    @property
+    def rtsps_certificate(self) -> tuple[Path | None, Path | None]:
+        """Return certificate chain and key of RTSP over TLS: its own, else those of HTTPS."""
+        return self.relay.rtsps_cert or self.tls_cert, self.relay.rtsps_key or self.tls_key
 
     @property
     def secure(self) -> bool:

@@ -8,6 +8,7 @@ from adapters.errors import (
     BadTarget,
     CameraFault,
     CoolingDown,
+    NotPushed,
     PermissionDenied,
     RemoteProtocolError,
     TimedOut,
@@ -66,6 +67,8 @@ def problem_of(error: Exception, *, step: str, peer: str, typed: str, texts: Tex
         case AddressRefused():
             why = saw(_first(str(error), _REFUSED, "other_host"))
             return Problem("address_refused", {"peer": where, "why": why}, field="address")
+        case NotPushed():
+            return Problem("not_pushed")
         case DeviceBusy():
             return Problem("device_busy", {"peer": where})
         case CoolingDown():

@@ -31,7 +31,7 @@ FACTS: Mapping[str, Fact] = _table(
         "target.interfaces",
         "list",
         "",
-        "interfaces by which this camera is integrated: onvif, rtsp, or a vendor's: hikvision dahua axis vigi",
+        "interfaces by which this camera is integrated: onvif, rtsp, whip (it pushes), or a vendor's: hikvision dahua axis vigi",
     ),
     ("credential.supplied", "bool", "", "the owner supplied a credential"),
     ("credential.accepted", "bool", "", "the device accepted the supplied credential"),

@@ -181,6 +181,8 @@ _ABSENCES: Mapping[str, str] = MappingProxyType(
         "not seen from the camera's own network": "chưa nhìn từ mạng của camera",
         "no agent asks the router of the camera's network": "chưa có trạm nào hỏi bộ định tuyến ở mạng của camera",
         "no point outside the camera's network looks at it": "chưa có điểm nào ngoài mạng của camera nhìn vào",
+        "the camera pushes its stream to the hub and cannot be dialled": "camera tự phát luồng lên nút, không gọi vào được",
+        "an encoder shows a token": "bộ mã hoá dùng mã phát thay cho tài khoản",
         "no agent sees the traffic of the camera's network": "chưa có trạm nào thấy lưu lượng ở mạng của camera",
     }
 )
@@ -195,6 +197,10 @@ _AWAY: Mapping[str, Text] = MappingProxyType(
         "not any of target.interfaces: it in onvif, hikvision, dahua, axis, vigi, reolink, unifi": Text(
             "camera này chỉ nối bằng RTSP, nên không hỏi được",
             "this camera is connected by RTSP only, which cannot be asked",
+        ),
+        "not all of target.interfaces: it ne whip": Text(
+            "camera này tự phát lên nút, không có cổng nào để nút gọi vào",
+            "this camera pushes to the hub; there is nothing in it that the hub dials",
         ),
         "not recording.path ne none": Text(
             "camera này không lưu hình ở đâu", "this camera's pictures are kept nowhere"

@@ -39,6 +39,7 @@ from hub.api.statements import AttestationsController, WaiversController
 from hub.api.tokens import MyTokensController, TokensController
 from hub.api.ui import Ui, ui_handler, ui_start
 from hub.api.users import UsersController
+from hub.api.whip import PushTokensController, WhipController
 
 BASE = "/api/v1"
 MAX_BODY = 256 * 1024
@@ -94,6 +95,7 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
             PtzController,
             MasksController,
             OutputsController,
+            PushTokensController,
             CameraEventsController,
             DiscoveriesController,
             ConsentsController,
@@ -112,7 +114,17 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
         security=[{"session": []}, {"token": []}],
     )
     return Litestar(
-        route_handlers=[api, well_known_hub, healthz, readyz, metrics, problem_codes, ui_start, ui_handler],
+        route_handlers=[
+            api,
+            WhipController,
+            well_known_hub,
+            healthz,
+            readyz,
+            metrics,
+            problem_codes,
+            ui_start,
+            ui_handler,
+        ],
         dependencies={"services": Provide(provide_services)},
         exception_handlers=services.errors.handlers(),
         request_max_body_size=MAX_BODY,
@@ -131,6 +143,9 @@ def build(services: ServiceSet, idempotency: IdempotencyBook, ui: Ui) -> Litesta
                         type="apiKey", name="camhub_session", security_scheme_in="cookie"
                     ),
                     "token": SecurityScheme(type="http", scheme="bearer"),
+                    "push": SecurityScheme(
+                        type="http", scheme="bearer", description="a publishing token of the camera"
+                    ),
                 }
             ),
         ),

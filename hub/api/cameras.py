@@ -299,6 +299,7 @@ class CamerasController(Controller):
         await visible(camera_id, caller, services)
         await services.catalog.remove(camera_id, caller.principal.actor())
         await services.viewers.end_camera(camera_id, "removed")
+        await services.encoders.end_of(camera_id, "removed")
 
     @post(
         "/{camera_id:str}/recheck",
@@ -350,6 +351,7 @@ class CamerasController(Controller):
         after = await services.catalog.pause(camera.id, caller.principal.actor(), until=until)
         # the event of the pause ends them too; the reply is sent when none runs any more
         await services.viewers.end_camera(camera_id, "paused")
+        await services.encoders.end_of(camera_id, "paused")
         return {"sharing": shown(after, caller, services)["sharing"], "ended_views": watching}
 
     @post("/{camera_id:str}/resume", status_code=200, summary="Resume sharing", operation_id="resume_camera")

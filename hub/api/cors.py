@@ -1,6 +1,6 @@
-"""Cross-origin requests of WHEP players that other sites embed (Fetch standard, section 3.2).
+"""Cross-origin requests of WHEP players and WHIP encoders that other sites embed (Fetch standard, section 3.2).
 
-Only the two kinds of address that a WHEP client needs, only for the origins that the operator listed, and never with
+Only the kinds of address that such a client needs, only for the origins that the operator listed, and never with
 cookies: another site's page authenticates with a token of its own.
 """
 
@@ -8,10 +8,10 @@ import re
 
 from hub.api.envelope import AsgiApp, Message, Receive, Scope, Send
 
-_PATHS = re.compile(r"/api/v1/(cameras/[^/]+/whep|sessions/[^/]+(/events|/layer)?)")
+_PATHS = re.compile(r"/api/v1/(cameras/[^/]+/whep|sessions/[^/]+(/events|/layer)?)|/whip/[^/]+(/[^/]+)?")
 _METHODS = b"GET, POST, PATCH, PUT, DELETE, OPTIONS"
 _HEADERS = b"authorization, content-type, if-match, last-event-id"
-_EXPOSED = b"location, etag, link, accept-patch, retry-after"
+_EXPOSED = b"location, etag, link, accept-patch, accept-post, retry-after"
 _MAX_AGE_S = b"600"
 
 

@@ -11,9 +11,9 @@ from litestar.response import Stream
 from hub.access.rights import CAMERAS_READ, CAMERAS_WRITE
 from hub.api.cameras import visible
 from hub.api.schemas import LayerBody
+from hub.api.sdp import FRAGMENT, SDP, same_ice_session, sdp_text
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
-from hub.live.session import ViewerSession
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
 from standards.observation import rfc3339
@@ -21,42 +21,7 @@ from standards.observation import rfc3339
 AnyRequest = Request[Any, Any, Any]
 Purpose = Annotated[str, QueryParameter(max_length=32)]
 IncidentNumber = Annotated[str, QueryParameter(max_length=64)]
-SDP = "application/sdp"
-FRAGMENT = "application/trickle-ice-sdpfrag"
-MAX_SDP = 65_536
 Wanted = Annotated[Literal["main", "sub", "auto"], QueryParameter()]
-
-
-async def _text(request: AnyRequest, wanted: str) -> str:
-    """Return a body of one media type as text.
-
-    Raises:
-        Problem: ``media_type``, ``too_large`` or ``bad_sdp``.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != wanted:
-        raise Problem("media_type", {"wanted": wanted})
-    body = await request.body()
-    if len(body) > MAX_SDP:
-        raise Problem("too_large", {"limit": MAX_SDP})
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        what = {"vi": "không phải UTF-8", "en": "it is not UTF-8"}
-        raise Problem("bad_sdp", {"what": what}) from error
-
-
-def _same_ice_session(request: AnyRequest, session: ViewerSession) -> None:
-    """Check the validator of a change of the ICE session (RFC 9725 4.3.1); ``*`` asks for a restart (4.3.3).
-
-    Raises:
-        Problem: ``if_match_needed`` or ``ice_restarted``.
-    """
-    said = request.headers.get("if-match", "").strip()
-    if not said:
-        raise Problem("if_match_needed", headers={"etag": session.etag})
-    if said.strip('"') != "*" and session.etag not in {one.strip() for one in said.split(",")}:
-        raise Problem("ice_restarted", headers={"etag": session.etag})
 
 
 class LiveController(Controller):
@@ -88,7 +53,7 @@ class LiveController(Controller):
         `Link` headers name the ICE servers, with a credential for this session, where the hub has any.
         """
         await visible(camera_id, caller, services)
-        offer = await _text(request, SDP)
+        offer = await sdp_text(request, SDP)
         session, answer = await services.viewers.open(
             caller.principal,
             camera_id,
@@ -154,8 +119,8 @@ class LiveController(Controller):
     ) -> Response[bytes | None]:
         """Take further ICE candidates (204), or restart ICE (200, with our credentials and another ETag)."""
         session = services.viewers.get(session_id, caller.principal.user_id)
-        fragment = await _text(request, FRAGMENT)
-        _same_ice_session(request, session)
+        fragment = await sdp_text(request, FRAGMENT)
+        same_ice_session(request, session.etag)
         answer = await services.viewers.trickle(session, fragment)
         if not answer:
             return Response(None, status_code=204, headers={"etag": session.etag})

@@ -345,6 +345,14 @@ class OutputCreate(Body):
     ] = None
     layer: Literal["main", "sub"] = "main"
     h265: bool = False
+    audio: bool = False  # the sound too, as long as the owner's consent shares it
+
+
+class PushTokenCreate(Body):
+    """Which encoder may push a camera, until when."""
+
+    name: Name
+    expires_at: AwareDatetime
 
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]*$", max_length=64)]  # SHA-256, or none

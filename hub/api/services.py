@@ -34,6 +34,8 @@ from hub.live.receipts import Receipts
 from hub.live.sessions import ViewerSessions
 from hub.live.stills import Stills
 from hub.live.warm import KeepWarm
+from hub.live.whip import Encoders
+from hub.live.whip_tokens import PushTokens
 from hub.observe import Metrics
 from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
@@ -43,6 +45,7 @@ from hub.relay.events import Finding
 from hub.relay.webrtc.turn import TurnSetup
 from hub.relay.workers.process import WorkerState
 from hub.relay.workers.series import RelaySeries
+from hub.reports.area.jobs import ReportJobs
 from hub.reports.area.service import AreaReports
 from hub.settings import Settings
 from hub.store.store import Store
@@ -75,6 +78,7 @@ class ServiceSet:
     rescorer: Rescorer
     reassessments: Reassessments
     area_reports: AreaReports
+    report_jobs: ReportJobs
     declarations: Declarations
     statements: Statements
     restating: Restating
@@ -84,6 +88,8 @@ class ServiceSet:
     stills: Stills
     movers: Movers
     outputs: Outputs
+    encoders: Encoders
+    push_tokens: PushTokens
     camera_events: CameraEvents
     discoveries: Discoveries
     receipts: Receipts

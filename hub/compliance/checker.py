@@ -24,7 +24,16 @@ from adapters.errors import (
     LocalProtocolError,
     TimedOut,
 )
-from adapters.port import Courtesy, Permission, ProbeContext, ProbeRequest, ProbeResult, Progress, StreamOffer
+from adapters.port import (
+    Courtesy,
+    Permission,
+    ProbeContext,
+    ProbeRequest,
+    ProbeResult,
+    Progress,
+    PushDesk,
+    StreamOffer,
+)
 from adapters.registry import Registry
 from adapters.secret import Credential
 from adapters.target import Target
@@ -61,6 +70,7 @@ _log = structlog.get_logger(__name__)
 
 RTSP_ONLY = "the address given is RTSP only; give onvif://host:port to check ONVIF"
 VENDOR_ONLY = "the address given is of the maker's own interface; give onvif://host:port to check ONVIF"
+PUSHED = "the camera pushes its stream to the hub and cannot be dialled"
 NO_TLS = "the address given does not speak TLS; give onvifs:// or rtsps:// where the camera has it"
 _UNTOLD = {
     "vendor.family": "the device's words name no maker that is known here",
@@ -137,6 +147,7 @@ class Checker:
     tap: Tap | None = None
     advisories: Advisories = field(default_factory=shipped)
     decode: DecodeService | None = None  # without it no picture is judged, and the report says so
+    pushes: PushDesk | None = None  # where encoders push to; None outside a hub
 
     async def run(
         self, request: CheckRequest, progress: Callable[[Progress], None] = lambda _progress: None
@@ -165,7 +176,7 @@ class Checker:
         if request.still:
             still = await still_of(result, self.decode, ends, device=device_key(request.target))
         seen = Observations(pictures).merged(result.observations)
-        if request.ports and failure is None:
+        if request.ports and failure is None and request.target.port:
             near = Neighbour(self.dialer, self.clock)
             known = frozenset({request.target.port, *(offer.target.port for offer in result.offers)})
             seen = seen.merged(await near.look(LanRequest(request.target, request.ports, known)))
@@ -241,6 +252,7 @@ class Checker:
             progress=progress,
             courtesy=courtesy,
             tap=self.tap,
+            pushes=self.pushes,
         )
         judged = self.decode is not None and request.window_s > 0
         kept_back_s = _MARGIN_S + (RESERVED_S if judged and limit_s > 4 * RESERVED_S else 0.0)
@@ -314,7 +326,8 @@ class Checker:
         return tuple(sorted({fact for rule in self.packs.rules.values() for fact in rule.facts}))
 
     def _hub_facts(self, request: CheckRequest) -> dict[str, Observation]:
-        spoken = tuple(dict.fromkeys((_interface(request.target), "rtsp")))
+        interface = _interface(request.target)
+        spoken = ("whip",) if interface == "whip" else tuple(dict.fromkeys((interface, "rtsp")))
         facts: dict[str, Observation] = {
             "target.scheme": self._known("address as given", request.target.scheme),
             "target.interfaces": self._known("address as given", spoken),
@@ -342,6 +355,8 @@ class Checker:
             return NotObserved(
                 Reason.NOT_ASKED, "known only to a hub in which the camera is enrolled", provenance
             )
+        if not request.target.port:
+            return NotObserved(Reason.NO_VANTAGE, PUSHED, provenance)
         if request.target.scheme.startswith("rtsp") and _beyond_rtsp(fact):
             return NotObserved(Reason.NOT_ASKED, RTSP_ONLY, provenance)
         if fact.startswith("onvif.") and _interface(request.target) != "onvif":

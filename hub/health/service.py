@@ -35,8 +35,9 @@ from hub.compliance.standing import Link
 from hub.coordination.port import EventBus
 from hub.health.ping import ping
 from hub.observe import Metrics
-from hub.relay.events import RelayEvent, SourceState
+from hub.relay.events import PushState, RelayEvent, SourceState
 from hub.settings import Health
+from hub.store.errors import ServiceError
 from hub.texts import Texts
 
 MISSES = 2  # in a row, before a silence is a fault
@@ -50,6 +51,15 @@ IDLE_S = 0.25
 NO_NEWS = frozenset(
     {"", "idle", "relay_restarted", "relay_stopped", "cooling_down", "codec_not_playable", "address_refused"}
 )
+
+# how a push ended -> what is said of its camera
+ENDS_OF_PUSHES: Mapping[str, str] = {
+    "pusher_left": "push_ended",
+    "pusher_gone": "push_lost",
+    "push_silent": "push_silent",
+    "push_too_fast": "push_too_much",
+    "push_too_many_pictures": "push_too_much",
+}
 
 
 @dataclass(slots=True)
@@ -80,7 +90,9 @@ class HealthService:
         metrics: Metrics,
         settings: Health,
         busy: Callable[[str], bool],
+        pushed: Callable[[str], bool],
     ) -> None:
+        self._pushed = pushed
         self._catalog = catalog
         self._bus = bus
         self._dialer = dialer
@@ -123,6 +135,9 @@ class HealthService:
 
     def on_relay_event(self, event: RelayEvent) -> None:
         """Take a camera's state from the relay (called in the event loop)."""
+        if isinstance(event, PushState):
+            self._spawn(self._push_changed(event))
+            return
         if not isinstance(event, SourceState) or (event.layer != "main" and event.state != "live"):
             return  # a smaller stream that stops says nothing about the camera; one that runs shows that it lives
         watched = self._watched.get(event.camera_id)
@@ -135,6 +150,18 @@ class HealthService:
             self._spawn(self._measured(event.camera_id, "degraded", "stalled", self._clock.now()))
         elif event.state == "offline" and event.code not in NO_NEWS:
             self._spawn(self._measured(event.camera_id, "fault", _relay_cause(event.code), self._clock.now()))
+
+    async def _push_changed(self, event: PushState) -> None:
+        """Keep what an encoder's coming and going says about a camera whose custodian shares its health."""
+        if not event.pushed and event.code not in ENDS_OF_PUSHES:
+            return  # the owner's word, or ours: no news about the camera
+        try:
+            camera = await self._catalog.get(event.camera_id)
+        except ServiceError:
+            return
+        if may_measure(camera):
+            state, cause = ("alive", "frames") if event.pushed else ("fault", ENDS_OF_PUSHES[event.code])
+            await self._measured(event.camera_id, state, cause, event.since)
 
     # --- the sweep
 
@@ -214,6 +241,9 @@ class HealthService:
             return
         asked_at = self._clock.now()
         try:
+            if not target.port:
+                await self._look(camera_id, watched)
+                return
             took_s = await ping(target, self._dialer, Deadline.after(self._clock, self._settings.timeout_s))
         except AdapterError as error:
             self._metrics.health_probes.labels("missed").inc()
@@ -233,6 +263,22 @@ class HealthService:
             watched.series.append(took_s)
             watched.misses, watched.first_miss = 0, None
             await self._measured(camera_id, "alive", "answers", self._clock.now())
+
+    async def _look(self, camera_id: str, watched: _Watched) -> None:
+        """Look whether a camera pushes: it is not asked anything. One that never came is waited for, not faulty."""
+        if self._pushed(camera_id):
+            watched.misses, watched.first_miss = 0, None
+            await self._measured(camera_id, "alive", "frames", self._clock.now())
+            return
+        camera = await self._catalog.get(camera_id)
+        if camera.measured.measured_at is None or camera.measured.state == "fault":
+            return
+        watched.misses += 1
+        watched.first_miss = watched.first_miss or self._clock.now()
+        if watched.misses < MISSES:
+            watched.due_s = self._clock.monotonic() + min(AGAIN_S, self._settings.interval_s)
+            return
+        await self._measured(camera_id, "fault", "not_pushed", self._clock.now(), since=watched.first_miss)
 
     async def _measured(
         self, camera_id: str, state: str, cause: str, at: datetime, *, since: datetime | None = None
@@ -279,6 +325,7 @@ def _relay_cause(code: str) -> str:
         "login_refused": "login_refused",
         "no_frames": "stalled",
         "damaged": "stalled",
+        "not_pushed": "not_pushed",
     }.get(
         code,
         "not_the_protocol"

@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.errors import AdapterError, Unsupported
-from adapters.port import AccessUnit, CodedPicture, MediaSource, ProbeContext, StreamOffer
+from adapters.port import AccessUnit, CodedPicture, MediaSource, ProbeContext, PushDesk, StreamOffer
 from adapters.registry import Registry
 from adapters.rtsp.measure import CODEC_NAMES
 from adapters.rtsp.sampling import Sampler
-from adapters.target import parse_target
+from adapters.target import Target, parse_target
 from adapters.wire.dialer import Dialer
 from adapters.wire.gate import CredentialGate
 from hub.decode.limits import CODECS
@@ -48,8 +48,10 @@ class StreamPictures:
         dialer: Dialer,
         gate: CredentialGate,
         warm: Callable[[str, str], Awaitable[KeyFrame | None]],
+        pushes: PushDesk,
         clock: Clock,
     ) -> None:
+        self._pushes = pushes
         self._registry = registry
         self._dialer = dialer
         self._gate = gate
@@ -80,6 +82,8 @@ class StreamPictures:
 
     async def _pull(self, spec: SourceSpec, deadline: Deadline) -> Taken:
         target, _ = parse_target(spec.url)
+        if not target.port:
+            return await self._pushed(target, deadline)
         context = ProbeContext(self._dialer, self._gate, self._clock, spec.device)
         offer = StreamOffer(target, "main", spec.codec)
         source = await self._registry.open(
@@ -91,6 +95,15 @@ class StreamPictures:
             with contextlib.suppress(AdapterError, OSError, TimeoutError):
                 async with asyncio.timeout(_CLOSE_WITHIN_S):
                     await source.aclose()
+
+    async def _pushed(self, target: Target, deadline: Deadline) -> Taken:
+        """Return a key frame of what is pushed: its encoder is asked for one."""
+        seen = await self._pushes.examine(target, deadline, window_s=0.0, samples=1)
+        if seen.sample is None:
+            raise Unsupported(
+                f"the push of {target.host} gave no whole picture", peer=target.host, operation="still"
+            )
+        return Taken(seen.sample.pictures[0], seen.codec, self._clock.now())
 
     async def _first(self, source: MediaSource, peer: str) -> Taken:
         """Return the first whole key frame of an open stream."""

@@ -12,6 +12,7 @@ from hub.catalog.service import CatalogService
 from hub.catalog.sources import target_from
 from hub.catalog.types import Camera, Kind
 from hub.live.uplink import Uplink
+from hub.live.whip_tokens import SCHEME
 from hub.problems import Problem
 from hub.relay.events import SourceSpec
 
@@ -38,6 +39,7 @@ class Sources:
             raise Problem("no_stream")
         # A second session and a request for a key frame are asked of admitted municipal cameras only.
         bold = camera.custodian.kind is Kind.AUTHORITY and camera.decision in VIEWED
+        pushed = main.scheme == SCHEME  # WebRTC has encoders answer requests for key frames (RFC 8834 5.1)
         return SourceSpec(
             camera_id=camera.id,
             url=main.url,
@@ -47,7 +49,7 @@ class Sources:
             device=device_key(enrolled),
             sub_url=sub.url if sub is not None and sub.url != main.url else "",
             both=bold,
-            may_ask=bold,
+            may_ask=bold or pushed,
             audio=shares_sound(subject_of(camera), self._clock.now()),
             sub_only=self._uplink.sub_only(camera),
             masks=camera.masks.painted,
@@ -81,7 +83,7 @@ class Sources:
         if layer == SUB:
             given = parse_target(camera.sub_address)[0] if camera.sub_address else None
             return given if given is not None and given.scheme.startswith("rtsp") else None
-        return enrolled if enrolled.scheme.startswith("rtsp") else None
+        return enrolled if enrolled.scheme.startswith(("rtsp", SCHEME)) else None
 
     async def _codec(self, camera: Camera, layer: str) -> str:
         """Return what the last probe was told that a layer sends; "" where it was told nothing."""

@@ -93,6 +93,8 @@ class Uplink:
         limit = self._rules.of.get(custodian.id, self._rules.kbit_s.get(custodian.kind))
         if limit is None or self.hops(camera) < 2:  # no line of a custodian is crossed
             return
+        if not parse_target(source.url)[0].port:  # it is pushed, whoever looks
+            return
         held = [one for one in self._held.values() if one.custodian_id == custodian.id]
         taken = {one.camera_id: one.kbit_s for one in held}
         asked = self._kbit_s(camera, source)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from adapters.clock import Clock
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, NotPushed
 from adapters.port import Permission, Progress, StreamOffer
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
@@ -160,7 +160,9 @@ class Run:
         )
         entry.courtesy = {"reads": outcome.courtesy.reads, "logins": outcome.courtesy.logins}
         self.feeds.put("courtesy", dict(entry.courtesy))
-        if outcome.failure is not None:
+        if isinstance(outcome.failure, NotPushed) and camera is None:
+            self._wait_for_encoder(outcome)
+        elif outcome.failure is not None:
             problem = self._trouble(outcome.failure, _failed_step(steps, outcome.failure), target.url)
             if problem.code == "login_refused":
                 until = await self._parts.devices.cooldown_until(device_key(target))
@@ -286,6 +288,10 @@ class Run:
             self._show(steps.skip("picture"))
         self._show(steps.start("rules"))
         self._show(steps.ok("rules", said))
+        self._tell_consent(outcome)
+
+    def _tell_consent(self, outcome: CheckOutcome) -> None:
+        steps = self.steps
         self._show(steps.start("consent"))
         intake = Intake.from_json(self.entry.request)
         kind = intake.custodian.kind if isinstance(intake.custodian, NewCustodian) else None
@@ -295,6 +301,15 @@ class Run:
             authority = kind is Kind.AUTHORITY or outcome.observations.value("consent.state") == "not_needed"
             why = "authority" if authority else "consent_missing"
             self._show(steps.skip("consent", {"why": self._parts.texts.both(f"step.why.{why}")}))
+
+    def _wait_for_encoder(self, outcome: CheckOutcome) -> None:
+        """Leave out what cannot be done before the encoder comes: it gets its token once the camera is in the list."""
+        why = {"why": self._parts.texts.both("step.why.encoder_waits")}
+        for name in ("address", "login", "identify", "picture"):
+            self._show(self.steps.skip(name, why))
+        self._show(self.steps.start("rules"))
+        self._show(self.steps.ok("rules", step_params(outcome, self._parts.texts)))
+        self._tell_consent(outcome)
 
     def _fail_steps(self, problem: Problem) -> None:
         step = self.steps.running if self.steps.running != "decision" else "address"

@@ -6,6 +6,7 @@ was seen and what to do; `keep_unreachable` or `keep` writes such a camera as PE
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,8 @@ from standards.observation import rfc3339
 KEPT = ("sources", "still", "method", "failure")
 RETRIES = 3  # with another password, per device in the time of one cool-down: more would lock the camera
 RETRY_WINDOW_S = 1800.0
+
+_PUSHED = frozenset({"whip:", "whip://"})  # a camera that pushes gets a name from the hub
 
 
 class OnboardingService:
@@ -149,6 +152,8 @@ class OnboardingService:
             raise Problem("stopping", headers={"retry-after": "5"})
         if not intake.area and self._default_area:
             intake = replace(intake, area=self._default_area)
+        if intake.address.strip().lower() in _PUSHED:
+            intake = replace(intake, address=f"whip://camera-{secrets.token_hex(4)}")
         await self._check(intake)
         try:
             target, inside = parse_target(intake.address)
@@ -161,7 +166,8 @@ class OnboardingService:
         if taken is not None:
             raise Problem("already_enrolled", {"address": target.url, "camera_id": taken.id}, field="address")
         request = {**intake.as_json(), "recheck_of": None}
-        return await self._begin(request, target, credential or inside, who.actor(), who.user_id)
+        login = credential or inside if target.port else None
+        return await self._begin(request, target, login, who.actor(), who.user_id)
 
     async def recheck(self, camera: Camera, who: Principal) -> Onboarding:
         """Probe an enrolled camera again, with its stored credential and the permission on record.

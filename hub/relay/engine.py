@@ -12,7 +12,7 @@ import structlog
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
-from adapters.port import MediaSource
+from adapters.port import MediaSource, PushSeen
 from hub.relay.camera.copying import Copy
 from hub.relay.camera.layers import Layer, Layers
 from hub.relay.camera.packetise import units
@@ -25,6 +25,7 @@ from hub.relay.camera.transcoding import Places, TranscodeH264, Transcoding
 from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
+    HEARS_ALL,
     CameraPulled,
     Finding,
     KeyFrame,
@@ -41,6 +42,7 @@ from hub.relay.reachability import examine
 from hub.relay.sweep import Sweep
 from hub.relay.transport import Certificate, PacketSender, Turns
 from hub.relay.webrtc.ice import UdpPort
+from hub.relay.webrtc.push_limits import Allowance
 from hub.relay.webrtc.pushes import SCHEME, Pushes
 from hub.relay.webrtc.sdp import (
     Fragment,
@@ -74,6 +76,7 @@ class EngineLimits:
     max_cameras: int = 500
     max_transcodes: int = 0  # streams that are recoded at once; 0: none ever
     max_sounds: int = 0  # tracks of AAC that are recoded to Opus at once
+    push_kbit_s: int = 12_000  # what one encoder may push
     connect_within_s: float = 15.0  # a half-open viewer is dropped
     gone_after_s: float = 30.0  # without an ICE check (RFC 7675 5.1)
     idle_stop_s: float = 10.0
@@ -119,6 +122,7 @@ class RelayEngine:
             self._turns,
             on_event=on_event,
             spawn=self._spawn,
+            allowance=Allowance(self._limits.push_kbit_s),
         )
         self._layers = Layers(
             self._open,
@@ -186,7 +190,8 @@ class RelayEngine:
     ) -> tuple[str, Offered]:
         """Feed a recipient that is no WebRTC viewer, from the newest key frame on, for as long as `renew` names it.
 
-        `codecs` are those that it plays; with `HEARS` among them it may hear the camera, and plays AAC. `make` makes the reader once it is known what is sent to it. Returns the layer and
+        `codecs` are those that it plays; with `HEARS` among them it may hear the camera, and plays AAC, with `HEARS_ALL` whatever sound
+        can be handed on as it is. `make` makes the reader once it is known what is sent to it. Returns the layer and
         that.
 
         Raises:
@@ -305,7 +310,9 @@ class RelayEngine:
             rtx_ssrc=viewer.rtx_ssrc,
         )
 
-    def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False) -> str:
+    def publish(
+        self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False, by: str = ""
+    ) -> str:
         """Answer an encoder that pushes a camera (`Pushes.publish`); its stream is opened by an address of scheme ``whip``.
 
         `trickle` and `stop` take its id like a viewer's; its end is told by `ViewerEnded` and by `PushState`.
@@ -313,7 +320,17 @@ class RelayEngine:
         Raises:
             RelayRefused: says why, with the HTTP status.
         """
-        return self._pushes.publish(push_id, camera_id, offer_sdp, audio=audio)
+        return self._pushes.publish(push_id, camera_id, offer_sdp, audio=audio, by=by)
+
+    async def examine_push(
+        self, camera_id: str, *, window_s: float, samples: int, within_s: float
+    ) -> PushSeen:
+        """Measure what is pushed for a camera (`Pushes.measure`).
+
+        Raises:
+            NotPushed: nothing is.
+        """
+        return await self._pushes.measure(camera_id, window_s=window_s, samples=samples, within_s=within_s)
 
     def trickle(self, viewer_id: str, fragment: str) -> str:
         """Take candidates of the browser, or restart ICE; return the fragment to answer with, "" where there is none.
@@ -410,6 +427,7 @@ class RelayEngine:
             "cameras": self._layers.cameras,
             "pulls_opened": self._layers.pulls_opened,
             "pushes": len(self._pushes),
+            "push_dropped": self._pushes.dropped,
             **self._counting.sent(),
             "reconnects": self._layers.reconnects(),
             "transcodes": self._places.taken,
@@ -453,15 +471,22 @@ class RelayEngine:
     async def _choose_for_reader(self, spec: SourceSpec, wanted: str, takes: Takes) -> Choice:
         choice = await self._chooser.choose(spec, wanted, takes)
         heard = self._layers.sound_of(choice.rendition.fanout)
-        hears = isinstance(takes, CodecsTaken) and HEARS in takes.codecs and heard is not None
-        return replace(choice, offered=replace(choice.offered, aac=heard.aac)) if hears and heard else choice
+        if heard is None or not isinstance(takes, CodecsTaken):
+            return choice
+        if HEARS_ALL in takes.codecs:
+            own = heard.own
+        elif HEARS in takes.codecs:
+            own = heard.aac
+        else:
+            return choice
+        return replace(choice, offered=replace(choice.offered, own_sound=own))
 
     def _sound_of_reader(self, choice: Choice, codecs: Collection[str]) -> str:
-        """Return what a recipient is told about sound; only AAC goes to one as it is."""
+        """Return what a recipient is told about sound, which goes to one as it is."""
         heard = self._layers.sound_of(choice.rendition.fanout)
-        if HEARS not in codecs or heard is None:
+        if heard is None or not {HEARS, HEARS_ALL} & set(codecs):
             return ""
-        return "on" if choice.offered.aac is not None else "none" if heard.why == "none" else "codec"
+        return "on" if choice.offered.own_sound is not None else "none" if heard.why == "none" else "codec"
 
     async def _open(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
         if spec.url.startswith(f"{SCHEME}:"):
@@ -647,6 +672,7 @@ class RelayEngine:
                     if viewer.next_report_s <= now:
                         self._report(viewer, now)
             self._readers.keep_house(now)
+            self._readers.report(now, self._clock)
             self._layers.keep_house(now)
             self._pushes.keep_house(now)
             if self._gone and round_ % _SWEEP_ROUNDS == 0:

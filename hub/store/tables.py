@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from hub.store.columns import JsonText, PackedJson, UtcTime
@@ -183,7 +184,7 @@ assessments = Table(
     Column("counts", JsonText, nullable=False),
     Column("report", PackedJson, nullable=False),
     Column("observations", PackedJson, nullable=False),
-    Index(None, "camera_id", "as_of", "id"),
+    Index(None, "camera_id", "as_of", "id", "decision"),  # the decisions of an area are counted out of it alone
 )
 
 # Which rules each camera fails by its present assessment: counted and listed without opening a report.
@@ -428,12 +429,30 @@ outputs = Table(
     Column("reason", Text, nullable=False),
     Column("layer", String(8), nullable=False),  # main sub
     Column("h265", Boolean, nullable=False),
+    Column("audio", Boolean, nullable=False, server_default=false()),
     Column("created_by", Id, nullable=False),  # in whose name it plays
     Column("creator", Text, nullable=False),  # the name at that time
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime, nullable=True),
     Column("played_at", UtcTime, nullable=True),
+    Index(None, "camera_id", "created_at"),
+)
+
+# Who may push a camera (WHIP). The token was shown once; here is its hash.
+push_tokens = Table(
+    "push_tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("camera_id", Id, ForeignKey("cameras.id", ondelete="CASCADE"), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False),  # of the encoder that has it
+    Column("created_by", Id, nullable=False),
+    Column("creator", Text, nullable=False),  # the name at that time
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime, nullable=True),
+    Column("used_at", UtcTime, nullable=True),
     Index(None, "camera_id", "created_at"),
 )
 

@@ -134,7 +134,10 @@ def test_dead_camera_is_pending_and_names_the_step(filled: bool) -> None:
     facts = {"reach.answers", "reach.slowest_s"}
     if filled:
         facts |= {fact for rule in TECHNICAL.rules for fact in rule.facts if not fact.startswith("target.")}
-    result = check(Observations({fact: missed(Reason.TIMED_OUT, detail) for fact in facts}))
+    asked = camera({}).get("target.interfaces")
+    assert asked is not None
+    silent = {fact: missed(Reason.TIMED_OUT, detail) for fact in facts}
+    result = check(Observations({**silent, "target.interfaces": asked}))
 
     assert (result.decision, first(result)) == (Decision.PENDING, "CON-01")
     assert result.because[0].verdict is Verdict.ERROR

@@ -3,10 +3,13 @@
 import asyncio
 import fractions
 import math
+import threading
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import av
+import httpx
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
@@ -87,3 +90,52 @@ class Pushing:
     async def close(self) -> None:
         """Leave."""
         await self.connection.close()
+
+
+class Encoder:
+    """An encoder that speaks WHIP (RFC 9725) to a hub, on a loop of its own."""
+
+    def __init__(self, hub: str, url: str, token: str) -> None:
+        self._client = httpx.Client(base_url=hub, timeout=30, headers={"authorization": f"Bearer {token}"})
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._peer: Pushing | None = None
+        self.answer: httpx.Response
+
+    def start(self, **how: Any) -> httpx.Response:
+        """Offer and begin to send; return the answer, whatever it is."""
+        self._run(self._start(how))
+        return self.answer
+
+    async def _start(self, how: dict[str, Any]) -> None:
+        peer = self._peer = Pushing(**how)
+        sdp = await peer.offer()
+        self.answer = await asyncio.to_thread(
+            self._client.post, self._url, content=sdp, headers={"content-type": "application/sdp"}
+        )
+        if self.answer.status_code == 201:
+            answer = RTCSessionDescription(self.answer.text, "answer")
+            await peer.connection.setRemoteDescription(answer)
+
+    @property
+    def state(self) -> str:
+        """Return the state of its connection: new, connecting, connected, closed or failed."""
+        return "new" if self._peer is None else str(self._peer.connection.connectionState)
+
+    def end(self) -> httpx.Response:
+        """End the push as RFC 9725 4.2 says: DELETE at the address that was answered."""
+        return self._client.delete(self.answer.headers["location"])
+
+    def close(self) -> None:
+        """Leave without a word over HTTP."""
+        if self._peer is not None:
+            self._run(self._peer.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        self._client.close()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)

@@ -10,37 +10,33 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from adapters.clock import Clock
-from adapters.errors import AdapterError
-from adapters.port import AccessUnit, Track
+from adapters.errors import NotPushed
+from adapters.port import AccessUnit, CodedSample, PushSeen, Track
 from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.measure import CODEC_NAMES, Measurement, Missing
 from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.receiver import TrackReceiver
+from adapters.rtsp.sampling import Sampler
 from adapters.rtsp.tolerance import Tolerances
 from hub.relay.transport import Certificate, DtlsSession, Turns
 from hub.relay.webrtc import rtcp
 from hub.relay.webrtc.ice import IcePeer
+from hub.relay.webrtc.push_limits import Allowance, Meter
 from hub.relay.webrtc.push_sdp import Pushed, Taken
-
-log = structlog.get_logger(__name__)
 
 _REPORT_EVERY_S: Final = 1.0
 _NACK_EVERY_S: Final = 0.05  # what is still missing is asked for again; a packet is given up after 0.15 s
 _NACK_TIMES: Final = 3
 _MAX_MISSING: Final = 256  # more in a row is an outage: a key frame is asked for instead
 _KEY_FRAME_EVERY_S: Final = 0.5
+SILENT_AFTER_S: Final = 5.0  # without a picture
+DEAD_AFTER_S: Final = 2.0  # without a packet: who comes again with the same token is believed
+_FIRST_PICTURE_S: Final = 5.0  # rule STR-05
+_STEP_S: Final = 0.05
 
 
-class NotPushed(AdapterError):
-    """Nobody pushes this camera's stream now."""
-
-    code = "not_pushed"
-    retryable = True
-
-
-class Missing:
+class Gaps:
     """Which packets of one stream are missing, and which of them to ask for (RFC 4585 6.2.1). Sans I/O."""
 
     def __init__(self) -> None:
@@ -88,15 +84,19 @@ class Pusher:
         camera_id: str,
         taken: Pushed,
         *,
+        by: str,
+        allowance: Allowance,
         certificate: Certificate,
         turns: Turns,
         clock: Clock,
-        on_connected: Callable[["Pusher"], None],
+        on_live: Callable[["Pusher", bool], None],
         on_ended: Callable[["Pusher", str], None],
     ) -> None:
         self.push_id = push_id
         self.camera_id = camera_id
         self.taken = taken
+        self.by = by
+        self.live = False  # pictures come, as was told
         self.peer = IcePeer(taken.video.line.ufrag, self)
         self.connected = self.ended = False
         self.packets = self.forged = self.nacked = 0
@@ -104,15 +104,18 @@ class Pusher:
         self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1  # of our reports
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._born_s = self._loop.time()
+        self._born_s = self._packet_s = self._picture_s = self._loop.time()
+        self._meter = Meter(allowance, self._born_s)
+        self._measuring = asyncio.Lock()
+        self._also: Callable[[AccessUnit], None] | None = None  # who measures
         self._next_report_s = 0.0
         self._key_frame_s = 0.0
-        self._missing = Missing()
+        self._missing = Gaps()
         self._video_ssrc = 0
         self._sink: Callable[[AccessUnit], None] | None = None
         self._over = asyncio.Event()
         self._receivers = {one.payload_type: self._receiver(one) for one in self._all()}
-        self._on_connected = on_connected
+        self._on_live = on_live
         self._on_ended = on_ended
         self._handshake: asyncio.Task[None] | None = None
         self._dtls = DtlsSession(
@@ -138,6 +141,16 @@ class Pusher:
         """Return the seconds since it last proved that it is there (RFC 7675)."""
         return self._loop.time() - max(self.peer.last_check_s, self._born_s)
 
+    @property
+    def dead(self) -> bool:
+        """Tell whether nothing has come for so long that the same encoder may come again by another connection."""
+        return self._loop.time() - self._packet_s > DEAD_AFTER_S
+
+    @property
+    def dropped(self) -> int:
+        """Return how many packets were more than is allowed."""
+        return self._meter.dropped
+
     # What the port hears (ice.Heard)
 
     def checked(self) -> None:
@@ -153,6 +166,9 @@ class Pusher:
         """Take one SRTP or SRTCP packet (RFC 5761 4 parts them by the second byte)."""
         if not self.connected or len(data) < 12:
             return
+        now_s = self._loop.time()
+        if not self._meter.packet(len(data), now_s):
+            return
         if 192 <= data[1] <= 223:
             self._report(data)
             return
@@ -164,6 +180,7 @@ class Pusher:
         if receiver is None:
             return
         self.packets += 1
+        self._packet_s = now_s
         if receiver.track.index == 0:
             sequence, self._video_ssrc = (
                 struct.unpack_from("!H", plain, 2)[0],
@@ -201,14 +218,72 @@ class Pusher:
                 self._send(self._dtls.protect_rtcp(asked))
 
     def keep_house(self, now_s: float) -> None:
-        """Report what came and what is missing (called ten times a second)."""
+        """Report what came and what is missing; end who sends too much (called ten times a second)."""
         if not self.connected:
             return
+        if self._meter.trouble:
+            self._on_ended(self, self._meter.trouble)
+            return
+        if self.live and now_s - self._picture_s > SILENT_AFTER_S:
+            self.live = False
+            self._on_live(self, False)
         self._ask_missing()
         if self._next_report_s <= now_s:
             self._next_report_s = now_s + _REPORT_EVERY_S
             for receiver in self._receivers.values():
                 self._send(self._dtls.protect_rtcp(receiver.report(self._clock.monotonic())))
+
+    async def measure(self, *, window_s: float, samples: int, within_s: float) -> PushSeen:
+        """Measure what is pushed: to the first picture, then for `window_s`; keep up to `samples` coded pictures.
+
+        Raises:
+            NotPushed: it left meanwhile, or sends no picture.
+        """
+        ends_s = self._loop.time() + within_s
+        video = self.taken.video
+        receiver, codec = (
+            self._receivers[video.payload_type],
+            CODEC_NAMES.get(video.track.codec, video.track.codec),
+        )
+        async with self._measuring:
+            sampler = Sampler(codec, video.track.parameter_sets, wanted=samples)
+            measured = Measurement(
+                codec,
+                video.track.clock_rate_hz,
+                video.track.parameter_sets,
+                wall=self._clock.now(),
+                now_s=self._clock.monotonic(),
+            )
+
+            def take(unit: AccessUnit) -> None:
+                measured.unit(unit)
+                sampler.unit(unit)
+
+            receiver.observer, self._also = measured, take
+            try:
+                limit_s = min(ends_s, self._loop.time() + _FIRST_PICTURE_S)
+                while not measured.decodable:
+                    self._must_go_on(limit_s)
+                    self.ask_key_frame()
+                    await asyncio.sleep(_STEP_S)
+                spare_s = ends_s - self._loop.time()
+                if 0 < window_s <= spare_s:
+                    begun_s = self._clock.monotonic()
+                    sampler.begin(begun_s, window_s)
+                    measured.begin_window(begun_s)
+                    until_s = self._loop.time() + window_s
+                    while self._loop.time() < until_s:
+                        self._must_go_on(ends_s)
+                        await asyncio.sleep(min(_STEP_S, window_s))
+                    measured.end_window(self._clock.monotonic())
+            finally:
+                receiver.observer, self._also = None, None
+            return _seen(codec, self.taken, measured, sampler.sample)
+
+    def _must_go_on(self, until_s: float) -> None:
+        """Raise `NotPushed` where it left, or no picture came in time."""
+        if self.ended or self._loop.time() > until_s:
+            raise not_pushed(self.camera_id)
 
     async def close(self) -> None:
         """Say goodbye and free everything. Idempotent."""
@@ -246,6 +321,14 @@ class Pusher:
         )
 
     def _deliver(self, unit: AccessUnit) -> None:
+        if unit.track == 0 and not self.ended:
+            self._meter.picture()
+            self._picture_s = self._loop.time()
+            if not self.live:
+                self.live = True
+                self._on_live(self, True)
+            if self._also is not None:
+                self._also(unit)
         if self._sink is not None and not self.ended:
             self._sink(unit)
 
@@ -280,7 +363,6 @@ class Pusher:
             return
         self._dtls.on_closed(lambda: self._on_ended(self, "pusher_left"))
         self.connected = True
-        self._on_connected(self)
 
     def _send(self, data: bytes) -> None:
         path = self.peer.sock
@@ -324,6 +406,17 @@ class PushedSource:
     async def aclose(self) -> None:
         """Take nothing more; the encoder goes on pushing."""
         self._pusher.detach()
+
+
+def _seen(codec: str, taken: Pushed, measured: Measurement, sample: CodedSample | None) -> PushSeen:
+    told = {**measured.format_facts(), **measured.window_facts()}
+    return PushSeen(
+        codec=codec,
+        audio_codecs=() if taken.audio is None else (taken.audio.track.codec,),
+        facts={name: value for name, value in told.items() if not isinstance(value, Missing)},
+        missing={name: (one.reason, one.detail) for name, one in told.items() if isinstance(one, Missing)},
+        sample=sample,
+    )
 
 
 def not_pushed(camera_id: str) -> NotPushed:

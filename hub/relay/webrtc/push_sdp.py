@@ -111,8 +111,13 @@ def _taken(index: int, line: MediaLine, codec: Any, rate_hz: int) -> Taken:
     return Taken(line, codec, Track(index, line.kind, name, rate_hz, sets, channels), told)
 
 
-def write_push_answer(offer: Offer, taken: Pushed, local: LocalTransport, *, session: int) -> str:
-    """Write the answer: ICE-lite, recvonly for what is taken, everything else refused (port 0)."""
+def write_push_answer(
+    offer: Offer, taken: Pushed, local: LocalTransport, *, session: int, kbit_s: int = 0
+) -> str:
+    """Write the answer: ICE-lite, recvonly for what is taken, everything else refused (port 0).
+
+    `kbit_s`: what may be sent at most, told as ``b=AS`` (RFC 8866 5.8); 0 tells nothing.
+    """
     accepted = {id(one.line): one for one in (taken.video, taken.audio) if one is not None}
     mids = [line.mid for line in offer.media if id(line) in accepted and line.mid in offer.bundle]
     lines = ["v=0", f"o=- {session} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
@@ -135,6 +140,7 @@ def write_push_answer(offer: Offer, taken: Pushed, local: LocalTransport, *, ses
         lines += [
             f"m={line.kind} {port} {line.protocol} {payload}",
             f"c=IN {family} {address}",
+            *([f"b=AS:{kbit_s}"] if kbit_s and one is taken.video else ()),
             f"a=rtcp:{port} IN {family} {address}",
             *candidate_lines(local),
             *transport,

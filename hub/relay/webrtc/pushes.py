@@ -7,12 +7,13 @@ from typing import Any, Final
 import structlog
 
 from adapters.clock import Clock
-from adapters.port import MediaSource
+from adapters.port import MediaSource, PushSeen
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, RelayEvent, ViewerEnded
 from hub.relay.transport import Certificate, Turns
 from hub.relay.webrtc.ice import UdpPort
-from hub.relay.webrtc.push import PushedSource, Pusher, not_pushed
+from hub.relay.webrtc.push import DEAD_AFTER_S, PushedSource, Pusher, not_pushed
+from hub.relay.webrtc.push_limits import Allowance
 from hub.relay.webrtc.push_sdp import take_offer, write_push_answer
 from hub.relay.webrtc.sdp import Fragment, LocalTransport, Offer, candidate_lines
 
@@ -34,7 +35,9 @@ class Pushes:
         *,
         on_event: Callable[[RelayEvent], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], Any],
+        allowance: Allowance | None = None,
     ) -> None:
+        self._allowance = allowance or Allowance()
         self._clock = clock
         self._turns = turns
         self._on_event = on_event
@@ -56,10 +59,16 @@ class Pushes:
         """Return how many push."""
         return len(self._pushers)
 
-    def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool) -> str:
-        """Answer an encoder's offer. One that pushes the same camera already is replaced: it is the same encoder come back.
+    @property
+    def dropped(self) -> int:
+        """Return how many packets of those who push now were more than is allowed."""
+        return sum(pusher.dropped for pusher in self._pushers.values())
 
-        `audio`: the owner shares the sound; without it the encoder is told not to send any.
+    def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool, by: str = "") -> str:
+        """Answer an encoder's offer. A camera has one push: who came first stays.
+
+        `audio`: the owner shares the sound; without it the encoder is told not to send any. `by` is whose push it is: the
+        same one replaces a connection of its own over which nothing has come for 2 s.
 
         Raises:
             RelayRefused: says why, with the HTTP status.
@@ -77,15 +86,26 @@ class Pushes:
         taken = take_offer(offer, audio=audio)
         before = self._of_camera.get(camera_id)
         if before is not None:
+            if before.by != by:
+                raise RelayRefused(409, "push_taken", "another encoder pushes this camera already")
+            if not before.dead:
+                raise RelayRefused(
+                    409,
+                    "push_alive",
+                    "this encoder's other connection still sends",
+                    retry_after_s=DEAD_AFTER_S,
+                )
             self._end(before, "replaced")
         pusher = Pusher(
             push_id,
             camera_id,
             taken,
+            by=by,
+            allowance=self._allowance,
             certificate=certificate,
             turns=self._turns,
             clock=self._clock,
-            on_connected=self._connected,
+            on_live=self._live,
             on_ended=self._end,
         )
         self._pushers[push_id] = self._of_camera[camera_id] = pusher
@@ -97,7 +117,13 @@ class Pushes:
             codec=taken.video.track.codec,
             sound=taken.audio.track.codec if taken.audio is not None else "",
         )
-        return write_push_answer(offer, taken, self._local(pusher), session=secrets.randbelow(1 << 62))
+        return write_push_answer(
+            offer,
+            taken,
+            self._local(pusher),
+            session=secrets.randbelow(1 << 62),
+            kbit_s=self._allowance.kbit_s,
+        )
 
     def trickle(self, push_id: str, fragment: str) -> str:
         """Take candidates of an encoder, or restart ICE (RFC 9725 4.3.3); return our fragment then, else "".
@@ -140,6 +166,17 @@ class Pushes:
             raise not_pushed(camera_id)
         return PushedSource(pusher)
 
+    async def measure(self, camera_id: str, *, window_s: float, samples: int, within_s: float) -> PushSeen:
+        """Measure what is pushed for a camera (`Pusher.measure`).
+
+        Raises:
+            NotPushed: nothing is, or it ended meanwhile.
+        """
+        pusher = self._of_camera.get(camera_id)
+        if pusher is None or not pusher.connected:
+            raise not_pushed(camera_id)
+        return await pusher.measure(window_s=window_s, samples=samples, within_s=within_s)
+
     def keep_house(self, now_s: float) -> None:
         """Report to those who push, and end those who are gone (event loop seconds)."""
         for pusher in list(self._pushers.values()):
@@ -163,8 +200,9 @@ class Pushes:
             pusher.peer.ufrag, pusher.peer.pwd, certificate.sha256, port.candidates(), port.tcp_candidates()
         )
 
-    def _connected(self, pusher: Pusher) -> None:
-        self._on_event(PushState(pusher.push_id, pusher.camera_id, True, self._clock.now()))
+    def _live(self, pusher: Pusher, live: bool) -> None:
+        code = "" if live else "push_silent"
+        self._on_event(PushState(pusher.push_id, pusher.camera_id, live, self._clock.now(), code))
 
     def _end(self, pusher: Pusher, code: str) -> None:
         if self._pushers.get(pusher.push_id) is not pusher:

@@ -6,9 +6,11 @@ socket stops: the worker stops every frame at once, the hub starts another worke
 
 import asyncio
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from adapters.port import CodedPicture, CodedSample, PushSeen
 from adapters.secret import Credential, Secret
 from hub.relay.events import (
     CameraPulled,
@@ -22,6 +24,7 @@ from hub.relay.events import (
     ViewerEnded,
 )
 from hub.relay.workers.figures import CameraFigures
+from standards.reason import Reason
 
 MAX_MESSAGE = 4 << 20
 MAX_KEY_FRAME = 2 << 20  # bytes; base64 makes a third more of it
@@ -46,6 +49,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     places_fd: int = -1  # of the places that all workers share (`places.py`); -1: they are its own
     idle_stop_s: float = 10.0  # a camera is let go so long after its last viewer
     door_fd: int = -1  # over which connections of RTSP come (`rtsp_door.py`); -1: none do
+    push_kbit_s: int = 12_000  # what one encoder may push at most
 
 
 class Network(msgspec.Struct, frozen=True, tag=True):
@@ -134,6 +138,17 @@ class Publish(msgspec.Struct, frozen=True, tag=True):
     camera_id: str
     offer: str
     audio: bool
+    by: str = ""  # whose push it is: the same one replaces a dead connection of its own
+
+
+class ExaminePush(msgspec.Struct, frozen=True, tag=True):
+    """Measure what is pushed for a camera; answered by `PushExamined`. Seconds."""
+
+    request: int
+    camera_id: str
+    window_s: float
+    samples: int
+    within_s: float
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
@@ -235,6 +250,7 @@ FromHub = (
     | Network
     | View
     | Publish
+    | ExaminePush
     | Read
     | OutputRefused
     | Taken
@@ -301,6 +317,41 @@ class Examined(msgspec.Struct, frozen=True, tag=True):
     findings: tuple[Finding, ...]
 
 
+class PushExamined(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `ExaminePush`: a `PushSeen`, whose pictures are no more than a message holds."""
+
+    request: int
+    codec: str
+    audio_codecs: tuple[str, ...]
+    facts: dict[str, Any]
+    missing: dict[str, tuple[str, str]]
+    pictures: tuple[tuple[float, tuple[bytes, ...]], ...]
+
+    @classmethod
+    def of(cls, request: int, seen: PushSeen) -> "PushExamined":
+        """Return what was measured as it goes over the socket."""
+        pictures: list[tuple[float, tuple[bytes, ...]]] = []
+        size = 0
+        for one in seen.sample.pictures if seen.sample is not None else ():
+            size += sum(map(len, one.nals))
+            if size > MAX_KEY_FRAME:
+                break
+            pictures.append((one.at_s, one.nals))
+        missing = {name: (str(reason), detail) for name, (reason, detail) in seen.missing.items()}
+        return cls(request, seen.codec, seen.audio_codecs, dict(seen.facts), missing, tuple(pictures))
+
+    def seen(self) -> PushSeen:
+        """Return what was measured."""
+        pictures = tuple(CodedPicture(at_s, nals) for at_s, nals in self.pictures)
+        return PushSeen(
+            self.codec,
+            self.audio_codecs,
+            self.facts,
+            {name: (Reason(reason), detail) for name, (reason, detail) in self.missing.items()},
+            CodedSample("main", self.codec, pictures) if pictures else None,
+        )
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """A request was carried out."""
 
@@ -357,7 +408,7 @@ class CooldownStarted(msgspec.Struct, frozen=True, tag=True):
 
 
 # The answers to requests, but for `Refused`.
-Reply = Answer | Reading | Trickled | Examined | Done | Counted | KeyFrameIs
+Reply = Answer | Reading | Trickled | Examined | PushExamined | Done | Counted | KeyFrameIs
 
 FromWorker = (
     Ready

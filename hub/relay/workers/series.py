@@ -41,6 +41,7 @@ _WORKER_GAUGES: Final = {
     "connected": "Viewers over WebRTC whose transport stands",
     "readers": "Recipients over MSE and RTSP, and what keeps streams warm",
     "cameras": "Cameras held",
+    "pushes": "Encoders that push, half-open ones included",
     "transcodes": "Streams recoded now",
     "sounds_recoded": "Tracks of sound recoded now",
 }

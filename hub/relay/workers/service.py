@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 import structlog
 
 from adapters.clock import Clock
+from adapters.port import PushSeen
 from adapters.wire.dialer import NetworkPolicy, no_listeners
 from adapters.wire.gate import DeviceBook
 from hub.relay.errors import RelayRefused
@@ -287,8 +288,8 @@ class RelayService:
         reply: m.Reading = await self._open(viewer_id, source.camera_id, message, on=on)
         return reply
 
-    def pass_on(self, camera_id: str, sock: socket.socket) -> None:
-        """Hand a connection of RTSP to the worker that holds a camera, or will; any worker where `camera_id` is "".
+    def pass_on(self, camera_id: str, sock: socket.socket, address: str) -> None:
+        """Hand a connection of RTSP from this address to the worker that holds a camera, or will; any worker where `camera_id` is "".
 
         Raises:
             RelayRefused: no worker can take it now.
@@ -300,15 +301,17 @@ class RelayService:
         else:
             worker = next((one for one in self._workers if one.serves), self._workers[0])
         try:
-            self._passages[worker.index].send(sock)
+            self._passages[worker.index].send(sock, address)
         except OSError as error:
             raise RelayRefused(503, "relay_full", "the relay worker takes no connection now") from error
 
-    async def publish(self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False) -> str:
+    async def publish(
+        self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False, by: str = ""
+    ) -> str:
         """Answer an encoder that pushes a camera: its stream is what an address of scheme ``whip`` opens from now on.
 
         `trickle` and `stop` take `push_id` like a viewer's. `PushState` tells when it pushes, and when no more. `audio`: the
-        owner shares the sound; without it none is taken.
+        owner shares the sound; without it none is taken. `by` is whose push it is.
 
         Raises:
             RelayRefused: with the HTTP status, a stable code and one sentence.
@@ -316,9 +319,26 @@ class RelayService:
         if len(offer_sdp) > MAX_OFFER_BYTES:
             raise RelayRefused(422, "offer_unreadable", f"the offer is larger than {MAX_OFFER_BYTES} bytes")
         reply = await self._open(
-            push_id, camera_id, lambda number: m.Publish(number, push_id, camera_id, offer_sdp, audio)
+            push_id, camera_id, lambda number: m.Publish(number, push_id, camera_id, offer_sdp, audio, by)
         )
         return str(reply.sdp)
+
+    async def examine_push(
+        self, camera_id: str, *, window_s: float, samples: int, within_s: float
+    ) -> PushSeen:
+        """Measure what is pushed for a camera: to its first picture, then for `window_s` seconds.
+
+        Raises:
+            RelayRefused: ``not_pushed``, or no worker answers.
+        """
+        held = self._table.cameras.get(camera_id)
+        if held is None:
+            raise RelayRefused(503, "not_pushed", "no encoder pushes this camera's stream now")
+        reply: m.PushExamined = await held.worker.ask(
+            lambda number: m.ExaminePush(number, camera_id, window_s, samples, within_s),
+            within_s + _STOP_WITHIN_S,
+        )
+        return reply.seen()
 
     def taken(self, viewer_id: str, size: int) -> None:
         """Note that so many bytes of segments left for their recipient."""

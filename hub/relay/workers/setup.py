@@ -29,6 +29,7 @@ class RelaySetup:
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
     max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
+    push_kbit_s: int = 12_000  # what one encoder may push at most
     rtsp: bool = False  # connections of RTSP are handed to the workers
     log_level: str = "info"
     log_format: str = "json"
@@ -52,4 +53,5 @@ class RelaySetup:
             places_fd,
             self.idle_stop_s,
             door_fd,
+            self.push_kbit_s,
         )

@@ -21,7 +21,7 @@ import structlog
 
 from adapters.clock import Clock, SystemClock
 from adapters.deadline import Deadline
-from adapters.errors import AdapterError, TimedOut
+from adapters.errors import AdapterError, NotPushed, TimedOut
 from adapters.port import MediaSource, ProbeContext, StreamOffer
 from adapters.registry import Registry
 from adapters.secret import Secret
@@ -106,7 +106,7 @@ class MseRecipient(MseReader):
     """The reader of one recipient of segments; its end is told by `ViewerEnded`."""
 
     def __init__(self, offered: Offered, recipient: Recipient) -> None:
-        aac = offered.aac
+        aac = offered.own_sound
         sound = SoundFormat.of(aac.configuration, aac.clock_rate_hz) if aac is not None else None
         super().__init__(offered.codec, recipient.put, lambda: recipient.waiting, sound)
 
@@ -145,6 +145,7 @@ class Worker:
             max_transcodes=start.max_transcodes,
             max_sounds=start.max_sounds,
             idle_stop_s=start.idle_stop_s,
+            push_kbit_s=start.push_kbit_s,
         )
         how = Transcoding(
             max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s
@@ -245,7 +246,7 @@ class Worker:
             case m.Publish():
                 try:
                     sdp = engine.publish(
-                        message.push_id, message.camera_id, message.offer, audio=message.audio
+                        message.push_id, message.camera_id, message.offer, audio=message.audio, by=message.by
                     )
                     self.send(m.Answer(message.request, sdp))
                 except RelayRefused as error:
@@ -263,9 +264,9 @@ class Worker:
                 except RelayRefused as error:
                     self._refuse(message.request, error)
             case m.Examine():
-                task = asyncio.create_task(self._examine(engine, message))
-                self._examining.add(task)
-                task.add_done_callback(self._examining.discard)
+                self._spawn(self._examine(engine, message))
+            case m.ExaminePush():
+                self._spawn(self._examine_push(engine, message))
             case m.Network():
                 self._policy = NetworkPolicy.of(message.allow, public=message.public)
                 self._listeners = frozenset(message.listeners)
@@ -311,7 +312,7 @@ class Worker:
             if message.warm:
                 return Warm()
             if message.connection:
-                return self._output.reader(message.connection, message.viewer_id, offered.codec)
+                return self._output.reader(message.connection, message.viewer_id, offered)
             return MseRecipient(offered, recipient)
 
         if not message.connection and not message.warm:
@@ -347,6 +348,28 @@ class Worker:
     async def _examine(self, engine: RelayEngine, message: m.Examine) -> None:
         turn = TurnSetup(message.turn_urls, Secret(message.turn_secret))
         self.send(m.Examined(message.request, tuple(await engine.examine(turn))))
+
+    async def _examine_push(self, engine: RelayEngine, message: m.ExaminePush) -> None:
+        try:
+            seen = await engine.examine_push(
+                message.camera_id,
+                window_s=message.window_s,
+                samples=message.samples,
+                within_s=message.within_s,
+            )
+        except NotPushed as error:
+            self._refuse(message.request, RelayRefused(503, error.code, str(error)))
+        except Exception as error:  # our bug must not leave the hub waiting
+            log.exception("relay.worker.examine_fault", camera_id=message.camera_id)
+            detail = f"the relay failed while it measured ({type(error).__name__}); see its log"
+            self._refuse(message.request, RelayRefused(500, "internal", detail))
+        else:
+            self.send(m.PushExamined.of(message.request, seen))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._examining.add(task)
+        task.add_done_callback(self._examining.discard)
 
     def _output_wanted(self, wanted: Wanted) -> None:
         self.send(m.OutputWanted(wanted.connection, wanted.digest, wanted.address))

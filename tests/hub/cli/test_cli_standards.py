@@ -48,7 +48,7 @@ def test_show_as_json_has_parameters_and_references() -> None:
     """The JSON form has every rule with parameters, references and both languages."""
     told = json.loads(camhub("show", "vn-donated-2026", "--json").stdout)
 
-    assert told["chain"] == ["base 1.1.0", "vn-donated-2026 1.2.0"]
+    assert told["chain"] == ["base 1.2.0", "vn-donated-2026 1.3.0"]
     clock = next(rule for rule in told["rule_list"] if rule["id"] == "TIM-02")
     assert clock["params"]["max_offset_s"]["value"] == 5.0
     assert clock["required_text"]["vi"] == "lệch không quá 5 s"

@@ -11,13 +11,15 @@ import pytest
 from conftest import engine_with, run, until
 from relay_camera import SyntheticCamera
 from relay_client import Watching
-from relay_pusher import Pushing
 from test_relay_worker import service, vouching
+from webrtc_pusher import Pushing
 
+from adapters.errors import NotPushed
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, SourceSpec, SourceState, ViewerEnded
 from hub.relay.webrtc import rtcp
-from hub.relay.webrtc.push import Missing
+from hub.relay.webrtc.push import Gaps
+from hub.relay.webrtc.push_limits import Allowance, Meter
 
 OFFER = "\r\n".join(
     (
@@ -130,13 +132,20 @@ def test_a_push_that_ends_is_offline_and_one_that_comes_back_is_live_again() -> 
 
 
 @pytest.mark.slow
-def test_an_encoder_that_comes_back_replaces_its_dead_connection() -> None:
-    """The camera has one push at a time; the old one ends as replaced, the view goes on."""
+def test_an_encoder_that_comes_back_replaces_its_dead_connection_and_no_other() -> None:
+    """The camera has one push: another token gets 409, so does the same one while packets come; a dead one is replaced."""
 
     async def main() -> None:
         async with engine_with(SyntheticCamera()) as relay:
             first, _text = await pushing(relay, "p1")
             viewer = await watching(relay)
+            for by, code in (("other", "push_taken"), ("", "push_alive")):
+                with pytest.raises(RelayRefused) as refused:
+                    relay.engine.publish("p2", CAMERA, OFFER, by=by)
+                assert (refused.value.status, refused.value.code) == (409, code)
+            (pusher,) = relay.engine._pushes._pushers.values()
+            pusher.rtcp = lambda _data: None  # type: ignore[method-assign]
+            await until(lambda: pusher.dead, 60, "silence")
             second, _text = await pushing(relay, "p2")
             await until(lambda: len(relay.engine._pushes) == 1, 60, "one push")
             assert "replaced" in [event.code for event in relay.of(PushState)]
@@ -144,6 +153,50 @@ def test_an_encoder_that_comes_back_replaces_its_dead_connection() -> None:
             await until(lambda: viewer.frames > frames + 10, 60, "pictures of the second")
             for peer in (viewer, first, second):
                 await peer.close()
+
+    run(main())
+
+
+def test_who_sends_too_much_is_dropped_at_once_and_ended_after_five_seconds() -> None:
+    """A short burst passes; what is beyond double the allowance is not taken; seconds in a row name the cause."""
+    meter = Meter(Allowance(kbit_s=800, pictures_s=30, packets_s=1000), 0.0)
+    taken = sum(meter.packet(1000, 0.5) for _ in range(300))
+    assert (taken, meter.dropped, meter.trouble) == (200, 100, "")
+    for second in range(1, 5):
+        for _ in range(150):
+            meter.packet(1000, 1.1 * second)
+    assert meter.trouble == ""
+    meter.packet(1000, 5.6)
+    assert meter.trouble == "push_too_fast"
+    many = Meter(Allowance(pictures_s=30), 0.0)
+    for second in range(7):
+        many.packet(100, 1.1 * second)
+        for _ in range(80):
+            many.picture()
+    assert many.trouble == "push_too_many_pictures"
+
+
+@pytest.mark.slow
+def test_a_push_is_measured_from_its_bitstream_and_told_silent_when_pictures_stop() -> None:
+    """Codec, size, pictures a second and a decodable sample; then silence is told, and pictures again."""
+
+    async def main() -> None:
+        async with engine_with(SyntheticCamera()) as relay:
+            encoder, _text = await pushing(relay, sound=False)
+            seen = await relay.engine.examine_push(CAMERA, window_s=1.0, samples=1, within_s=30)
+            assert (seen.codec, seen.facts["width"], seen.facts["height"]) == ("H264", 320, 240)
+            assert seen.facts["frames"] > 3
+            assert seen.sample is not None
+            assert seen.sample.pictures
+            (pusher,) = relay.engine._pushes._pushers.values()
+            heard = pusher.rtcp
+            pusher.rtcp = lambda _data: None  # type: ignore[method-assign]
+            await until(lambda: relay.of(PushState)[-1].code == "push_silent", 60, "silence")
+            pusher.rtcp = heard  # type: ignore[method-assign]
+            await until(lambda: relay.of(PushState)[-1].pushed, 60, "pictures again")
+            with pytest.raises(NotPushed):
+                await relay.engine.examine_push("camera-2", window_s=0, samples=1, within_s=1)
+            await encoder.close()
 
     run(main())
 
@@ -261,7 +314,7 @@ def test_an_ice_restart_gives_new_credentials_and_plain_candidates_none() -> Non
 
 def test_what_is_missing_is_asked_for_and_given_up() -> None:
     """Each number at most three times, 50 ms apart; what comes is asked for no more; an outage asks for nothing."""
-    missing = Missing()
+    missing = Gaps()
     for sequence in (65_533, 65_534, 2, 3):
         missing.came(sequence)
     assert missing.wanted(10.0) == [65_535, 0, 1]
