@@ -21,6 +21,7 @@ from aioice.ice import get_host_addresses
 
 from hub.relay.transport import Path
 from hub.relay.webrtc.checks import proves, read_check, role_conflict, success
+from hub.relay.webrtc.feedback_filter import thin, thin_no_more
 from hub.relay.webrtc.icetcp import Address, TcpPath, TcpPort
 
 _RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
@@ -31,6 +32,10 @@ _MAX_TRANSACTIONS = 64  # two minutes and more of a browser's checks
 _SEND_BUFFER = 8 << 20
 _RECEIVE_BUFFER = 4 << 20
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h
+_MANY, _FEW = (
+    64,
+    48,
+)  # viewers: from the one on, and down to the other, the kernel drops most of their path feedback
 _ADDRESSES_FOR_S = 5.0  # interfaces come and go, but to ask for them costs as much as the rest of an answer
 
 
@@ -99,6 +104,7 @@ class UdpPort:
         self._tcp: TcpPort | None = TcpPort(self._frame, self._hung_up) if tcp else None
         self.tcp_failed: dict[str, str] = {}  # hosts on which the number was free for UDP only, and why
         self._addresses: dict[bool, tuple[float, list[str]]] = {}
+        self.thinned = False  # whether the kernel drops most of the path feedback
         self.refused = 0  # datagrams from nobody, or with a wrong password
 
     def open(self, hosts: tuple[str, ...], port: int) -> int:
@@ -211,6 +217,8 @@ class UdpPort:
     def register(self, peer: IcePeer) -> None:
         """Let a viewer's checks be answered."""
         self._by_ufrag[peer.ufrag] = peer
+        if len(self._by_ufrag) >= _MANY and not self.thinned:
+            self.thinned = sum(map(thin, self._sockets)) > 0
 
     def unregister(self, peer: IcePeer) -> None:
         """Forget a viewer: its checks are no longer answered, so that its browser notices. Idempotent."""
@@ -223,6 +231,10 @@ class UdpPort:
         peer.addresses.clear()
         peer.sock = None
         peer.heard = _NOBODY
+        if self.thinned and len(self._by_ufrag) <= _FEW:
+            self.thinned = False
+            for sock in self._sockets:
+                thin_no_more(sock)
 
     def restart(self, peer: IcePeer, remote_ufrag: str) -> None:
         """Give a viewer new fragments and a new password; the path in use stays until another is proved."""

@@ -175,6 +175,7 @@ def test_viewers_of_one_camera_go_their_own_ways_though_they_are_fed_together() 
             asking, stopped, lapsed, *others = viewers
             serving = [relay.engine._viewers[one] for one in ids]
             await until(lambda: len({one.sort for one in serving}) <= 2, 5, "viewers who are alike")
+            await asking.until(lambda: len(asking.video()) > 3, "packets")
             asking.nack(asking.video()[2].sequence)
             await asking.until(lambda: any(p.ssrc == asking.rtx_ssrc for p in asking.packets), "one again")
             relay.vouched.discard(ids[2])

@@ -1,0 +1,83 @@
+"""What the kernel lets through where many viewers report on their network twenty times a second."""
+
+import asyncio
+import socket
+
+import pytest
+
+from hub.relay.webrtc.feedback_filter import thin, thin_no_more
+from hub.relay.webrtc.ice import IcePeer, UdpPort
+
+FEEDBACK = b"\x8f\xcd" + bytes(30)
+OTHERS = (
+    b"\x81\xcd" + bytes(30),  # NACK
+    b"\x8f\xce" + bytes(30),  # REMB
+    b"\x81\xc9" + bytes(30),  # a receiver report
+    b"\x80\x60" + bytes(30),  # RTP
+    b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12),  # a check
+    b"\x16\xfe\xfd" + bytes(30),  # DTLS
+    b"\x01",
+)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_most_path_feedback_is_dropped_and_nothing_else(host: str) -> None:
+    """One in four comes through, padded or not; reports, requests, checks and records all do; without the filter all of it does."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as ours, socket.socket(family, socket.SOCK_DGRAM) as theirs:
+        try:
+            ours.bind((host, 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+        ours.setblocking(False)
+
+        def through(data: bytes) -> int:
+            for _ in range(100):
+                theirs.sendto(data, ours.getsockname()[:2])
+            count = 0
+            while True:
+                try:
+                    assert ours.recv(2048) == data
+                except BlockingIOError:
+                    return count
+                count += 1
+
+        if not thin(ours):
+            pytest.skip("this system has no socket filters")
+        for data in (FEEDBACK, b"\xaf" + FEEDBACK[1:]):
+            assert 0 < through(data) < 100
+        assert [through(data) for data in OTHERS] == [100] * len(OTHERS)
+        thin_no_more(ours)
+        assert through(FEEDBACK) == 100
+
+
+class _Silent:
+    def checked(self) -> None: ...
+
+    def dtls(self, data: bytes) -> None: ...
+
+    def rtcp(self, data: bytes) -> None: ...
+
+
+def test_a_port_thins_feedback_only_while_many_watch() -> None:
+    """A small household's relay reads all that it is told; the filter comes with the 64th viewer and goes with the 49th."""
+
+    async def work() -> None:
+        port = UdpPort()
+        port.open(("127.0.0.1",), 0)
+        peers = [IcePeer("theirs", _Silent()) for _ in range(64)]
+        for peer in peers[:-1]:
+            port.register(peer)
+        assert not port.thinned
+        port.register(peers[-1])
+        thinned = port.thinned
+        for peer in peers[:15]:
+            port.unregister(peer)
+        assert port.thinned == thinned
+        port.unregister(peers[15])
+        assert not port.thinned
+        port.close()
+        if not thinned:
+            pytest.skip("this system has no socket filters")
+
+    asyncio.run(work())
