@@ -253,7 +253,8 @@ def main() -> int:
                 "sent as RTP over UDP (Janus), from memory (aiortc). camhub is the hub's relay service and its workers as a hub starts them, "
                 "without the route of its API. Each viewer: own socket, key and SSRC, real ICE and DTLS-SRTP, RTX and transport-wide "
                 "feedback (20 a second) where the server agrees, a receiver report a second, the end of one picture a second decrypted: it "
-                "tells when the camera sent it. In to out is from there to the kernel's time of arrival at the viewer's socket. Where it says "
+                "tells when the camera sent it. In to out is from there to the kernel's time of arrival at the viewer's socket. Viewers look at "
+                "their sockets every 5 ms and are not woken by each packet, which on loopback would be the server's core's work. Where it says "
                 "runs, viewers take packets that left in one call in one call (UDP_GRO), which spares the viewers, and on "
                 f"loopback the server's core too, work for each packet; browsers do not ask for that. {given.seconds:.0f} s per line."
             ),
