@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import corpus
+import httpx
 import pytest
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("browser", "firefox", "gstreamer", "vlc", "redis", "postgres")
+
+
+def pytest_configure() -> None:
+    """Let a request of a test wait: of its own httpx gives an answer five seconds, and a busy machine takes longer."""
+    default = httpx._config.DEFAULT_TIMEOUT_CONFIG
+    default.connect = default.read = default.write = default.pool = PATIENCE_S
 
 
 def _missing() -> dict[str, str]:

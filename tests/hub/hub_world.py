@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hub.access.accounts import Accounts
-from hub.access.tokens import ApiTokens
 from hub.access.audit import AuditLog
 from hub.access.passwords import Passwords
 from hub.access.principal import Principal
+from hub.access.tokens import ApiTokens
 from hub.catalog.areas import AreaTable
 from hub.catalog.consent import current_text
 from hub.catalog.incidents import Incidents

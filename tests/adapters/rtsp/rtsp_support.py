@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import av
+from patience import PATIENCE_S
 
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
@@ -206,6 +207,13 @@ async def scripted(
         for writer in camera.writers:
             writer.close()
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def reply(asked: Asked, status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:

@@ -1,7 +1,6 @@
 """A key frame on request: one RTCP packet to a camera that offers it, nothing to any other."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from rtsp_support import (
@@ -13,6 +12,7 @@ from rtsp_support import (
     payloads,
     run,
     scripted,
+    until,
 )
 
 from adapters.deadline import Deadline
@@ -65,13 +65,6 @@ async def opened(camera: ScriptedCamera) -> RtspSource:
     source = await RtspAdapter().open(offer, None, context(camera.url), Deadline.after(CLOCK, 10))
     assert isinstance(source, RtspSource)
     return source
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Wait until it holds, at most 15 s."""
-    async with asyncio.timeout(15):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 def test_a_camera_that_offers_it_is_asked_once_and_answers_with_a_key_frame() -> None:

@@ -17,6 +17,7 @@ from rtsp_support import (
     reply,
     run,
     scripted,
+    until,
 )
 
 from adapters.deadline import Deadline
@@ -230,11 +231,10 @@ def test_a_nonce_that_changes_at_keep_alive_is_answered_once_and_the_picture_goe
             units: list[AccessUnit] = []
             task = asyncio.create_task(source.run(units.append))
             script.nonce = "nonce2"
-            await asyncio.sleep(2.0)
+            await until(lambda: camera.count("GET_PARAMETER") >= 2)
             assert not task.done()
             before = len(units)
-            await asyncio.sleep(0.3)
-            assert len(units) > before
+            await until(lambda: len(units) > before)
             keepalives = [item for item in camera.asked if item.method == "GET_PARAMETER"]
             assert len(keepalives) >= 2
             assert 'nonce="nonce1"' in keepalives[0].headers["authorization"]
@@ -263,7 +263,8 @@ def test_a_password_withdrawn_during_play_stops_the_keep_alive_not_the_picture()
             units: list[AccessUnit] = []
             task = asyncio.create_task(source.run(units.append))
             script.accept = False
-            await asyncio.sleep(3.0)
+            await until(lambda: camera.count("GET_PARAMETER") == 1)
+            await asyncio.sleep(1.5)
             assert camera.count("GET_PARAMETER") == 1
             assert not task.done()
             with pytest.raises(CoolingDown):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 import av
+from patience import PATIENCE_S
 
-from adapters.clock import SystemClock
+from adapters.clock import Clock, SystemClock
 from hub.simulator.camera import ScriptedCamera
 from hub.simulator.presets import Preset, shipped
 
@@ -22,9 +23,10 @@ def preset(name: str, **rtsp: object) -> Preset:
 
 
 @asynccontextmanager
-async def camera(which: Preset | str, **settings):
+async def camera(which: Preset | str, clock: Clock | None = None, **settings):
     """Run one camera."""
-    made = ScriptedCamera(preset(which) if isinstance(which, str) else which, SystemClock(), **settings)
+    script = preset(which) if isinstance(which, str) else which
+    made = ScriptedCamera(script, clock or SystemClock(), **settings)
     await made.start()
     try:
         yield made
@@ -41,7 +43,7 @@ def with_login(cam: ScriptedCamera, url: str | None = None, password: str | None
 def decode(url: str, transport: str, frames: int) -> list[av.VideoFrame]:
     """Play by FFmpeg's own RTSP client and return decoded pictures."""
     got = []
-    with av.open(url, options={"rtsp_transport": transport}, timeout=10) as container:
+    with av.open(url, options={"rtsp_transport": transport}, timeout=PATIENCE_S) as container:
         for frame in container.decode(video=0):
             got.append(frame)
             if len(got) == frames:

@@ -7,6 +7,7 @@ import struct
 
 import av
 import pytest
+from patience import taken_away
 from sim_support import Talk, camera, decode, luma, preset, with_login
 
 pytestmark = pytest.mark.slow
@@ -113,7 +114,7 @@ def test_gstreamer_plays_by_rtsps_and_through_http(line, scheme, capsys):
 def test_sends_what_it_claims(name, layer):
     """Frame rate within 2 %, bitrate within 20 %, key frames each second, the clock rate right, over four seconds."""
 
-    async def story():
+    async def story(more):
         async with camera(name) as cam:
             script = cam.preset.stream(layer)
             talk = await Talk.to(cam.rtsp_url)
@@ -136,11 +137,14 @@ def test_sends_what_it_claims(name, layer):
             await talk.close()
             media_s = (times[-1] - times[0]) % 2**32 / 90_000
             fps = (len(times) - 1) / media_s
-            assert fps == pytest.approx(script.fps, rel=0.02)
-            assert octets * 8 / 1000 / media_s == pytest.approx(script.bitrate_kbps, rel=0.2)
-            assert arrivals[-1] - arrivals[0] == pytest.approx(media_s, abs=0.15)
+            starved = more()  # what an encoder without a processor leaves out
+            assert fps == pytest.approx(script.fps, rel=0.02 + starved / media_s)
+            kbps = octets * 8 / 1000 / media_s
+            assert kbps == pytest.approx(script.bitrate_kbps, rel=0.2 + starved / media_s)
+            assert arrivals[-1] - arrivals[0] == pytest.approx(media_s, abs=0.15 + starved)
 
-    asyncio.run(story())
+    with taken_away() as more:
+        asyncio.run(story(more))
 
 
 def test_a_camera_without_parameter_sets_in_the_sdp_sends_them_in_band():

@@ -7,6 +7,7 @@ import av
 import httpx
 import pytest
 from lxml import etree
+from running_hub import JumpClock
 from sim_support import camera, soap, username_token
 
 from hub.simulator.presets import OnvifScript, shipped
@@ -32,12 +33,12 @@ async def ask(client, cam, namespace, operation, inner="", header="", auth=None)
     )
 
 
-def story(which="good-onvif"):
+def story(which="good-onvif", clock=None):
     """Run a test's coroutine with a client and a camera."""
 
     def wrap(body):
         async def run():
-            async with camera(which) as cam, httpx.AsyncClient(trust_env=False) as client:
+            async with camera(which, clock) as cam, httpx.AsyncClient(trust_env=False) as client:
                 await body(client, cam)
 
         def test():
@@ -106,12 +107,15 @@ async def test_accepts_http_digest_and_refuses_a_wrong_one(client, cam):
     assert "stale" not in wrong.headers["www-authenticate"]
 
 
-@story(with_auth("good-onvif", nonce_lifetime_s=0.2))
+LATER = JumpClock()
+
+
+@story(with_auth("good-onvif", nonce_lifetime_s=300), LATER)
 async def test_old_nonce_is_answered_with_stale(client, cam):
     """A right digest on an old nonce gets stale=true, which a client answers without asking anybody."""
     auth = httpx.DigestAuth(cam.user, cam.password)
     assert (await ask(client, cam, DEVICE, "GetScopes", auth=auth)).status_code == 200
-    await asyncio.sleep(0.3)
+    LATER.ahead_s += 301
     old = next(auth.auth_flow(httpx.Request("POST", cam.onvif_url.replace("onvif", "http") + PATHS[DEVICE])))
     answer = await client.post(
         old.url,
@@ -287,7 +291,7 @@ def test_dead_camera_accepts_and_never_answers():
         async with camera("dead") as cam:
             assert cam.rtsp_url is None
             url = cam.onvif_url.replace("onvif", "http") + PATHS[DEVICE]
-            async with httpx.AsyncClient(timeout=0.5, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=httpx.Timeout(60, read=0.5), trust_env=False) as client:
                 with pytest.raises(httpx.ReadTimeout):
                     await client.post(url, content=soap(DEVICE, "GetSystemDateAndTime"))
             assert cam.counters.connections == 1
