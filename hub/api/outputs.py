@@ -24,10 +24,14 @@ class OutputsController(Controller):
 
     @get("/", summary="Outputs for other systems", operation_id="list_outputs")
     async def all(self, camera_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
-        """Return the camera's outputs, newest first, without their tokens; `port` is null where this hub gives none."""
+        """Return the camera's outputs, newest first, without their tokens.
+
+        `port` and `secure_port` (TLS) are null where this hub has no such door; it gives none where both are.
+        """
         await visible(camera_id, caller, services)
         items = [_out(one, services) for one in await services.outputs.of_camera(camera_id)]
-        return {"items": items, "next": None, "total": len(items), "port": services.outputs.port}
+        ports = {"port": services.outputs.port, "secure_port": services.outputs.secure_port}
+        return {"items": items, "next": None, "total": len(items), **ports}
 
     @post("/", opt={"no_idempotency": True}, summary="Make an output", operation_id="make_output")
     async def make(
@@ -39,7 +43,7 @@ class OutputsController(Controller):
         caller: Caller,
         services: Services,
     ) -> Response[dict[str, Any]]:
-        """Make one, where the view would be allowed now. `url` holds the token: it is shown in this reply alone."""
+        """Make one, where the view would be allowed now. `url` and `secure_url` (TLS) hold the token: they are shown in this reply alone."""
         await visible(camera_id, caller, services)
         new = NewOutput(
             recipient=data.recipient,
@@ -49,13 +53,20 @@ class OutputsController(Controller):
             incident=data.incident or None,
             layer=data.layer,
             h265=data.h265,
+            audio=data.audio,
         )
         made, token = await services.outputs.make(caller.principal, camera_id, new)
         host = request.base_url.hostname or services.settings.host
         shown = f"[{host}]" if ":" in host else host
-        url = f"rtsp://{shown}:{services.outputs.port}/{token.reveal()}"
+        outputs = services.outputs
+        urls = {
+            "url": f"rtsp://{shown}:{outputs.port}/{token.reveal()}" if outputs.port else None,
+            "secure_url": f"rtsps://{shown}:{outputs.secure_port}/{token.reveal()}"
+            if outputs.secure_port
+            else None,
+        }
         return Response(
-            {**_out(made, services), "url": url}, status_code=201, headers={"cache-control": "no-store"}
+            {**_out(made, services), **urls}, status_code=201, headers={"cache-control": "no-store"}
         )
 
     @delete("/{output_id:str}", status_code=200, summary="Revoke an output", operation_id="revoke_output")

@@ -18,7 +18,7 @@ from sqlalchemy import Row, func, insert, or_, select, update
 from adapters.clock import Clock
 from adapters.secret import Secret
 from hub.access.accounts import Accounts
-from hub.access.decide import OUTPUT, Ask
+from hub.access.decide import OUTPUT, Allowed, Ask
 from hub.access.principal import Principal
 from hub.access.rights import OUTPUTS_WRITE, has_right
 from hub.coordination.port import EventBus
@@ -26,7 +26,7 @@ from hub.live.session import Terms
 from hub.live.sessions import ViewerSessions
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
-from hub.relay.events import SourceSpec
+from hub.relay.events import HEARS_ALL, SourceSpec
 from hub.relay.outputs.rtsp_out import digest_of
 from hub.store import tables
 from hub.store.chain import Actor
@@ -59,7 +59,10 @@ _TOO_MANY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class NewOutput:
-    """What is asked for. `layer`: main | sub. `h265`: the recipient plays H.265, which is then sent as it is."""
+    """What is asked for. `layer`: main | sub. `h265`: the recipient plays H.265, which is then sent as it is.
+
+    `audio`: it gets the sound too, as long as the owner's consent shares it.
+    """
 
     recipient: str
     purpose: str
@@ -68,6 +71,7 @@ class NewOutput:
     incident: str | None = None
     layer: str = "main"
     h265: bool = False
+    audio: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Output:
     reason: str
     layer: str
     h265: bool
+    audio: bool
     created_by: str  # user id
     creator: str  # the name at that time
     created_at: datetime
@@ -106,6 +111,7 @@ class Output:
             "reason": self.reason,
             "layer": self.layer,
             "h265": self.h265,
+            "audio": self.audio,
             "state": self.state(now),
             "created_by": self.creator,
             "created_at": rfc3339(self.created_at),
@@ -135,7 +141,7 @@ class Serves(Protocol):
 
 
 class Outputs:
-    """The outputs of this hub. `port` tells where the door is; None where it is shut."""
+    """The outputs of this hub. `port` and `secure_port` (TLS) tell where the doors are; None where one is shut."""
 
     def __init__(
         self,
@@ -146,6 +152,7 @@ class Outputs:
         bus: EventBus,
         clock: Clock,
         port: Callable[[], int | None],
+        secure_port: Callable[[], int | None],
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -153,12 +160,18 @@ class Outputs:
         self._bus = bus
         self._clock = clock
         self._port = port
+        self._secure_port = secure_port
         self._taking: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int | None:
         """Return the port of the RTSP door, None where this hub has none."""
         return self._port()
+
+    @property
+    def secure_port(self) -> int | None:
+        """Return the port of the door for RTSP over TLS, None where this hub has none."""
+        return self._secure_port()
 
     async def make(self, principal: Principal, camera_id: str, new: NewOutput) -> tuple[Output, Secret]:
         """Make an output, where its first view would be allowed now; return it with its token, which is kept nowhere.
@@ -169,7 +182,7 @@ class Outputs:
             ServiceError: ``not_found``.
         """
         now = self._clock.now()
-        if self.port is None:
+        if self.port is None and self.secure_port is None:
             raise Problem("outputs_off")
         if new.purpose == "test":
             raise _unfit("purpose", _NO_TEST)
@@ -186,6 +199,7 @@ class Outputs:
             reason=new.reason,
             layer=new.layer,
             h265=new.h265,
+            audio=new.audio,
             created_by=principal.user_id,
             creator=principal.display_name or principal.name,
             created_at=now,
@@ -216,6 +230,7 @@ class Outputs:
                     "purpose": output.purpose,
                     "incident": output.incident,
                     "reason": output.reason,
+                    "audio": output.audio,
                     "expires_at": rfc3339(output.expires_at),
                 },
             )
@@ -311,9 +326,10 @@ class Outputs:
         if principal is None:
             raise RelayRefused(404, "output_revoked", "who made this output may give none any more")
 
-        def connect(viewer_id: str, source: SourceSpec) -> Awaitable[str]:
+        def connect(viewer_id: str, source: SourceSpec, allowed: Allowed) -> Awaitable[str]:
             codecs = ("H264", "H265") if output.h265 else ("H264",)
-            return connection.serve(viewer_id, source, wanted=output.layer, codecs=codecs)
+            heard = (HEARS_ALL,) if output.audio and allowed.audio else ()
+            return connection.serve(viewer_id, source, wanted=output.layer, codecs=(*codecs, *heard))
 
         await self._viewers.serve(
             Ask(principal, output.purpose, output.incident, OUTPUT),

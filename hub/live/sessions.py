@@ -222,20 +222,16 @@ class ViewerSessions:
         self,
         ask: Ask,
         camera_id: str,
-        connect: Callable[[str, SourceSpec], Awaitable[str]],
+        connect: Callable[[str, SourceSpec, Allowed], Awaitable[str]],
         terms: Terms,
         *,
         wanted: str = "main",
     ) -> ViewerSession:
-        """Start a view of somebody who is fed by other means: `connect` gets its id and the source.
+        """Start a view of somebody who is fed by other means: `connect` gets its id, the source and what is allowed.
 
         Raises: as `open`, and what `connect` raises.
         """
-
-        async def connected(view_id: str, source: SourceSpec, _allowed: Allowed) -> str:
-            return await connect(view_id, source)
-
-        session, _answer = await self._begin(ask, camera_id, terms, wanted, connected)
+        session, _answer = await self._begin(ask, camera_id, terms, wanted, connect)
         return session
 
     async def _begin(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,6 +12,8 @@ from adapters.secret import Credential
 State = Literal["opening", "live", "stalled", "offline"]
 Outcome = Literal["ok", "failed", "unknown"]
 
+
+HEARS_ALL: Final = "SOUND"  # among the codecs of a recipient: it takes any sound that goes out as the camera cut it
 
 Masks = tuple[
     tuple[tuple[float, float], ...], ...

@@ -98,6 +98,11 @@ class Sounds:
         track = self._track
         return track if track is not None and track.codec == AAC and track.configuration else None
 
+    @property
+    def own(self) -> Track | None:
+        """Return the track that goes out as the camera cut it: G.711, Opus or AAC."""
+        return self._track if self._track is not None and copied(self._track) else self.aac
+
     def begin(self, track: Track | None) -> None:
         """Expect a new connection of the camera, with this track of sound or none."""
         self._stop()

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import structlog
 
+from adapters.clock import Clock
 from hub.relay.camera.renditions import Rendition
 from hub.relay.choice import Choice, Takes
 from hub.relay.errors import RelayRefused
@@ -24,6 +25,17 @@ class Ending(Reader, Sends, Protocol):
 
     def end(self, code: str) -> None:
         """Let go of the recipient: nothing is sent from now on. Must not block."""
+
+
+@runtime_checkable
+class Reported(Ending, Protocol):
+    """A reader whose recipient reads sender reports (RFC 3550 6.4.1), by which it shows picture and sound together."""
+
+    hears: str
+    report_due_s: float  # event loop time
+
+    def report(self, unix_s: float, picture_tick: int, sound_tick: int) -> None:
+        """Say which ticks belong to this moment."""
 
 
 Make = Callable[[Offered], Ending]
@@ -137,6 +149,14 @@ class Readers:
         for reading in list(self._readings.values()):
             if reading.reader.lease_until_s < now_s:
                 self.stop(reading.viewer_id, "lease_expired")
+
+    def report(self, now_s: float, clock: Clock) -> None:
+        """Send the reports that are due (event loop seconds)."""
+        for reading in self._readings.values():
+            reader = reading.reader
+            if isinstance(reader, Reported) and reader.report_due_s <= now_s <= reader.lease_until_s:
+                ticks = reading.rendition.fanout.ticks(clock.monotonic(), reader.hears)
+                reader.report(clock.now().timestamp(), *ticks)
 
     def cut(self, code: str) -> None:
         """End all."""

@@ -20,9 +20,10 @@ from hub.relay.outputs.rtsp_out import digest_of, token_of
 
 log = structlog.get_logger(__name__)
 
-_WITHIN_S: Final = 5.0  # for the request line
+WITHIN_S: Final = 5.0  # for the request line
 _AGAIN_S: Final = 0.05  # what was peeked at stays readable: waiting for more needs a clock
-_LONGEST: Final = 4096  # bytes of a request line
+LONGEST: Final = 4096  # bytes of a request line
+_ADDRESS: Final = 64  # bytes that name an address, filled up with spaces
 _MOST: Final = 512  # connections that are looked at, of all
 _MOST_OF_ADDRESS: Final = 256  # and of one address: a recording system opens all its cameras at once
 _REQUEST: Final = re.compile(rb"[A-Z_]{1,20} +(\S+) +RTSP/1\.[0-9]\r?\n")
@@ -40,13 +41,13 @@ class Passage:
         """Return the descriptor that the worker inherits."""
         return self._theirs.fileno()
 
-    def send(self, sock: socket.socket) -> None:
-        """Hand a connection over; the sender may close its copy.
+    def send(self, sock: socket.socket, address: str) -> None:
+        """Hand a connection from this address over; the sender may close its copy.
 
         Raises:
             OSError: the worker does not take them as fast as they come.
         """
-        socket.send_fds(self._ours, [b"."], [sock.fileno()])
+        socket.send_fds(self._ours, [address.encode()[:_ADDRESS].ljust(_ADDRESS)], [sock.fileno()])
 
     def close(self) -> None:
         """Close both ends. Idempotent."""
@@ -57,7 +58,7 @@ class Passage:
 class Arrivals:
     """The worker's end of a passage: gives each connection to `take`, in the event loop."""
 
-    def __init__(self, fd: int, take: Callable[[socket.socket], Awaitable[None]]) -> None:
+    def __init__(self, fd: int, take: Callable[[socket.socket, str], Awaitable[None]]) -> None:
         self._sock = socket.socket(fileno=fd)
         self._sock.setblocking(False)
         self._take = take
@@ -71,19 +72,19 @@ class Arrivals:
 
     def _arrived(self) -> None:
         try:
-            said, descriptors, _flags, _address = socket.recv_fds(self._sock, 1, 1)
+            said, descriptors, _flags, _address = socket.recv_fds(self._sock, _ADDRESS, 1)
         except (BlockingIOError, InterruptedError):
             return
         if not said:
             self.close()  # the hub has gone, which the worker hears on its own socket
         for descriptor in descriptors:
-            task = asyncio.ensure_future(self._take(socket.socket(fileno=descriptor)))
+            task = asyncio.ensure_future(self._take(socket.socket(fileno=descriptor), said.decode().strip()))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
 
-HandOver = Callable[[str, socket.socket], Awaitable[None]]
-"""Gives a connection to the worker that holds what a token (its digest, "" without one) opens; raises `RelayRefused`."""
+HandOver = Callable[[str, socket.socket, str], Awaitable[None]]
+"""Gives a connection, from an address, to the worker that holds what a token (its digest, "" without one) opens; raises `RelayRefused`."""
 
 
 class RtspDoor:
@@ -150,7 +151,7 @@ class RtspDoor:
                 self.turned_away += 1
                 sock.close()
                 continue
-            task = asyncio.create_task(self._look(sock), name="rtsp door look")
+            task = asyncio.create_task(self._look(sock, address), name="rtsp door look")
             self._looking[task] = address
             self._of_address[address] += 1
             task.add_done_callback(self._looked)
@@ -163,17 +164,17 @@ class RtspDoor:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("relay.rtsp_door.fault", exc_info=fault)
 
-    async def _look(self, sock: socket.socket) -> None:
+    async def _look(self, sock: socket.socket, address: str) -> None:
         with sock:
             digest = None
             with contextlib.suppress(TimeoutError, OSError):
-                async with asyncio.timeout(_WITHIN_S):
+                async with asyncio.timeout(WITHIN_S):
                     digest = digest_asked(await _peeked(sock))
             if digest is None:
                 self.turned_away += 1
                 return
             try:
-                await self._hand_over(digest, sock)
+                await self._hand_over(digest, sock, address)
             except RelayRefused as error:
                 log.warning("relay.rtsp_door.not_handed_over", code=error.code)
 
@@ -195,11 +196,11 @@ async def _peeked(sock: socket.socket) -> bytes:
     """
     while True:
         try:
-            data = sock.recv(_LONGEST, socket.MSG_PEEK)
+            data = sock.recv(LONGEST, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             await _readable(sock)
             continue
-        if not data or b"\n" in data or len(data) >= _LONGEST:
+        if not data or b"\n" in data or len(data) >= LONGEST:
             return data
         await asyncio.sleep(_AGAIN_S)
 

@@ -1,4 +1,4 @@
-"""RTSP out, for video management systems that know nothing newer (RFC 2326): H.264 or H.265 over TCP, token in the path.
+"""RTSP out, for video management systems that know nothing newer (RFC 2326): H.264 or H.265, and the sound, over TCP, token in the path.
 
 ``rtsp://HOST:PORT/TOKEN``. The hub accepts a connection (`rtsp_door.py`), finds out by its token which worker holds the
 camera, and hands the socket over; requests are read and answered here. A token is made for one recipient and one camera
@@ -24,6 +24,7 @@ from adapters.rtsp.message import Headers, MessageParser, Request, Response
 from adapters.rtsp.tolerance import Tolerances, Violation
 from hub.relay.errors import RelayRefused
 from hub.relay.outputs.rtsp_reader import BUFFER, RtspReader, describe
+from hub.relay.webrtc.sdp import Offered
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ _MAX_CONNECTIONS: Final = 1024
 _MAX_WAITING: Final = 256  # of one address that no token has opened yet
 _MAX_REQUESTS: Final = 64  # in one go
 _DEAD_AFTER_MS: Final = 20_000  # what was sent and not acknowledged for so long (RFC 5482)
+_PICTURE, _SOUND = 0, 1  # tracks
 _METHODS: Final = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 _REASONS: Final = {
     200: "OK",
@@ -80,11 +82,11 @@ class RtspOutput:
         """Return how many connections there are."""
         return len(self._connections)
 
-    async def take(self, sock: socket.socket) -> None:
-        """Serve a connection that was accepted; closes it where there are too many."""
+    async def take(self, sock: socket.socket, address: str) -> None:
+        """Serve a connection that was accepted from this address; closes it where there are too many."""
         try:
-            address = str(sock.getpeername()[0])
-            _notice_death(sock)
+            if sock.family != socket.AF_UNIX:  # of one that came by TLS the hub has the other side
+                notice_death(sock)
         except OSError:  # it has gone already
             sock.close()
             return
@@ -105,7 +107,7 @@ class RtspOutput:
         self._connections[number] = connection = _Connection(self, number, address)
         return connection
 
-    def reader(self, number: int, viewer_id: str, codec: str) -> RtspReader:
+    def reader(self, number: int, viewer_id: str, offered: Offered) -> RtspReader:
         """Return the reader of a connection, which the hub has allowed to be the view `viewer_id`.
 
         Raises:
@@ -114,7 +116,7 @@ class RtspOutput:
         connection, future = self._connections.get(number), self._waiting.get(number)
         if connection is None or future is None or future.done():
             raise RelayRefused(409, "viewer_left", "the recipient hung up meanwhile")
-        reader = connection.allow(viewer_id, codec)
+        reader = connection.allow(viewer_id, offered)
         future.set_result(reader)
         return reader
 
@@ -155,7 +157,7 @@ class RtspOutput:
 @dataclass(slots=True)
 class _Session:
     identifier: str
-    channel: int
+    channels: dict[int, int]  # by track: 0 the picture, 1 the sound
 
 
 class _Connection(asyncio.Protocol):
@@ -206,11 +208,11 @@ class _Connection(asyncio.Protocol):
         del exc
         self.end("viewer_left")
 
-    def allow(self, viewer_id: str, codec: str) -> RtspReader:
+    def allow(self, viewer_id: str, offered: Offered) -> RtspReader:
         """Become a view: return what reads its ring."""
         assert self._transport is not None
         self._viewer_id = viewer_id
-        self._reader = RtspReader(codec, self._transport, self.end)
+        self._reader = RtspReader(offered.codec, self._transport, self.end, sound=offered.own_sound)
         return self._reader
 
     def end(self, code: str) -> None:
@@ -276,7 +278,7 @@ class _Connection(asyncio.Protocol):
         elif request.method == "PLAY" and status == 200 and self._session is not None and not self._playing:
             assert self._reader is not None
             self._playing = True
-            self._reader.play(self._session.channel)
+            self._reader.play(self._session.channels[_PICTURE], self._session.channels.get(_SOUND))
 
     async def _do(self, request: Request) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         session = self._session
@@ -290,21 +292,11 @@ class _Connection(asyncio.Protocol):
                         await reader.begun.wait()
                 base = request.uri.rstrip("/") + "/"
                 headers = (("Content-Type", "application/sdp"), ("Content-Base", base))
-                return 200, headers, describe(reader.codec, reader.key_frame())
+                return 200, headers, describe(reader.codec, reader.key_frame(), reader.sound)
             case "SETUP":
-                await self._opened(request.uri)
-                channel = _channel(request.headers.get("Transport") or "")
-                if channel is None:
-                    return 461, (), b""
-                if self._playing:
-                    return 455, (), b""
-                self._session = session = _Session(secrets.token_hex(8), channel)
-                self._parser.channels = {channel, channel + 1}
-                agreed = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
-                named = f"{session.identifier};timeout={TIMEOUT_S}"
-                return 200, (("Session", named), ("Transport", agreed)), b""
+                return self._set_up(request, await self._opened(request.uri))
             case "PLAY":
-                if session is None or self._reader is None:
+                if session is None or self._reader is None or _PICTURE not in session.channels:
                     return 455, (), b""
                 if not _same(request.headers.get("Session"), session):
                     return 454, (), b""
@@ -318,6 +310,27 @@ class _Connection(asyncio.Protocol):
                 return 200 if known else 454, (), b""
             case _:
                 return 405, (("Allow", _METHODS),), b""
+
+    def _set_up(self, request: Request, reader: RtspReader) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """Agree on where one track goes. Naming a session adds the track to it; without, another one begins."""
+        track = _track(request.uri)
+        if track == _SOUND and reader.sound is None:
+            return 404, (), b""
+        session, named = self._session, request.headers.get("Session")
+        if named is not None and not (session is not None and _same(named, session)):
+            return 454, (), b""
+        others = dict(session.channels) if session is not None and named is not None else {}
+        others.pop(track, None)
+        channel = _channel(request.headers.get("Transport") or "", 2 * track)
+        if channel is None or any(abs(channel - other) < 2 for other in others.values()):
+            return 461, (), b""
+        if self._playing:
+            return 455, (), b""
+        identifier = session.identifier if session is not None and named is not None else secrets.token_hex(8)
+        self._session = session = _Session(identifier, {**others, track: channel})
+        self._parser.channels = {one + n for one in session.channels.values() for n in (0, 1)}
+        agreed = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+        return 200, (("Session", f"{identifier};timeout={TIMEOUT_S}"), ("Transport", agreed)), b""
 
     async def _opened(self, uri: str) -> RtspReader:
         """Return the reader of the token in a path; the one that is open where it is the same.
@@ -355,7 +368,7 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _notice_death(sock: socket.socket) -> None:
+def notice_death(sock: socket.socket) -> None:
     """Let the kernel end a connection whose other side has gone without a word."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_USER_TIMEOUT", _DEAD_AFTER_MS)):
@@ -364,13 +377,18 @@ def _notice_death(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _channel(transport: str) -> int | None:
-    """Return the first interleaved channel that is asked for; `None` where no TCP is among the transports."""
+def _track(uri: str) -> int:
+    """Return which track a SETUP is about; the picture where it names none."""
+    return _SOUND if urlsplit(uri).path.rstrip("/").endswith("/trackID=1") else _PICTURE
+
+
+def _channel(transport: str, usual: int) -> int | None:
+    """Return the first interleaved channel that is asked for, `usual` where none is; `None` where no TCP is among the transports."""
     for offer in transport.split(","):
         words = [word.strip().lower() for word in offer.split(";")]
         if words[0] != "rtp/avp/tcp":
             continue
-        asked = next((word[12:] for word in words if word.startswith("interleaved=")), "0-1")
+        asked = next((word[12:] for word in words if word.startswith("interleaved=")), str(usual))
         first = asked.partition("-")[0]
         if first.isascii() and first.isdigit() and len(first) <= 3 and int(first) <= 254:
             return int(first)

@@ -151,7 +151,7 @@ class Offered:
     codec: str  # H264 | H265 | ...
     sps: h264.Sps | h265.Sps | None = None
     audio_codec: str = ""  # PCMU | PCMA | OPUS where there is sound that the viewer may hear, else ""
-    aac: Track | None = None  # the camera's own sound, for a recipient that takes it as it is
+    own_sound: Track | None = None  # the camera's, for a recipient that takes it as it is
 
     @property
     def words(self) -> str:

@@ -39,10 +39,21 @@ class WorkerFigures(msgspec.Struct, frozen=True):
 class Sends(Protocol):
     """Who counts what it sends."""
 
-    packets: int
-    octets: int
-    resent: int
-    skipped: int
+    @property
+    def packets(self) -> int:
+        """Return how many packets were sent."""
+
+    @property
+    def octets(self) -> int:
+        """Return how many bytes of payload."""
+
+    @property
+    def resent(self) -> int:
+        """Return how many packets were sent again."""
+
+    @property
+    def skipped(self) -> int:
+        """Return how many were left out for one that is slow."""
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import httpx
 import pytest
+from certificates import camera_pem
 from go2rtc import go2rtc_server, needed
 from hub_support import simulators
 from patience import PATIENCE_S, taken_away
@@ -40,7 +41,9 @@ def clock() -> JumpClock:
 def hub(tmp_path_factory: pytest.TempPathFactory, clock: JumpClock) -> Iterator[HubThread]:
     """A hub with a door for RTSP and two workers."""
     data = Path(tmp_path_factory.mktemp("data"))
-    relay = Relay(udp_port=0, rtsp_port=0, workers=2, transcodes=1)
+    pem = camera_pem(data / "rtsps.pem")
+    tls = {"rtsps_port": 0, "rtsps_cert": pem, "rtsps_key": pem}
+    relay = Relay(udp_port=0, rtsp_port=0, workers=2, transcodes=1, **tls)
     with running_hub(data, clock=clock, relay=relay) as started:
         started.add_user("operator", "operator", areas=("*",))
         started.add_user("viewer", "viewer", areas=("*",))
@@ -192,13 +195,13 @@ def test_another_system_plays_until_it_is_revoked(
 def test_it_ends_with_its_time_and_with_the_person_who_answers_for_it(
     hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
 ) -> None:
-    """An output that runs out is cut; so is one whose maker loses the account; neither plays again."""
+    """An output that runs out is cut; so is one, over TLS, whose maker loses the account; neither plays again."""
     mine, theirs = made(admin, camera, clock), made(hub.login("operator"), camera, clock, layer="sub")
     users = {one["name"]: one["id"] for one in admin.get("/api/v1/users").json()["items"]}
     with ExitStack() as stack:
         takers = {}
         for output in (mine, theirs):
-            takers[output["id"]] = taken = Taken(output["url"])
+            takers[output["id"]] = taken = Taken(output["url" if output is mine else "secure_url"])
             stack.callback(taken.close)
             taken.wait(2)
         with taken_away() as more:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -19,7 +20,9 @@ from hub.relay.outputs import rtsp_door, rtsp_out
 from hub.relay.outputs.rtsp_door import RtspDoor, digest_asked
 from hub.relay.outputs.rtsp_out import RtspOutput, Wanted, digest_of, token_of
 from hub.relay.outputs.rtsp_reader import RtspReader
+from hub.relay.outputs.tls_door import Certificate, TlsDoor
 from hub.relay.ring import PacketRing
+from hub.relay.webrtc.sdp import Offered
 
 T = TypeVar("T")
 TOKEN = "a-token-of-one-recipient"
@@ -40,10 +43,10 @@ class Camera:
         self._packetiser = H264Packetiser()
         self._count = 0
 
-    async def hand_over(self, digest: str, sock: socket.socket) -> None:
+    async def hand_over(self, digest: str, sock: socket.socket, address: str) -> None:
         """Take a connection, as the worker does whose process gets a copy of the descriptor."""
         del digest
-        await self.output.take(sock.dup())
+        await self.output.take(sock.dup(), address)
 
     def wanted(self, wanted: Wanted) -> None:
         """Open the feed for the one token that there is; vouch for it."""
@@ -53,7 +56,7 @@ class Camera:
             self.output.refuse(wanted.connection, RelayRefused(404, "token_unknown", "no such token"))
             return
         view = f"view-{len(self.asked)}"
-        reader = self.output.reader(wanted.connection, view, self.codec)
+        reader = self.output.reader(wanted.connection, view, Offered(self.codec))
         reader.lease_until_s = asyncio.get_running_loop().time() + 60
         reader.attach(self.ring)
         self.readers[view] = reader
@@ -105,11 +108,17 @@ class H265Camera(Camera):
             reader.take()
 
 
-def with_output(work: Callable[[Camera, int], Awaitable[T]], make: Callable[[], Camera] = Camera) -> T:
-    """Run `work` beside a camera whose stream is served."""
+def with_output(
+    work: Callable[[Camera, int], Awaitable[T]],
+    make: Callable[[], Camera] = Camera,
+    certificate: Certificate | None = None,
+) -> T:
+    """Run `work` beside a camera whose stream is served, by TLS where there is a certificate."""
 
     async def main() -> T:
         camera = make()
+        if certificate is not None:
+            camera.door = TlsDoor(camera.hand_over, certificate)
         camera.step()
         port = camera.door.start(["127.0.0.1"], 0)
         pictures = asyncio.create_task(camera.run())
@@ -139,9 +148,9 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, port: int) -> AsyncIterator["Client"]:
+    async def connect(cls, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator["Client"]:
         """Connect; hang up at the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
         try:
             yield cls(reader, writer)
         finally:
@@ -360,7 +369,7 @@ def test_what_is_not_rtsp_is_hung_up_on_at_the_door(said: bytes) -> None:
 
 def test_who_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half-open connections end by themselves, and one address cannot hold all places: others come in meanwhile."""
-    monkeypatch.setattr(rtsp_door, "_WITHIN_S", 0.5)
+    monkeypatch.setattr(rtsp_door, "WITHIN_S", 0.5)
     monkeypatch.setattr(rtsp_door, "_MOST_OF_ADDRESS", 4)
 
     async def work(camera: Camera, port: int) -> None:

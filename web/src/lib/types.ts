@@ -208,6 +208,8 @@ export interface CameraDetail extends Camera {
   /** For who may change the camera; with the approval to move it, where there is one. */
   permission?: { granted_by: string; basis: string; granted_at: string; ptz_granted_by?: string; ptz_granted_at?: string } | null;
   address: string | null;
+  /** An encoder pushes it (WHIP); nobody dials it. */
+  pushes?: boolean;
   has_credential: boolean;
   device: Record<string, unknown>;
   facts: FactRow[];
@@ -372,6 +374,7 @@ export interface Output {
   reason: string;
   layer: 'main' | 'sub';
   h265: boolean;
+  audio: boolean;
   state: 'active' | 'expired' | 'revoked';
   created_by: string;
   created_at: string;
@@ -379,6 +382,23 @@ export interface Output {
   revoked_at: string | null;
   played_at: string | null;
   playing: number;
+}
+export interface PushToken {
+  id: string;
+  camera_id: string;
+  name: string;
+  state: 'active' | 'expired' | 'revoked';
+  created_by: string;
+  created_at: string;
+  expires_at: string;
+  revoked_at: string | null;
+  used_at: string | null;
+}
+export type PushStateName = 'waiting' | 'connecting' | 'live' | 'silent' | 'ended';
+export interface PushTold {
+  url: string;
+  push: { state: PushStateName; since: string | null; code: string; cause: Both | null; token: { id: string; name: string } | null };
+  items: PushToken[];
 }
 export interface ApiToken {
   id: string;

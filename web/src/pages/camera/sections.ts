@@ -19,6 +19,7 @@ const mayReadStatements = (camera: CameraDetail): boolean => session.user?.role 
 
 export const SECTIONS: Section[] = [
   { id: 'report', load: () => import('./Report.svelte') },
+  { id: 'push', load: () => import('./Push.svelte'), shown: (camera) => camera.pushes === true && (session.can('cameras.write') || session.user?.custodian_id === camera.custodian.id) },
   { id: 'facts', load: () => import('./Facts.svelte') },
   { id: 'condition', load: () => import('./Condition.svelte') },
   { id: 'history', load: () => import('./History.svelte') },
