@@ -326,6 +326,7 @@ class Fanout:
             if one.sort is sort
             and one.next_index == index
             and one.peer.sock is path
+            and one.ring is ring
             and one.lease_until_s >= now
             and not one.ended
         ]
@@ -349,17 +350,18 @@ class Fanout:
                 octets += len(written.template)
                 run[1].append((index, octets, packets[index - key[1] - 1].timestamp))
         try:
-            got = self._sender.send_together(path, [(one.srtp, one.peer.address) for one in viewers], run[0])
+            got = self._sender.send_together(
+                path, [one.srtp for one in viewers], [one.peer.address for one in viewers], run[0]
+            )
         except SendFailed:
             for one in viewers:  # one of them has no keys any more: it ends, the others go on
                 self._send_alone(one, {})
             return True, None
-        whole = len(run[0])
-        blocked = False
+        reached, blocked = run[1], got[-1] < len(run[0])
         for viewer, taken in zip(viewers, got, strict=True):
             if taken:
-                viewer.took(*run[1][taken - 1], now)
-            blocked = blocked or taken < whole
+                to, octets, tick = reached[taken - 1]
+                viewer.took(to, octets, tick, now)
         return more or blocked, path if blocked else None
 
     def _send_alone(self, viewer: Viewer, runs: Runs) -> tuple[bool, socket.socket | None]:
@@ -368,6 +370,8 @@ class Fanout:
         head, index = ring.head, viewer.next_index
         if index is None or viewer.ended or index >= head or viewer.lease_until_s < self._loop.time():
             return False, None
+        if viewer.ring is not ring:
+            return False, None  # it was taken over by another layer meanwhile
         more, lacks = False, head - index
         path = viewer.peer.sock
         if index < ring.base or (lacks > _AT_ONCE and self._late(viewer, index)):

@@ -9,6 +9,7 @@ import errno
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from hub.relay.webrtc.icetcp import Address
@@ -17,7 +18,8 @@ MOST: Final = (
     8  # messages per call: beyond this nothing is saved, and what is protected leaves the near cache
 )
 _UDP_SEGMENT: Final = 103  # linux/udp.h
-_NAME: Final = 32  # room for a sockaddr_in6 of 28 bytes
+_SIZE_V4, _SIZE_V6 = 16, 28  # struct sockaddr_in, sockaddr_in6
+_NAME: Final = 32  # room for either
 # struct mmsghdr, struct iovec and one struct cmsghdr with two bytes of data, of 64 bit Linux
 _MESSAGE: Final = "PIPNPNi4xI4x"
 _VECTOR: Final = "PN"
@@ -56,16 +58,18 @@ class ManyMessages:
         self._laid: tuple[int, int, int, int] = (0, 0, 0, 0)
         self._packed: dict[Address, bytes] = {}
 
-    def address(self, place: int, to: Address) -> int:
-        """Say where message `place` goes; return the size of the address, which depends on its family alone."""
-        packed = self._packed.get(to)
-        if packed is None:
-            if len(self._packed) >= _ADDRESSES:
-                self._packed.clear()
-            packed = self._packed[to] = _sockaddr(to)
-        size = len(packed)
-        self._names_view[place * _NAME : place * _NAME + size] = packed
-        return size
+    def address(self, to: Sequence[Address]) -> int:
+        """Say where messages go, all of one family; return the size of an address."""
+        packed = self._packed
+        try:
+            names = b"".join([packed[address] for address in to])
+        except KeyError:
+            if len(packed) >= _ADDRESSES:
+                packed.clear()
+            packed.update((address, _sockaddr(address).ljust(_NAME, b"\0")) for address in to)
+            names = b"".join([packed[address] for address in to])
+        self._names_view[: len(names)] = names
+        return _SIZE_V6 if ":" in to[0][0] else _SIZE_V4
 
     def send(
         self, descriptor: int, first: int, count: int, *, slot: int, size: int, stride: int, name: int

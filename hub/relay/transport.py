@@ -398,9 +398,9 @@ class PacketSender:
         return done
 
     def send_together(
-        self, sock: socket.socket, to: Sequence[tuple[Any, Address]], runs: Sequence[Written]
+        self, sock: socket.socket, keys: Sequence[Any], to: Sequence[Address], runs: Sequence[Written]
     ) -> list[int]:
-        """Send the same packets to at most `MOST` viewers of one sort (libsrtp's handle, address): each run to all of them in one call.
+        """Send the same packets to at most `MOST` viewers of one sort (libsrtp's handles, addresses): each run to all in one call.
 
         Returns how many of the runs each of them got: fewer than there are where the kernel takes no more now.
 
@@ -411,11 +411,7 @@ class PacketSender:
         got = [0] * len(to)
         if many is None:
             return got
-        name = 0
-        for place, (_srtp, address) in enumerate(to):
-            name = many.address(place, address)
-        live = len(to)
-        keys = [srtp for srtp, _address in to]
+        name, live = many.address(to), len(to)
         for written in runs:
             template, stride, count = written.template, written.stride, written.count
             size = len(template)
@@ -427,7 +423,7 @@ class PacketSender:
                 view[at : at + size] = template
             octets = live * count * _INT
             self._lengths_view[:octets] = written.lengths[:octets]
-            handles = chain.from_iterable([repeat(key, count) for key in keys[:live]])
+            handles = chain.from_iterable(map(repeat, keys[:live], repeat(count)))
             if any(map(lib.srtp_protect, handles, self._pointers(step, live * count), self._length_at)):
                 raise SendFailed("libsrtp refused a packet")
             if self._lengths_view[:octets].tobytes() != written.protected[:octets]:
@@ -442,13 +438,13 @@ class PacketSender:
                     self.blocked += 1
                     break
                 except OSError as error:
-                    self._refused(error, sock, to[done][1], (done * slot, done * slot + size), stride)
+                    self._refused(error, sock, to[done], (done * slot, done * slot + size), stride)
                     done += 1
-            for place in range(done):
-                got[place] += 1
-            live = done
-            if not live:
-                break
+            if done < live:
+                live = done
+                if not live:
+                    break
+            got[:live] = [one + 1 for one in got[:live]]
         return got
 
     async def writable(self, sock: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """Transport-wide feedback thinned by the kernel: where many watch, most of it is dropped before it wakes anybody.
 
 A browser sends twenty a second, one in 400 ms is read (`Viewer.rtcp`). To take the others off the socket cost a twentieth of all the
-relay does. A classic BPF filter on the socket lets one in four through, by chance, and all that is no such feedback. It looks
+relay does. A classic BPF filter on the socket lets one in eight through, by chance, and all that is no such feedback. It looks
 at the clear first bytes of a protected packet, as `rtcp.is_path_feedback` does. Linux; elsewhere nothing is thinned.
 """
 
@@ -14,7 +14,7 @@ _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # asm-generic/socket.h
 _LOAD_BYTE, _LOAD_WORD, _AND, _EQUAL, _RETURN = 0x30, 0x20, 0x54, 0x15, 0x06  # linux/bpf_common.h
 _RANDOM = 0xFFFFF000 + 56  # linux/filter.h: SKF_AD_OFF + SKF_AD_RANDOM
 _UDP_HEADER = 8  # where the filter of a UDP socket begins to look
-_ONE_IN = 4
+_ONE_IN = 8
 _PROGRAM: Final = (
     (_LOAD_BYTE, 0, 0, _UDP_HEADER),
     (_AND, 0, 0, 0xDF),  # version and format, without the bit that tells of padding

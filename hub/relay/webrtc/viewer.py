@@ -71,6 +71,7 @@ class Viewer:
             HEADER,
         )  # what a layout depends on: bytes of the authentication tag, bytes of the header
         self.sort: Sort | None = None  # viewers of one sort get their packets together
+        self.srtp: Any = None  # libsrtp's handle for sending, while connected
         self.next_report_s = 0.0
         self.packets = self.octets = self.resent = self.skipped = 0
         self.feedback = rtcp.Feedback()
@@ -87,6 +88,7 @@ class Viewer:
         self._sound_offset = secrets.randbelow(1 << 31)
         self._sound_tick = 0
         self._lines = Lines()
+        self._shift = 0  # of the line in use
         self._sent_tick = 0  # newest tick sent, on the time line of all layers
         self._resender = Resender(
             ssrc=self.ssrc ^ 0x33333333,
@@ -231,20 +233,12 @@ class Viewer:
             self.octets += size
         return sent == count
 
-    @property
-    def srtp(self) -> Any:
-        """Return libsrtp's handle for sending, `None` before and after."""
-        return self._dtls.srtp
-
     def took(self, stop: int, octets: int, tick: int, now_s: float) -> None:
         """Note that the packets of the ring before `stop` were sent in the way of its sort, the last one at `tick` of the ring."""
-        line, index = self._lines.last, self.next_index
-        if line is None or index is None:
-            return
-        count = stop - index
-        self._sent_tick = tick + line.shift
-        if self._history is not None:
-            self._history.sent(count, now_s)
+        history, count = self._history, stop - (self.next_index or 0)
+        self._sent_tick = tick + self._shift
+        if history is not None:
+            history.sent(count, now_s)
         self._sequence += count
         self.next_index = stop
         self.packets += count
@@ -256,6 +250,7 @@ class Viewer:
         if line is None or index is None or not self.connected:
             self.sort = None
             return
+        self._shift = line.shift
         look = Look(
             self._payload_type,
             self.ssrc,
@@ -330,7 +325,7 @@ class Viewer:
     async def close(self) -> None:
         """Say goodbye and free everything. Idempotent."""
         self.ended = True
-        self.next_index = None
+        self.next_index = self.sort = self.srtp = None
         if self._handshake is not None and not self._handshake.done():
             self._handshake.cancel()
             await asyncio.gather(self._handshake, return_exceptions=True)
@@ -348,6 +343,7 @@ class Viewer:
             return
         self._dtls.on_closed(lambda: self._on_ended(self, "viewer_left"))
         self.connected = True
+        self.srtp = self._dtls.srtp
         self._reshape()
         self._on_connected(self)
 

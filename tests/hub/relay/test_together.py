@@ -63,8 +63,9 @@ def test_the_same_packets_reach_each_viewer_under_its_own_key(host: str, *, segm
         if not sender.sends_together(sending):
             pytest.skip("this system has no sendmmsg")
         runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 7)
-        to = [(out._srtp[0], sock.getsockname()) for (out, _back), sock in zip(pairs, receiving, strict=True)]
-        assert sender.send_together(sending, to, runs) == [len(runs)] * MOST
+        to = [sock.getsockname() for sock in receiving]
+        handles = [out._srtp[0] for out, _back in pairs]
+        assert sender.send_together(sending, handles, to, runs) == [len(runs)] * MOST
     assert (sender.blocked, sender.failed) == (0, 0)
     for (_out, back), sock in zip(pairs, receiving, strict=True):
         for number, packet in enumerate(PACKETS):
@@ -102,14 +103,15 @@ def test_what_a_full_buffer_does_not_take_is_told_for_each_viewer(monkeypatch: p
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
         sending.setblocking(False)
         runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 0)
-        to = [(out._srtp[0], sock.getsockname()) for (out, _back), sock in zip(pairs, receiving, strict=True)]
+        to = [sock.getsockname() for sock in receiving]
+        handles = [out._srtp[0] for out, _back in pairs]
         full.room = 6
-        got = sender.send_together(sending, to, runs)
+        got = sender.send_together(sending, handles, to, runs)
         assert got == [2, 2, 1, 1]
         assert sender.blocked == 2
         full.room = 1000
-        for one, done in zip(to, got, strict=True):
-            assert sender.send_together(sending, [one], runs[done:]) == [len(runs) - done]
+        for handle, one, done in zip(handles, to, got, strict=True):
+            assert sender.send_together(sending, [handle], [one], runs[done:]) == [len(runs) - done]
     for (_out, back), sock in zip(pairs, receiving, strict=True):
         assert [back.unprotect(sock.recv(2048))[20:] for _ in PACKETS] == [one.payload for one in PACKETS]
         sock.close()
@@ -123,9 +125,9 @@ def test_an_address_that_cannot_be_reached_costs_its_viewer_alone() -> None:
         sending.setblocking(False)
         runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
         first, last = receiving[0].getsockname(), receiving[1].getsockname()
-        addresses = [first, ("255.255.255.255", 9), last]  # a broadcast that was not asked for is refused
-        to = [(out._srtp[0], address) for (out, _back), address in zip(pairs, addresses, strict=True)]
-        assert sender.send_together(sending, to, runs) == [1, 1, 1]
+        to = [first, ("255.255.255.255", 9), last]  # a broadcast that was not asked for is refused
+        handles = [out._srtp[0] for out, _back in pairs]
+        assert sender.send_together(sending, handles, to, runs) == [1, 1, 1]
         assert sender.failed == 2
     for place, sock in ((0, receiving[0]), (2, receiving[1])):
         assert [pairs[place][1].unprotect(sock.recv(2048))[20:] for _ in range(2)] == [
@@ -144,13 +146,11 @@ def test_a_packet_that_cannot_be_protected_leaves_to_nobody() -> None:
     sender = PacketSender()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
         runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
-        to = [
-            (one._srtp[0], sock.getsockname())
-            for one, sock in zip((pairs[0][0], strict), receiving, strict=True)
-        ]
-        sender.send_together(sending, to, runs)
+        to = [sock.getsockname() for sock in receiving]
+        handles = [pairs[0][0]._srtp[0], strict._srtp[0]]
+        sender.send_together(sending, handles, to, runs)
         with pytest.raises(SendFailed):
-            sender.send_together(sending, to, runs)
+            sender.send_together(sending, handles, to, runs)
     for sock in receiving:
         assert [len(sock.recv(2048)) for _ in range(2)] == [1184 + 36] * 2
         sock.setblocking(False)
