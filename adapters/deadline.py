@@ -24,6 +24,11 @@ class Deadline:
         """Return the seconds left, never below 0."""
         return max(0.0, self.at_s - self.clock.monotonic())
 
+    @property
+    def over(self) -> bool:
+        """Tell whether no time is left."""
+        return self.clock.monotonic() >= self.at_s
+
     def sooner(self, seconds: float) -> "Deadline":
         """Return the earlier of this deadline and `seconds` from now."""
         return Deadline(self.clock, min(self.at_s, self.clock.monotonic() + seconds))

@@ -43,17 +43,15 @@ def signing_time(told: mapping.SystemTime, http: HttpReply) -> datetime | None:
     Where local time stands in the UTC field, the device itself still runs on UTC: of the two readings the one nearer
     to the HTTP Date header counts, else the one nearer to our own clock.
     """
-    zone = told.zone_offset_min
     if told.utc is None:
+        zone = told.zone_offset_min
         if told.local is None or zone is None:
             return None
         return told.local.replace(tzinfo=UTC) - timedelta(minutes=zone)
+    if told.local is None or abs(told.local.replace(tzinfo=UTC) - told.utc) > timedelta(seconds=2):
+        return told.utc
     east = written_offset_min(told)
-    if (
-        not east
-        or told.local is None
-        or abs(told.local.replace(tzinfo=UTC) - told.utc) > timedelta(seconds=2)
-    ):
+    if not east:
         return told.utc
     shifted = told.utc - timedelta(minutes=east)
     anchor = http_date(http) or http.started_at
@@ -143,15 +141,18 @@ class ClockStep:
     def _take_time(self, told: mapping.SystemTime, reply: Reply, offsets: list[float]) -> None:
         """Take one reading: facts from the first, an offset from each."""
         operation, http = reply.operation, reply.http
-        zone = told.zone_offset_min
+        first = not self._kit.facts.knows("time.utc_present")
+        zone = told.zone_offset_min if first or told.utc is None else None
         camera = told.utc
         if camera is None and told.local is not None and zone is not None:
             camera = told.local.replace(tzinfo=UTC) - timedelta(minutes=zone)  # quirk 2
         if camera is not None:
             halfway = http.started_at + timedelta(seconds=http.took_s / 2)
-            offsets.append((camera - halfway).total_seconds())
-            self._signing.append(((signing_time(told, http) or camera) - halfway).total_seconds())
-        if self._kit.facts.knows("time.utc_present"):
+            offset_s = (camera - halfway).total_seconds()
+            offsets.append(offset_s)
+            signing = signing_time(told, http) or camera
+            self._signing.append((signing - halfway).total_seconds())
+        if not first:
             return
         self._kit.facts.saw("time.utc_present", told.utc is not None, operation, http)
         for fact, value in (

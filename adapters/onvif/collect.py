@@ -40,23 +40,25 @@ class Facts:
         self._clock = clock
         self._redactor = redactor
         self._by_name: dict[str, Observation] = {}
-        self._provenances: dict[
-            tuple[str, int], tuple[HttpReply, Provenance]
-        ] = {}  # by operation and the reply's identity; the reply stays alive
-        self._excerpts: dict[
-            int, tuple[str, str]
-        ] = {}  # likewise, for one reply that tells of several operations
+        # By operation and the reply's identity; the reply stays alive with them
+        self._provenances: dict[tuple[object, int], tuple[HttpReply, Provenance]] = {}
+        # Likewise, for one reply that tells of several operations
+        self._excerpts: dict[int, tuple[str, str]] = {}
 
     def saw(self, fact: str, value: Value, operation: object, http: HttpReply | None = None) -> None:
         """Record what was seen, with the reply as evidence where there is one."""
-        self._by_name[_known(fact)] = Observed(value, self._provenance(str(operation), http))
+        if fact not in FACTS:
+            raise _unknown(fact)
+        self._by_name[fact] = Observed(value, self._provenance(operation, http))
 
     def missed(self, facts: Iterable[str], reason: Reason, detail: str, operation: object) -> None:
         """Record why facts were not seen. What was seen already stays."""
         missing: NotObserved | None = None  # one for all of them
         for fact in facts:
-            if not isinstance(self._by_name.get(_known(fact)), Observed):
-                missing = missing or NotObserved(reason, detail, self._provenance(str(operation), None))
+            if fact not in FACTS:
+                raise _unknown(fact)
+            if not isinstance(self._by_name.get(fact), Observed):
+                missing = missing or NotObserved(reason, detail, self._provenance(operation, None))
                 self._by_name[fact] = missing
 
     def failed(self, facts: Iterable[str], error: AdapterError, operation: object) -> None:
@@ -99,15 +101,15 @@ class Facts:
         """Return what was collected."""
         return Observations(self._by_name)
 
-    def _provenance(self, operation: str, http: HttpReply | None) -> Provenance:
+    def _provenance(self, operation: object, http: HttpReply | None) -> Provenance:
         if http is None:
-            return Provenance(_TEST, SOURCE, operation, self._peer, self._clock.now())
+            return Provenance(_TEST, SOURCE, str(operation), self._peer, self._clock.now())
         key = (operation, id(http))
         known = self._provenances.get(key)
         if known is None:
             excerpt, digest = self._excerpt(http) if http.body else ("", "")
             told = Provenance(
-                _TEST, SOURCE, operation, self._peer, http.started_at, http.took_s, excerpt, digest
+                _TEST, SOURCE, str(operation), self._peer, http.started_at, http.took_s, excerpt, digest
             )
             known = self._provenances[key] = (http, told)
         return known[1]
@@ -128,8 +130,6 @@ def _named(prefixes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in FACTS if name.startswith(prefixes))
 
 
-def _known(fact: str) -> str:
-    """Return the name, which must be one of the named facts: a rule can ask for no other."""
-    if fact not in FACTS:
-        raise KeyError(f"{fact} is not a named fact")
-    return fact
+def _unknown(fact: str) -> KeyError:
+    """Return the error for a name that is none of the named facts: a rule can ask for no other."""
+    return KeyError(f"{fact} is not a named fact")

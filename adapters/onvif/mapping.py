@@ -7,6 +7,7 @@ anybody.
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from lxml import etree
 
@@ -127,28 +128,30 @@ def system_time(reply: Reply) -> SystemTime:
     told = xml.child(reply.body, "SystemDateAndTime")
     if told is None:
         told = reply.body
-    utc = _date_time(xml.child(told, "UTCDateTime"))
-    savings = xml.text(told, "DaylightSavings", limit=8)
+    parts = xml.named(told)
+    utc = _date_time(parts.get("UTCDateTime"))
     return SystemTime(
         utc=utc.replace(tzinfo=UTC) if utc is not None else None,
-        local=_date_time(xml.child(told, "LocalDateTime")),
-        zone=xml.text(told, "TimeZone", "TZ", limit=_SHORT),
-        daylight_savings=_bool(savings),
-        source=xml.text(told, "DateTimeType", limit=32),
+        local=_date_time(parts.get("LocalDateTime")),
+        zone=xml.text(parts.get("TimeZone"), "TZ", limit=_SHORT),
+        daylight_savings=_bool(xml.text(parts.get("DaylightSavings"), limit=8)),
+        source=xml.text(parts.get("DateTimeType"), limit=32),
     )
 
 
 def _date_time(element: etree._Element | None) -> datetime | None:
     if element is None:
         return None
-    date, time = xml.values(xml.child(element, "Date")), xml.values(xml.child(element, "Time"))
-    parts = [_int(date.get(name, "")) for name in ("Year", "Month", "Day")]
-    clock = [_int(time.get(name, "")) for name in ("Hour", "Minute", "Second")]
+    parts = xml.named(element)
+    date, time = xml.values(parts.get("Date")), xml.values(parts.get("Time"))
     try:
-        day = datetime(parts[0], parts[1], parts[2])  # noqa: DTZ001  the zone is the element's
+        year, month, day = [_int(date.get(name, "")) for name in ("Year", "Month", "Day")]
+        hours, minutes, seconds = [_int(time.get(name, "")) for name in ("Hour", "Minute", "Second")]
+        if hours < 24 and minutes < 60 and seconds < 60:
+            return datetime(year, month, day, hours, minutes, seconds)  # noqa: DTZ001  the zone is the element's
         # minute 61 and second 60 exist (quirk 54): carried over, within reason
-        return day + timedelta(
-            hours=min(clock[0], 48), minutes=min(clock[1], 120), seconds=min(clock[2], 120)
+        return datetime(year, month, day) + timedelta(  # noqa: DTZ001
+            hours=min(hours, 48), minutes=min(minutes, 120), seconds=min(seconds, 120)
         )
     except (ValueError, OverflowError):
         return None
@@ -159,6 +162,7 @@ _ZONE = re.compile(
 )
 
 
+@lru_cache(maxsize=256)  # a device says the same at each reading, and so do its neighbours
 def zone_offset_min(zone: str) -> int | None:
     """Return minutes east of UTC of a POSIX zone (whose sign points west), None where it cannot be read.
 
@@ -181,9 +185,10 @@ def services(reply: Reply) -> dict[str, str]:
     """Read GetServices: service word -> XAddr text as told."""
     found: dict[str, str] = {}
     for service in list(xml.descendants(reply.body, "Service"))[:MAX_ITEMS]:
-        word = _SERVICES.get(xml.text(service, "Namespace", limit=_SHORT).lower().rstrip("/"))
+        told = xml.values(service)
+        word = _SERVICES.get(told.get("Namespace", "")[:_SHORT].lower().rstrip("/"))
         if word is not None:
-            found.setdefault(word, xml.text(service, "XAddr"))
+            found.setdefault(word, told.get("XAddr", ""))
     return found
 
 
@@ -247,11 +252,12 @@ def network_protocols(reply: Reply) -> tuple[NetworkProtocol, ...]:
     """Read GetNetworkProtocols."""
     found = []
     for item in list(xml.descendants(reply.body, "NetworkProtocols"))[:MAX_ITEMS]:
-        ports = (_int(xml.text(port, limit=8)) for port in xml.children(item, "Port"))
+        told = xml.values(item, limit=32)
+        ports = [_int(xml.text(port, limit=8)) for port in xml.children(item, "Port")]
         found.append(
             NetworkProtocol(
-                name=xml.text(item, "Name", limit=32).upper(),
-                enabled=_bool(xml.text(item, "Enabled", limit=8)) is True,
+                name=told.get("Name", "").upper(),
+                enabled=_bool(told.get("Enabled", "")[:8]) is True,
                 ports=tuple(port for port in ports if 0 < port < 65536)[:MAX_ITEMS],
             )
         )
@@ -388,6 +394,8 @@ def _distinct(found: list[MediaProfile]) -> tuple[MediaProfile, ...]:
 
 def _int(text: str) -> int:
     """Return a whole number not below 0, 0 where there is none: 2147483647 is how AXIS writes "no limit"."""
+    if text.isdecimal() and len(text) < 10:
+        return int(text)
     try:
         number = float(text[:16])
     except ValueError:

@@ -5,7 +5,6 @@ with an `adapters.port.Actuation` for a municipal camera, which no probe has. Se
 else writes are on neither list.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 NAMESPACES = {
@@ -33,27 +32,27 @@ class Access(StrEnum):
     ACTUATE = "ACTUATE"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
     """One operation of one service. Each stands once in this file and is compared by identity."""
 
-    service: str  # a key of NAMESPACES
-    name: str
-    access: Access
-    addressed: str = ""  # WS-Addressing action, only where the WSDL declares one (quirks 34, 35)
+    __slots__ = ("access", "action", "addressed", "label", "name", "namespace", "response", "service")
 
-    @property
-    def namespace(self) -> str:
-        """Return the namespace of the service."""
-        return NAMESPACES[self.service]
-
-    @property
-    def action(self) -> str:
-        """Return the SOAP action."""
-        return self.addressed or f"{self.namespace}/{self.name}"
+    def __init__(self, service: str, name: str, access: Access, addressed: str = "") -> None:
+        """Describe one; `addressed` is its WS-Addressing action, only where the WSDL declares one (quirks 34, 35)."""
+        self.service = service  # a key of NAMESPACES
+        self.name = name
+        self.access = access
+        self.addressed = addressed
+        self.namespace = NAMESPACES[service]
+        self.action = addressed or f"{self.namespace}/{name}"  # of SOAP
+        self.response = f"{name}Response"  # local name of what answers it
+        self.label = f"ONVIF {service} {name}"
 
     def __str__(self) -> str:
-        return f"ONVIF {self.service} {self.name}"
+        return self.label
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
 
 
 GET_SYSTEM_DATE_AND_TIME = Operation("device", "GetSystemDateAndTime", Access.PRE_AUTH)

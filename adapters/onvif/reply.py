@@ -117,8 +117,10 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
     """
     challenges = parse_challenges(http.all("www-authenticate")) if http.status == 401 else ()
     document, why = _document(operation, http, peer)
-    envelope = document.root if document is not None and xml.local(document.root) == "Envelope" else None
-    fault = _fault(envelope) if b"Fault" in http.body or b"\0" in http.body else None  # NUL: UTF-16
+    root = document.root if document is not None else None
+    envelope = root if root is not None and xml.local(root) == "Envelope" else None
+    body = xml.child(envelope, "Body")
+    fault = _fault(body) if b"Fault" in http.body or b"\0" in http.body else None  # NUL: UTF-16
     told = f"{fault[0]} {fault[1]}".strip() if fault else ""
     refuses = fault is not None and (
         not _NOT_AUTHORISED.isdisjoint(fault[0].split("/")) or bool(_NOT_AUTHORISED_TEXT.search(fault[1]))
@@ -147,8 +149,8 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             peer=peer,
             operation=str(operation),
         )
-    content = tuple(xml.children(xml.child(envelope, "Body")))
-    quirks = [*http.quirks, *document.quirks]
+    content = tuple(xml.children(body))
+    quirks = (*http.quirks, *document.quirks)
     if not content:
         raise RemoteProtocolError(
             f"{operation}: {peer} answers with an empty SOAP body",
@@ -164,18 +166,18 @@ def read(operation: Operation, http: HttpReply, peer: str) -> Reply:
             operation=str(operation),
             hint="Restart the camera or update its firmware",
         )
-    wanted = f"{operation.name}Response"
-    if xml.local(content[0]) != wanted and not any(xml.local(element) == wanted for element in content):
+    named = [xml.local(element) for element in content]
+    if operation.response not in named:
         raise RemoteProtocolError(
-            f"{operation}: {peer} answers with <{xml.local(content[0])[:40]}> instead of <{operation.name}Response>",
+            f"{operation}: {peer} answers with <{named[0][:40]}> instead of <{operation.response}>",
             reason=Reason.MALFORMED_XML,
             peer=peer,
             operation=str(operation),
         )
     if len(content) > 1:
-        quirks.append("repeated_response_elements")
+        quirks += ("repeated_response_elements",)
     if http.status != 200:
-        quirks.append(f"answer_with_status_{http.status}")
+        quirks += (f"answer_with_status_{http.status}",)
     return Reply(operation, http, envelope, content, tuple(dict.fromkeys(quirks)) if quirks else ())
 
 
@@ -189,15 +191,14 @@ def _document(
     if http.body.strip() and b"<" not in head:
         return None, None
     try:
-        return xml.parse(http.body, operation=str(operation), peer=peer), None
+        return xml.parse(http.body, operation=operation.label, peer=peer), None
     except RemoteProtocolError as error:
         return None, error if http.status == 200 or error.reason is Reason.MALFORMED_XML else None
 
 
-def _fault(envelope: etree._Element | None) -> tuple[str, str] | None:
+def _fault(body: etree._Element | None) -> tuple[str, str] | None:
     """Return (codes joined by /, reason text) of a SOAP 1.2 or 1.1 fault, or None."""
-    body = xml.child(envelope, "Body")
-    fault = next(xml.descendants(body, "Fault"), None) if body is not None else None
+    fault = next(xml.descendants(body, "Fault"), None)
     if fault is None:
         return None
     codes = [xml.text(value, limit=80) for value in xml.descendants(xml.child(fault, "Code"), "Value")]

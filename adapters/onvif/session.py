@@ -111,7 +111,7 @@ class OnvifSession:
         """
         if operation not in READ_OPERATIONS and not (self._actuates and operation in ACTUATION_OPERATIONS):
             raise LocalProtocolError(f"{operation} is not one of the operations that may be sent here")
-        if self.stopped is None and self._deadline.remaining_s() <= 0:
+        if self.stopped is None and self._deadline.over:
             self.stopped = self._silence or TimedOut(f"{operation}, with no time left", waited_s=0.0)
         if self.stopped is not None:
             raise self.stopped
@@ -250,7 +250,7 @@ class OnvifSession:
             http = await self._http.request(
                 "POST",
                 url,
-                operation=str(operation),
+                operation=operation.label,
                 deadline=self._deadline,
                 limit_s=limit_s,
                 headers=headers,
@@ -278,7 +278,7 @@ class OnvifSession:
         if login is not None and login.digest is not None and (info := http.header("authentication-info")):
             login.digest.accept_info(info)
         try:
-            reply = read(operation, http, self._peer(url))
+            reply = read(operation, http, http.peer)
         except Challenged as error:
             self.spoke = self.spoke or bool(error.fault)
             self.schemes.update(dict.fromkeys(error.schemes))
@@ -296,9 +296,6 @@ class OnvifSession:
         if reply.quirks:
             self.quirks.update(dict.fromkeys(reply.quirks))
         return reply
-
-    def _peer(self, url: str) -> str:
-        return url.split("://", 1)[-1].split("/", 1)[0]
 
 
 __all__ = ["READ_LIMIT_S", "SILENCES", "Login", "OnvifSession"]

@@ -31,7 +31,8 @@ _FORMS = 2048  # forms of replies whose judgement is kept
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]"
 )  # zeep refuses them, or writes them as references
-_NUMBER_LIKE = re.compile(r"[\s0-9+\-_.:TZPHMSDYEe]+|true|false|INF|NaN", re.IGNORECASE)
+_TEXT = re.compile(rb">\s*([^<\s][^<]*)")  # what follows a tag, where it is more than blanks
+_NUMBER_LIKE = re.compile(rb"[\s0-9+\-_.:TZPHMSDYEe]+|true|false|INF|NaN", re.IGNORECASE)
 # What zeep raises beside its own errors where elements or values are not what the schema says: missing parts, values
 # of another type, numbers and times that are none.
 _UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -117,34 +118,30 @@ class Wsdl:
         rendered: bytes = etree.tostring(body, with_tail=False)
         return rendered
 
-    def conforms(self, operation: Operation, root: etree._Element) -> bool:
-        """Tell whether a reply can be read by its schema without losing a value.
+    def conforms(self, operation: Operation, root: etree._Element, document: bytes) -> bool:
+        """Tell whether a reply (its parsed root, and the bytes it was parsed from) can be read by its schema without loss.
 
         zeep raises much on what cameras send (`_UNREADABLE`, Fault: quirks 38 and 41), and where it does not raise
-        it may drop what it does not expect; both mean no. The outcome depends on elements, attributes and kinds of
-        values alone, and cameras of one firmware answer alike, so it is kept by that form: building zeep's objects
+        it may drop what it does not expect; both mean no. The outcome depends on the markup and the kinds of its
+        texts alone, and cameras of one firmware answer alike, so it is kept by that form: building zeep's objects
         costs up to a millisecond.
         """
-        body = xml.child(root, "Body")
-        if body is None:
-            return False
-        form = [str(operation)]
-        told = 0
-        for element in body.iter():
-            tag, text = str(element.tag), (element.text or "").strip()
-            told += bool(text and xml.local(element))
-            form += (tag, _kind(text) if text else "", f"{len(element)} {' '.join(map(str, element.keys()))}")
-        key = hashlib.blake2b("\n".join(form).encode("utf-8", "replace"), digest_size=16).digest()
+        form = [operation.label.encode(), _TEXT.sub(b">", document), *map(_kind, _TEXT.findall(document))]
+        key = hashlib.blake2b(b"\n".join(form), digest_size=16).digest()
         known = self._judged.get(key)
         if known is None:
-            known = self._reads(operation, root, told)
+            known = self._reads(operation, root)
             if len(self._judged) >= _FORMS:
                 self._judged.clear()
             self._judged[key] = known
         return known
 
-    def _reads(self, operation: Operation, root: etree._Element, told: int) -> bool:
+    def _reads(self, operation: Operation, root: etree._Element) -> bool:
         """Tell whether zeep reads a reply and keeps at least as many values as were told."""
+        body = xml.child(root, "Body")
+        if body is None:
+            return False
+        told = sum(1 for element in body.iter() if xml.local(element) and (element.text or "").strip())
         bound = self._bindings[operation.service].get(operation.name)
         try:
             value = bound.process_reply(root)
@@ -189,11 +186,12 @@ def _cut(rendered: bytes, marks: list[str]) -> tuple[bytes, ...]:
     return (*pieces, rest)
 
 
-def _kind(text: str) -> str:
-    """Return what matters of a value to its reading: all of it where it may be a number, else that there is one."""
-    if not text or (text.isascii() and text.isdigit() and len(text) <= 18):
-        return text and "0"
-    return text if len(text) <= 24 and _NUMBER_LIKE.fullmatch(text) else "x"
+def _kind(text: bytes) -> bytes:
+    """Return what matters of a text to its reading: all of it where it may be a number, else that there is one."""
+    if text.isdigit() and len(text) <= 18:
+        return b"0"
+    short = len(text) <= 24 and (b"&" in text or _NUMBER_LIKE.fullmatch(text) is not None)
+    return text if short else b"x"
 
 
 def _values(value: Any) -> int:

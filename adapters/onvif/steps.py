@@ -53,6 +53,11 @@ class Kit:
 
     def check_schema(self, reply: Reply) -> None:
         """Note replies that zeep cannot read by their schema without loss."""
-        short = len(reply.http.body) <= MAX_TYPED_BYTES
-        if short and self.wsdl.knows(reply.operation) and not self.wsdl.conforms(reply.operation, reply.root):
+        document = reply.http.body
+        short = len(document) <= MAX_TYPED_BYTES
+        if (
+            short
+            and self.wsdl.knows(reply.operation)
+            and not self.wsdl.conforms(reply.operation, reply.root, document)
+        ):
             self.session.quirks[f"off_schema:{reply.operation.name}"] = None

@@ -10,9 +10,9 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from adapters.secret import Credential
@@ -22,10 +22,13 @@ MAX_HEADER = 8192
 MAX_CHALLENGES = 8
 MAX_PARAMETERS = 32
 
-_WORD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2, token
-_EQUALS = re.compile(r"[ \t]*=[ \t]*")
-# A quoted string, also one that does not end; else a bare word up to the next separator.
-_VALUE = re.compile(r"\"(?P<quoted>(?:[^\"\\]|\\.)*(?:\\\Z)?)\"?|(?P<plain>[^, \t\"]*)", re.DOTALL)
+# A word (RFC 9110 section 5.6.2, token), and the value that makes it a parameter: a quoted string, also one that does not
+# end, else a bare word up to the next separator.
+_PIECE = re.compile(
+    r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)"
+    r"(?:[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*(?:\\\Z)?)\"?|([^, \t\"]*)))?",
+    re.DOTALL,
+)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # Wire name of the algorithm -> name for hashlib, best first. ONVIF Core 5.9.3 asks for SHA-256 beside MD5.
 _HASHES: Mapping[str, str] = MappingProxyType(
@@ -36,6 +39,27 @@ _RANK = tuple(_HASHES)
 _HASHERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {"sha256": hashlib.sha256, "md5": hashlib.md5, "sha512_256": partial(hashlib.new, "sha512_256")}
 )
+
+
+class Terms(NamedTuple):
+    """What a challenge asks for, apart from its realm and nonce."""
+
+    algorithm: str  # upper case, without ``-sess``; MD5 where the challenge names none
+    per_session: bool
+    qop: tuple[str, ...]  # lower case
+    known: bool  # hash and qop can be computed
+
+
+@lru_cache(maxsize=64)  # cameras ask for few
+def _terms(algorithm: str, qop: str) -> Terms:
+    """Read the parameters of these names."""
+    name = algorithm.strip().upper() or "MD5"
+    plain = name.removesuffix("-SESS")
+    offered = tuple(part for part in (item.strip().lower() for item in qop.split(",")) if part)
+    known = plain in _HASHES and _HASHES[plain] in hashlib.algorithms_available
+    return Terms(
+        plain, plain != name, offered, known and (not offered or "auth" in offered or "auth-int" in offered)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +85,21 @@ class Challenge:
         return self.parameters.get("stale", "").lower() == "true"
 
     @property
-    def algorithm(self) -> str:
-        """Return the hash in upper case without ``-sess``; MD5 where the challenge names none."""
-        name = self.parameters.get("algorithm", "").strip().upper() or "MD5"
-        return name.removesuffix("-SESS")
-
-    @property
-    def per_session(self) -> bool:
-        """Tell whether the ``-sess`` variant is asked for."""
-        return self.parameters.get("algorithm", "").strip().upper().endswith("-SESS")
-
-    @property
-    def qop(self) -> tuple[str, ...]:
-        """Return the offered qualities of protection in lower case; empty means the form of RFC 2069."""
-        offered = (part.strip().lower() for part in self.parameters.get("qop", "").split(","))
-        return tuple(part for part in offered if part)
+    def terms(self) -> Terms:
+        """Return what the challenge asks for."""
+        return _terms(self.parameters.get("algorithm", ""), self.parameters.get("qop", ""))
 
     @property
     def label(self) -> str:
         """Return the word for reports: ``digest-md5``, ``digest-sha256``, ``basic``, else the scheme."""
         if self.scheme != "digest":
             return self.scheme
-        return "digest-" + self.algorithm.lower().replace("-", "")
+        return "digest-" + self.terms.algorithm.lower().replace("-", "")
 
     @property
     def answerable(self) -> bool:
         """Tell whether a Digest answer can be computed: hash and qop are known and a nonce is there."""
-        if self.scheme != "digest" or not self.nonce or self.algorithm not in _HASHES:
-            return False
-        if _HASHES[self.algorithm] not in hashlib.algorithms_available:
-            return False
-        return not self.qop or "auth" in self.qop or "auth-int" in self.qop
+        return self.scheme == "digest" and bool(self.nonce) and self.terms.known
 
 
 def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
@@ -103,7 +111,8 @@ def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     """
     found: list[Challenge] = []
     for value in values:
-        _parse_value(value[:MAX_HEADER], found)
+        if len(found) < MAX_CHALLENGES:
+            _parse_value(value[:MAX_HEADER], found)
     return tuple(found[:MAX_CHALLENGES])
 
 
@@ -111,28 +120,18 @@ def _parse_value(text: str, found: list[Challenge]) -> None:
     """Read what one value holds: a word followed by = is a parameter of the scheme before it, any other a scheme."""
     scheme = ""
     parameters: dict[str, str] = {}
-
-    def flush() -> None:
-        if scheme and len(found) < MAX_CHALLENGES:
-            found.append(Challenge(scheme, MappingProxyType(parameters)))
-
-    position = 0
-    while (word := _WORD.search(text, position)) is not None:
-        position = word.end()
-        if scheme and (equals := _EQUALS.match(text, position)) is not None:
-            told = _VALUE.match(text, equals.end())
-            assert told is not None  # an empty value matches too
-            position = told.end()
-            if len(parameters) < MAX_PARAMETERS:
-                quoted = told["quoted"]
-                value = told["plain"] if quoted is None else quoted
-                if quoted is not None and "\\" in quoted:
-                    value = _ESCAPED.sub(r"\1", quoted)
-                parameters.setdefault(word[0].lower(), value)
-        else:
-            flush()
-            scheme, parameters = word[0].lower(), {}
-    flush()
+    for piece in _PIECE.finditer(text):
+        word, quoted, plain = piece.groups()
+        if not scheme or (quoted is None and plain is None):
+            if scheme:
+                found.append(Challenge(scheme, MappingProxyType(parameters)))
+            scheme, parameters = word.lower(), {}
+        elif len(parameters) < MAX_PARAMETERS:
+            if quoted is not None and "\\" in quoted:
+                quoted = _ESCAPED.sub(r"\1", quoted)
+            parameters.setdefault(word.lower(), plain if quoted is None else quoted)
+    if scheme:
+        found.append(Challenge(scheme, MappingProxyType(parameters)))
 
 
 def choose(challenges: Iterable[Challenge], tls: bool) -> Challenge | None:
@@ -143,10 +142,15 @@ def choose(challenges: Iterable[Challenge], tls: bool) -> Challenge | None:
     offered = tuple(challenges)
     usable = [challenge for challenge in offered if challenge.answerable]
     if usable:
-        return min(usable, key=lambda challenge: (_RANK.index(challenge.algorithm), challenge.per_session))
+        return min(usable, key=_preference)
     if tls:
         return next((challenge for challenge in offered if challenge.scheme == "basic"), None)
     return None
+
+
+def _preference(challenge: Challenge) -> tuple[int, bool]:
+    terms = challenge.terms
+    return _RANK.index(terms.algorithm), terms.per_session
 
 
 class DigestAuth:
@@ -182,15 +186,17 @@ class DigestAuth:
         self._challenge = challenge
         if challenge.scheme == "basic":
             return
-        self._hasher = _HASHERS[_HASHES[challenge.algorithm]]
-        self._per_session = challenge.per_session
+        terms = challenge.terms
+        self._hasher = _HASHERS[_HASHES[terms.algorithm]]
+        self._per_session = terms.per_session
         realm = challenge.realm
         self._secret = self._hash(
             f"{self._credential.user}:{realm}:{self._credential.password.reveal()}".encode()
         )
         self._qop = ""
-        if challenge.qop:
-            self._qop = "auth" if "auth" in challenge.qop else "auth-int"
+        if terms.qop:
+            self._qop = "auth" if "auth" in terms.qop else "auth-int"
+        self._hashed = ("", "")
         self._head = ", ".join((*self._user_parameters(), f'realm="{_escape(realm)}"'))
         tail = ""
         if "algorithm" in challenge.parameters:
@@ -227,7 +233,9 @@ class DigestAuth:
         request = f"{method}:{uri}"
         if qop == "auth-int":
             request = f"{request}:{self._hash(body)}"
-        request_hash = self._hash(request.encode())
+        if self._hashed[0] != request:  # most reads go to the address of the read before
+            self._hashed = (request, self._hash(request.encode()))
+        request_hash = self._hashed[1]
         count = f"{self._count:08x}"
         if qop:
             response = self._hash(f"{secret}:{nonce}:{count}:{cnonce}:{qop}:{request_hash}".encode())
@@ -250,7 +258,7 @@ class DigestAuth:
             return False
         if challenge.realm != self._challenge.realm:
             return False
-        if _RANK.index(challenge.algorithm) > _RANK.index(self._challenge.algorithm):
+        if _RANK.index(challenge.terms.algorithm) > _RANK.index(self._challenge.terms.algorithm):
             return False
         return challenge.stale or challenge.nonce != self._nonce
 

@@ -30,6 +30,7 @@ MAX_BODY = 4 << 20  # a SOAP reply
 MAX_PICTURE = 8 << 20  # a snapshot
 MAX_URL = 2048
 _REDIRECTS = 2
+_MOVED = frozenset({301, 302, 307, 308})
 _KEPT_S = 10.0  # a connection that was idle for longer is not used again
 _PLACES = 64  # addresses of one device that are kept parsed
 # What a request line may hold as it is (RFC 3986 section 3.4, and what cameras use beside it); the rest is escaped.
@@ -49,6 +50,7 @@ class HttpReply:
     url: str  # that answered, after redirects on the same host
     started_at: datetime  # UTC, when the request that was answered was sent
     took_s: float  # until the end of the body
+    peer: str = ""  # host:port that was asked
     quirks: tuple[str, ...] = ()  # named tolerances that reading it needed
     tls: str = ""  # negotiated version, such as TLSv1.3; "" over plain TCP
     tls_seen: TlsSeen | None = None  # what the handshake of its connection showed; None over plain TCP
@@ -79,7 +81,7 @@ class _Place:
     port: int
     peer: str  # for messages
     target: str  # path and query as in the request line
-    head: bytes  # the lines that every request to it begins with, after the request line
+    head: str  # the lines that every request to it begins with, after the request line
 
     @classmethod
     def of(cls, url: str) -> "_Place":
@@ -96,11 +98,8 @@ class _Place:
         port = parts.port or usual
         name = f"[{host}]" if ":" in host else host
         named = name if port == usual else f"{name}:{port}"
-        try:
-            wire_name = named.encode("ascii")
-        except UnicodeEncodeError:
-            wire_name = named.encode("idna")
-        head = b" HTTP/1.1\r\nHost: " + wire_name + b"\r\nConnection: keep-alive\r\n"
+        wire_name = named if named.isascii() else named.encode("idna").decode()
+        head = f"Host: {wire_name}\r\nConnection: keep-alive\r\n"
         return cls(
             parts.scheme, host, port, parts.netloc.rpartition("@")[2], _target(parts.path, parts.query), head
         )
@@ -132,13 +131,13 @@ class _Ask:
     place: _Place
     operation: str
     peer: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Sequence[tuple[str, str]]
     body: bytes
     max_bytes: int
     read_body: bool
     complete: Callable[[bytes], bool] | None
     again: bool
-    until: Deadline  # of the whole request, redirects included
+    until_s: float  # monotonic, end of the whole request, redirects included
     allowed_s: float  # that this was when the request began
 
     def late(self) -> TimedOut:
@@ -181,7 +180,8 @@ class _Ask:
         Raises:
             LocalProtocolError: a header would break the request.
         """
-        own, lines = _OWN, ""
+        lines = ""
+        own = _OWN
         for name, value in self.headers:
             if "\r" in value or "\n" in value or "\0" in value or not name.isascii():
                 raise LocalProtocolError(
@@ -201,8 +201,9 @@ class _Ask:
             )
         if self.body or self.method not in {"GET", "HEAD"}:
             lines += f"Content-Length: {len(self.body)}\r\n"
-        start = f"{self.method} {self.place.target}".encode()
-        return b"%b%b%b\r\n%b" % (start, self.place.head, f"{own}{lines}".encode(), self.body)
+        place = self.place
+        head = f"{self.method} {place.target} HTTP/1.1\r\n{place.head}{own}{lines}\r\n"
+        return head.encode() + self.body
 
 
 class HttpClient:
@@ -290,43 +291,39 @@ class HttpClient:
                 sends elsewhere.
             LocalProtocolError: the URL names another host, or the client is not open.
         """
-        place = self._place(url, operation)
-        peer = place.peer
+        place = self._places.get(url) or self._place(url, operation)
         now_s = self._clock.monotonic()
         allowed_s = max(0.0, min(limit_s, deadline.at_s - now_s))
-        until = Deadline(self._clock, now_s + allowed_s)
-        for hop in range(_REDIRECTS + 1):
-            ask = _Ask(
-                method,
-                url,
-                place,
-                operation,
-                peer,
-                tuple(headers),
-                body,
-                max_bytes,
-                read_body,
-                complete,
-                again,
-                until,
-                allowed_s,
-            )
-            reply = await (self._once(ask) if self._tap is None else self._overheard(ask, self._tap))
-            if not follow or reply.status not in {301, 302, 307, 308}:
-                return reply
-            location = reply.header("location")
-            if not location:
-                return reply
-            if hop == _REDIRECTS:
-                break
-            url = self._redirected(url, location, operation, peer)
-            place = self._place(url, operation)
-        raise RemoteProtocolError(
-            f"{operation}: {peer} redirects again and again",
-            reason=Reason.NOT_THE_PROTOCOL,
-            peer=peer,
-            operation=operation,
+        ask = _Ask(
+            method,
+            url,
+            place,
+            operation,
+            place.peer,
+            headers,
+            body,
+            max_bytes,
+            read_body,
+            complete,
+            again,
+            now_s + allowed_s,
+            allowed_s,
         )
+        hops = 0
+        while True:
+            reply = await (self._once(ask) if self._tap is None else self._overheard(ask, self._tap))
+            if not follow or reply.status not in _MOVED or not (location := reply.header("location")):
+                return reply
+            if hops == _REDIRECTS:
+                raise RemoteProtocolError(
+                    f"{operation}: {ask.peer} redirects again and again",
+                    reason=Reason.NOT_THE_PROTOCOL,
+                    peer=ask.peer,
+                    operation=operation,
+                )
+            hops += 1
+            ask.url = self._redirected(ask.url, location, operation, ask.peer)
+            ask.place = self._place(ask.url, operation)
 
     def _redirected(self, url: str, location: str, operation: str, peer: str) -> str:
         """Return where a redirect leads, if that is the enrolled host and not a step down from TLS."""
@@ -368,7 +365,7 @@ class HttpClient:
                     port=parts.port or (443 if parts.scheme == "https" else 80),
                     method=ask.method,
                     target=ask.url,
-                    request_headers=ask.headers,
+                    request_headers=tuple(ask.headers),
                     request_body=ask.body,
                     status=reply.status if reply is not None else 0,
                     reason="",
@@ -407,7 +404,7 @@ class HttpClient:
         if not self._entered:
             raise LocalProtocolError("the HTTP client is not open", peer=ask.peer, operation=ask.operation)
         if self._active >= self._connections:
-            async with ask.until.phase(ask.operation, peer=ask.peer):
+            async with Deadline(self._clock, ask.until_s).phase(ask.operation, peer=ask.peer):
                 await self._freed()
         self._active += 1
         try:
@@ -445,7 +442,7 @@ class HttpClient:
             )
             started_at, started_s = self._clock.now(), self._clock.monotonic()
             try:
-                await connection.exchange(request, reader, ask.until.at_s - started_s)
+                await connection.exchange(request, reader, ask.until_s - started_s)
             except Gone as gone:
                 if not fresh and ask.again and not retried:
                     retried = True  # quirk 28: it had closed the kept connection without saying so
@@ -471,35 +468,36 @@ class HttpClient:
         if not self._idle:
             return None
         oldest_s = self._clock.monotonic() - _KEPT_S
+        wanted = (place.scheme, place.port)
+        for at, connection in enumerate(self._idle):
+            if connection.serves == wanted and connection.open and connection.used_s >= oldest_s:
+                del self._idle[at]
+                return connection
         for connection in self._idle[:]:
             if not connection.open or connection.used_s < oldest_s:
                 self._idle.remove(connection)
                 connection.close()
-                continue
-            if connection.serves == (place.scheme, place.port):
-                self._idle.remove(connection)
-                return connection
         return None
 
     async def _connect(self, ask: _Ask) -> HttpConnection:
         """Open a connection, within the bound of connections to this device."""
-        place = ask.place
+        place, until = ask.place, Deadline(self._clock, ask.until_s)
         while self._idle and len(self._idle) + self._active > self._connections:
             self._idle.pop(0).close()
         try:
             if place.scheme == "https":
                 _transport, connection, seen = await self._dialer.open_tls(
-                    place.host, place.port, ask.until, HttpConnection, legacy=place.port in self._legacy
+                    place.host, place.port, until, HttpConnection, legacy=place.port in self._legacy
                 )
                 connection.seen = seen
                 if seen.legacy:
                     self._legacy.add(place.port)
             else:
                 _transport, connection = await self._dialer.open(
-                    place.host, place.port, ask.until, HttpConnection
+                    place.host, place.port, until, HttpConnection
                 )
         except TimedOut as error:
-            if ask.until.remaining_s() > 0:
+            if until.remaining_s() > 0:
                 raise
             raise ask.late() from error
         connection.serves = (place.scheme, place.port)
@@ -534,6 +532,7 @@ def _reply(
         url=ask.url,
         started_at=started_at,
         took_s=took_s,
+        peer=ask.peer,
         quirks=tuple(quirks),
         tls=seen.version if seen is not None else "",
         tls_seen=seen,

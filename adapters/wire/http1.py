@@ -24,9 +24,9 @@ _END = re.compile(rb"\r?\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _GARBAGE = re.compile(rb"[^\t\r\n -~]")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\Z", re.DOTALL)
-# A header line as most are: a token, one colon, printable ASCII.
+# Header lines as nearly all are: a token, one colon, printable ASCII.
 _SIMPLE = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*((?:[!-~](?:[ -~\t]{0,4000}[!-~])?)?)[ \t]*\r?"
+    r"\n([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*((?:[!-~](?:[ -~\t]*[!-~])?)?)[ \t]*\r?(?=\n|\Z)"
 )
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -229,23 +229,28 @@ class ReplyReader:
 
     def _parse_head(self, head: bytes) -> tuple[int, int]:
         """Take the status and the headers out of a head."""
-        lines = head.split(b"\n")
-        found = _STATUS.match(lines[0])
+        found = _STATUS.match(head)
         if found is None:
             raise BadReply(Fault.MALFORMED, "the status line cannot be read")
-        if len(lines) > MAX_HEADERS + 1:
+        count = head.count(b"\n")
+        if count > MAX_HEADERS:
             raise BadReply(Fault.MALFORMED, f"the head has more than {MAX_HEADERS} lines")
-        self.status = int(found[3])
+        major, minor, status = found.groups()
+        self.status = int(status)
+        simple = _SIMPLE.findall(head.decode("ascii")) if len(head) <= MAX_LINE and head.isascii() else ()
+        if len(simple) == count:
+            self.headers = [(name.lower(), value) for name, value in simple]
+        else:
+            self._parse_lines(head)
+        return int(major), int(minor)
+
+    def _parse_lines(self, head: bytes) -> None:
+        """Take the headers one by one out of a head that is not simple throughout."""
         headers: list[tuple[str, str]] = []
-        garbage = _CONTROL.search(head) is not None
-        for line in lines[1:]:
-            simple = None if garbage else _SIMPLE.fullmatch(line)
-            if simple is not None:
-                headers.append((simple[1].decode("ascii").lower(), simple[2].decode("ascii")))
-                continue
+        for line in head.split(b"\n")[1:]:
             if len(line) > MAX_LINE:
                 raise BadReply(Fault.MALFORMED, f"a line of the head is longer than {MAX_LINE} bytes")
-            if garbage and _CONTROL.search(line) is not None:
+            if _CONTROL.search(line) is not None:
                 self._note("garbage_in_head")
                 continue
             if line[:1] in (b" ", b"\t") and headers:
@@ -261,7 +266,6 @@ class ReplyReader:
                 continue
             headers.append((raw.decode("ascii").lower(), _text(value_bytes.strip())))
         self.headers = headers
-        return int(found[1]), int(found[2])
 
     def _frame(self, version: tuple[int, int]) -> None:
         """Decide from the headers how the body ends."""
@@ -269,7 +273,7 @@ class ReplyReader:
         chunked = close = alive = False
         for name, value in self.headers:
             if name == "content-length":
-                lengths.update(part.strip() for part in value.split(","))
+                lengths.update([part.strip() for part in value.split(",")])
             elif name == "transfer-encoding":
                 chunked = chunked or "chunked" in value.lower()
             elif name == "connection":

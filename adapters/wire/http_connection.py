@@ -38,6 +38,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self.open = True
 
     def data_received(self, data: bytes) -> None:
@@ -57,7 +58,7 @@ class HttpConnection(asyncio.Protocol):
         if whole:
             self._settle(None)
         elif reader.waits:
-            self._tail = asyncio.get_running_loop().call_later(TAIL_WAIT_S, self._enough)
+            self._tail = self._loop.call_later(TAIL_WAIT_S, self._enough)
 
     def eof_received(self) -> bool:
         return False
@@ -92,8 +93,8 @@ class HttpConnection(asyncio.Protocol):
         if transport is None or not self.open:
             raise Gone
         self._reader = reader
-        loop = asyncio.get_running_loop()
-        self._done = loop.create_future()
+        loop = self._loop
+        done = self._done = loop.create_future()
         self._until_s = loop.time() + limit_s
         alarm = self._alarm
         if alarm is None or alarm.when() > self._until_s:
@@ -101,7 +102,7 @@ class HttpConnection(asyncio.Protocol):
             self._alarm = loop.call_at(self._until_s, self._rings)
         try:
             transport.write(request)
-            await self._done
+            await done
         except BaseException:
             self.close()
             raise
@@ -123,9 +124,8 @@ class HttpConnection(asyncio.Protocol):
         self._alarm = None
         if self._done is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._until_s:
-            self._alarm = loop.call_at(self._until_s, self._rings)
+        if self._loop.time() < self._until_s:
+            self._alarm = self._loop.call_at(self._until_s, self._rings)
         else:
             self._settle(Late())
 
@@ -141,12 +141,13 @@ class HttpConnection(asyncio.Protocol):
             self._settle(None)
 
     def _settle(self, error: Exception | None) -> None:
-        if self._done is None or self._done.done():
+        done = self._done
+        if done is None or done.done():
             return
         if error is None:
-            self._done.set_result(None)
+            done.set_result(None)
         else:
-            self._done.set_exception(error)
+            done.set_exception(error)
 
 
 __all__ = ["TAIL_WAIT_S", "Gone", "HttpConnection", "Late"]

@@ -9,7 +9,7 @@ Over-redacting is harmless, under-redacting is not: where a pattern is unsure it
 
 import hashlib
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -119,7 +119,7 @@ class _Rule:
     parts: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()
 
-    def may_match(self, lowered: str, words: set[str]) -> bool:
+    def may_match(self, lowered: str, words: Iterable[str]) -> bool:
         """Tell whether the pattern can match in a text of these words."""
         return not self.words.isdisjoint(words) or any(map(lowered.__contains__, self.parts))
 
@@ -153,6 +153,9 @@ _PATTERNS: tuple[_Rule, ...] = (
         words=_words(_NAMES),
     ),
 )
+# What any of them needs: of most texts one look at it says that there is nothing to take out
+_PARTS = tuple(part for rule in _PATTERNS for part in rule.parts)
+_WORDS = frozenset(word for rule in _PATTERNS for word in rule.words)
 _WORD = re.compile("[0-9a-z]+")
 # The same for ASCII: every other character becomes a blank
 _BLANKED = "".join(char if char.isalnum() else " " for char in map(chr, range(128)))
@@ -196,10 +199,11 @@ class Redactor:
         lowered = text.lower()
         plain_ascii = text.isascii()
         every = not plain_ascii and _FOLDED.search(text) is not None
-        words = set(lowered.translate(_BLANKED).split() if plain_ascii else _WORD.findall(lowered))
-        for rule in _PATTERNS:
-            if every or rule.may_match(lowered, words):
-                text = rule.pattern.sub(rule.replacement, text)
+        words = lowered.translate(_BLANKED).split() if plain_ascii else _WORD.findall(lowered)
+        if every or not _WORDS.isdisjoint(words) or any(map(lowered.__contains__, _PARTS)):
+            for rule in _PATTERNS:
+                if every or rule.may_match(lowered, words):
+                    text = rule.pattern.sub(rule.replacement, text)
         if self.identity:
             for pattern, replacement in _IDENTITY:
                 text = pattern.sub(replacement, text)

@@ -47,6 +47,10 @@ def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
             read, or where the document declares a type or entities, or is larger than the bounds above.
     """
 
+    root = _plainly(body)
+    if root is not None:
+        return Document(root)
+
     def refuse(what: str, reason: Reason = Reason.MALFORMED_XML) -> RemoteProtocolError:
         about = f"{operation}: " if operation else ""
         return RemoteProtocolError(
@@ -68,31 +72,27 @@ def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
         raise refuse(f"the XML has more than {MAX_ELEMENTS} tags")
 
     quirks: list[str] = []
-    simple = _simple(body)
-    source = _cleaned(body, plain, quirks) if simple is None else simple
-    parser = _parser()
+    source = _cleaned(body, plain, quirks)
+    parser = _parser(recover=True)
     try:
         root = etree.fromstring(source, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise refuse("the XML cannot be read") from error
     if root is None:
         raise refuse("the XML cannot be read")
-    if simple is None:
-        info: Any = root.getroottree().docinfo
-        if info.doctype:
-            raise refuse("the XML declares a document type or entities, which is refused")
-    log = parser.error_log
-    if len(log):
-        for entry in log:
-            name = "undeclared_prefix" if entry.type_name.startswith("NS_ERR") else "xml_not_well_formed"
-            if name not in quirks:
-                quirks.append(name)
+    info: Any = root.getroottree().docinfo
+    if info.doctype:
+        raise refuse("the XML declares a document type or entities, which is refused")
+    for entry in parser.error_log:
+        name = "undeclared_prefix" if entry.type_name.startswith("NS_ERR") else "xml_not_well_formed"
+        if name not in quirks:
+            quirks.append(name)
     return Document(root, tuple(quirks))
 
 
 @cache
-def _parser() -> etree.XMLParser:
-    """Return the one parser: it keeps nothing of a document but the log of the last one's errors."""
+def _parser(*, recover: bool) -> etree.XMLParser:
+    """Return the parser of each kind: it keeps nothing of a document but the log of the last one's errors."""
     return etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -100,24 +100,32 @@ def _parser() -> etree.XMLParser:
         dtd_validation=False,
         attribute_defaults=False,
         huge_tree=False,
-        recover=True,
+        recover=recover,
         remove_comments=True,
         remove_pis=True,
         collect_ids=False,  # nothing is looked up by them
     )
 
 
-def _simple(body: bytes) -> bytes | None:
-    """Return what to parse of a document in plain ASCII that says so (as most do), None for any other.
+def _plainly(body: bytes) -> etree._Element | None:
+    """Parse a well-formed document in UTF-8 that says so (as most do); None for any other.
 
-    Without its declaration the parser takes it for UTF-8: what was looked for in these bytes cannot hide in them.
+    Without its declaration, and without a NUL, the parser takes it for UTF-8 whatever it holds: what was looked for
+    in these bytes cannot hide in them.
     """
-    if not body.isascii() or len(body.translate(None, _CONTROL_BYTES)) != len(body):
-        return None
     if body.startswith(b"<?xml"):
         declared = _PLAIN_DECLARATION.match(body)
-        return body[declared.end() :] if declared is not None else None
-    return body if body.startswith(b"<") else None
+        if declared is None:
+            return None
+        body = body[declared.end() :].lstrip()
+    if not body.startswith(b"<") or b"\0" in body or b"<!" in body:
+        return None
+    if len(body) > MAX_BYTES or body.count(b"<") > MAX_ELEMENTS:
+        return None
+    try:
+        return etree.fromstring(body, _parser(recover=False))
+    except etree.XMLSyntaxError:
+        return None
 
 
 def _cleaned(body: bytes, plain: bytes, quirks: list[str]) -> bytes:
@@ -212,6 +220,15 @@ def text(element: etree._Element | None, *path: str, limit: int = MAX_TEXT) -> s
     return found.text.strip()[:limit]
 
 
+def named(element: etree._Element | None) -> dict[str, etree._Element]:
+    """Return the child elements by local name, of equals the first. One walk for all of them, as `values`."""
+    found: dict[str, etree._Element] = {}
+    if element is not None:
+        for inner in element:
+            found.setdefault(_local_of(inner.tag), inner)
+    return found
+
+
 def values(element: etree._Element | None, limit: int = MAX_TEXT) -> dict[str, str]:
     """Return the trimmed texts of the children by local name, of equals the first, never longer than `limit`.
 
@@ -244,6 +261,7 @@ __all__ = [
     "children",
     "descendants",
     "local",
+    "named",
     "namespace",
     "parse",
     "text",

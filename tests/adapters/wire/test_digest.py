@@ -44,7 +44,7 @@ def test_several_challenges_in_one_value_and_in_several() -> None:
 def test_realm_may_stand_behind_nonce_and_hold_quotes() -> None:
     """Order of parameters and escapes inside quotes do not matter."""
     (challenge,) = parse_challenges(['dIgEsT NONCE = "x" ,realm="say \\"hi\\"", qop=""'])
-    assert (challenge.nonce, challenge.realm, challenge.qop) == ("x", 'say "hi"', ())
+    assert (challenge.nonce, challenge.realm, challenge.terms.qop) == ("x", 'say "hi"', ())
     assert 'realm="say \\"hi\\""' in DigestAuth(OWNER, challenge).authorization("GET", "/")
 
 
@@ -62,7 +62,7 @@ def test_the_strongest_answerable_challenge_is_chosen(headers: list[str], label:
     chosen = choose(parse_challenges(headers), tls=True)
     assert chosen is not None
     assert chosen.label == label
-    assert not chosen.per_session
+    assert not chosen.terms.per_session
 
 
 def test_first_of_equal_challenges_is_taken() -> None:
