@@ -22,6 +22,7 @@ from hub.catalog.types import (
 )
 from hub.live.stills import Still
 from hub.live.telling import codec_words
+from hub.live.whip_tokens import pushes
 from hub.texts import Both, Texts
 from standards.facts import FACTS
 from standards.observation import rfc3339
@@ -170,6 +171,7 @@ class Presenter:
             **self.camera(camera, reader, now, watching),
             "address": camera.address if writes else None,
             "sub_address": (camera.sub_address or None) if writes else None,
+            "pushes": pushes(camera),
             "has_credential": camera.has_credential,
             "device": device_json(observations),
             "facts": facts_json(observations, assessment) if knows else [],

@@ -2,6 +2,8 @@
 import type { CustodianKind } from './types';
 
 export interface Draft {
+  /** Who begins: the hub, which dials an address, or an encoder, which pushes. */
+  way: 'dial' | 'push';
   address: string;
   /** The maker's family, where only an address is known; empty for none. */
   vendor: string;
@@ -16,7 +18,7 @@ export interface Draft {
   grantedBy: string;
   basis: 'owner' | 'authority' | 'installer';
 }
-export const EMPTY: Draft = { address: '', vendor: '', username: '', name: '', area: '', kind: 'authority', owner: '', custodian: '', contact: '', grantedBy: '', basis: 'authority' };
+export const EMPTY: Draft = { way: 'dial', address: '', vendor: '', username: '', name: '', area: '', kind: 'authority', owner: '', custodian: '', contact: '', grantedBy: '', basis: 'authority' };
 const KEY = 'camhub.draft';
 
 export function readDraft(): Draft {

@@ -21,7 +21,7 @@ import TriangleAlert from '@lucide/svelte/icons/triangle-alert';
 import Unplug from '@lucide/svelte/icons/unplug';
 import Video from '@lucide/svelte/icons/video';
 import X from '@lucide/svelte/icons/x';
-import type { AlertSeverity, Decision, HealthState, Move, Verdict } from './types';
+import type { AlertSeverity, Decision, HealthState, Move, PushStateName, Verdict } from './types';
 
 export type Family = 'ok' | 'warn' | 'bad' | 'wait' | 'hold' | 'none';
 export interface Mark {
@@ -51,6 +51,13 @@ export const OUTPUT: Record<'playing' | 'active' | 'expired' | 'revoked', Mark> 
   active: mark(CircleDashed, 'none'),
   expired: mark(CalendarClock, 'hold'),
   revoked: mark(Lock, 'hold'),
+};
+export const PUSH: Record<PushStateName, Mark> = {
+  waiting: mark(Hourglass, 'wait'),
+  connecting: mark(CircleDashed, 'none'),
+  live: mark(Video, 'ok'),
+  silent: mark(TriangleAlert, 'warn'),
+  ended: mark(CloudOff, 'bad'),
 };
 /** A changed camera: quiet unless somebody has to do something. */
 export const ALERT: Record<AlertSeverity, Mark> = {

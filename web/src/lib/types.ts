@@ -397,7 +397,7 @@ export interface PushToken {
 export type PushStateName = 'waiting' | 'connecting' | 'live' | 'silent' | 'ended';
 export interface PushTold {
   url: string;
-  push: { state: PushStateName; since: string | null; code: string; cause: Both | null; token: { id: string; name: string } | null };
+  push: { state: PushStateName; since: string | null; code: string; cause: Text | null; token: { id: string; name: string } | null };
   items: PushToken[];
 }
 export interface ApiToken {
