@@ -16,6 +16,7 @@ from hub.api.services import Services, ServiceSet
 from hub.catalog.types import Scope
 from hub.problems import Problem
 from hub.reports.area.forms import FORMS, file_name
+from hub.reports.area.jobs import ReportJob
 from hub.reports.area.service import AreaReport
 from hub.reports.formats import MEDIA_TYPES, FormatNotAvailable
 from hub.reports.signing import SUFFIX
@@ -55,16 +56,34 @@ class ReportsController(Controller):
         found = await services.area_reports.page(_scope(caller), area=area)
         return {"items": [_told(one) for one in found], "next": None, "total": len(found)}
 
-    @post("/", summary="Make an area report", operation_id="make_area_report")
+    @post("/", summary="Make an area report", operation_id="make_area_report", status_code=202)
     async def make(
         self, data: JSONBody[ReportBody], caller: Caller, services: Services
     ) -> Response[dict[str, Any]]:
-        """Count an area now and keep the report. Its forms are made when they are fetched."""
+        """Begin to count an area; the job tells how far it is, and its report once it is kept."""
         await _may_see(data.area, caller, services)
-        made = await services.area_reports.make(
-            data.area, caller.principal.actor(), kind=data.kind, year=data.year
+        actor = caller.principal.actor()
+        job = services.report_jobs.start(data.area, actor, kind=data.kind, year=data.year)
+        return Response(
+            {"job": _told_job(job)}, status_code=202, headers={"location": f"/api/v1/reports/jobs/{job.id}"}
         )
-        return Response(_told(made), status_code=201, headers={"location": f"/api/v1/reports/{made.id}"})
+
+    @get("/jobs/{job_id:str}", summary="Progress of an area report", operation_id="get_area_report_job")
+    async def job(self, job_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
+        """Return how far a report is: `done` of `total` steps, and `report` where it is kept."""
+        return {"job": _told_job(await _job(job_id, caller, services))}
+
+    @delete(
+        "/jobs/{job_id:str}",
+        summary="Cancel an area report",
+        operation_id="cancel_area_report",
+        status_code=200,
+    )
+    async def cancel(self, job_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
+        """End a report that is being made; nothing of it is kept. One that is kept already stays."""
+        job = await _job(job_id, caller, services)
+        await services.report_jobs.cancel(job)
+        return {"job": _told_job(job)}
 
     @get("/{report_id:str}", summary="One area report", operation_id="get_area_report")
     async def one(self, report_id: FromPath[str], caller: Caller, services: Services) -> dict[str, Any]:
@@ -178,6 +197,19 @@ def _told(report: AreaReport) -> dict[str, Any]:
         "by_role": actor.role or actor.kind,
         "files": {form: f"{base}?format={form}" for form in FORMS},
     }
+
+
+def _told_job(job: ReportJob) -> dict[str, Any]:
+    return {**job.as_json(), "report": _told(job.report) if job.report is not None else None}
+
+
+async def _job(job_id: str, caller: SignedInCaller, services: ServiceSet) -> ReportJob:
+    """Return a job of an area that this person may see; any other one is not there."""
+    job = services.report_jobs.find(job_id)
+    if job is None:
+        raise Problem("not_found", {"what": {"vi": "việc lập báo cáo", "en": "report that is being made"}})
+    await _may_see(job.area, caller, services)
+    return job
 
 
 def _scope(caller: SignedInCaller) -> Scope:

@@ -9,6 +9,8 @@ import click
 from adapters.clock import SystemClock
 from hub.catalog.types import Kind
 from hub.cli.offline import CLI, Offline, store_options, with_store
+from hub.cli.terminal import language
+from hub.cli.watching import watched
 from hub.compliance.reassess import Reassessment, Reassessments
 from hub.coordination.memory import LocalBus
 from hub.onboarding.declared import consent_gate
@@ -23,7 +25,10 @@ from standards.pack import packaged, packaged_with
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @store_options
 def reassess(*, config: Path | None, data_dir: Path | None, standard: str, area: str, as_json: bool) -> None:
-    """Judge stored observations again; nothing is sent to any camera. Exit status 0: done; 2: it broke off."""
+    """Judge stored observations again; nothing is sent to any camera. Exit status 0: done; 2: it broke off.
+
+    Ctrl-C ends it after the batch that is being judged: what is written stays whole, and another run does the rest.
+    """
 
     async def work(offline: Offline) -> Reassessment:
         clock = SystemClock()
@@ -31,7 +36,17 @@ def reassess(*, config: Path | None, data_dir: Path | None, standard: str, area:
         gate = consent_gate(Kind.HOUSEHOLD, None, clock.now(), Texts.installed()).reason or {}
         packs = packaged_with(own) if own else packaged()
         runs = Reassessments(offline.store, LocalBus(), clock, packs, files=own, gate=gate)
-        return await runs.run(CLI, standard=standard, area=area)
+        texts, spoken = Texts.installed(("area",)), language()
+
+        def far() -> str:
+            run = runs.current
+            if run is None:
+                return ""
+            said = "area.rejudge.stopping" if run.stopping else "area.rejudge.progress"
+            return texts.say(said, spoken, {"done": run.done, "total": run.total, "changed": run.changed})
+
+        async with watched(far, stop=runs.stop):
+            return await runs.run(CLI, standard=standard, area=area)
 
     run = with_store(config, data_dir, work)
     if as_json:

@@ -14,6 +14,7 @@ from hub.catalog.service import CatalogService
 from hub.catalog.types import Kind, Scope
 from hub.cli.offline import CLI, CannotDo, Offline, store_options, with_store
 from hub.cli.terminal import language as language_here
+from hub.cli.watching import StatusLine, write_whole
 from hub.coordination.memory import LocalBus
 from hub.onboarding.declared import consent_gate
 from hub.packs import read_packs
@@ -67,21 +68,31 @@ def _area_command(kind: str) -> Callable[..., None]:
         language = lang or language_here()
 
         async def work(offline: Offline) -> tuple[dict[str, Any], bytes, bytes, bytes]:
-            reports = _reports(offline)
-            one = await reports.make(area, CLI, kind=kind, year=year)
-            _, document = await reports.get(one.id, Scope.everything())
-            data = await reports.rendered(one.id, document, form, language)
-            annex = await reports.rendered(one.id, document, "csv", language)
-            return document, data, annex, reports.signature(document, form, data)
+            reports, texts, line = _reports(offline), Texts.installed(("area",)), StatusLine()
 
-        document, data, annex, signature = with_store(config, data_dir, work)
+            def step(name: str) -> None:
+                line.say(texts.say(f"area.step.{name}", language))
+
+            try:
+                one = await reports.make(area, CLI, kind=kind, year=year, progress=step)
+                _, document = await reports.get(one.id, Scope.everything())
+                step("file")
+                data = await reports.rendered(one.id, document, form, language)
+                annex = await reports.rendered(one.id, document, "csv", language)
+                return document, data, annex, reports.signature(document, form, data)
+            finally:
+                line.clear()
+
+        try:
+            document, data, annex, signature = with_store(config, data_dir, work)
+        except KeyboardInterrupt as error:
+            raise CannotDo("interrupted; no file was written") from error
         path = output or Path(file_name(document, form))
-        _write(path, data)
-        _write(path.with_name(path.name + SUFFIX), signature)
+        beside = path.with_name(file_name(document, "csv"))
+        files = [(path, data), (path.with_name(path.name + SUFFIX), signature)]
+        write_whole(files if form in ("csv", "json") else [*files, (beside, annex)])
         click.echo(f"{path} ({len(data)} bytes), {path.name}{SUFFIX}")
         if form not in ("csv", "json"):
-            beside = path.with_name(file_name(document, "csv"))
-            _write(beside, annex)
             click.echo(f"{beside} (annex, {len(annex)} bytes, SHA-256 {document['annex']['sha256']})")
 
     return made
@@ -151,8 +162,7 @@ def camera_report(
 
     data, signature = with_store(config, data_dir, work)
     path = output or Path(f"camhub-{camera[:8]}{SUFFIXES[form]}")
-    _write(path, data)
-    _write(path.with_name(path.name + SUFFIX), signature)
+    write_whole([(path, data), (path.with_name(path.name + SUFFIX), signature)])
     click.echo(f"{path} ({len(data)} bytes), {path.name}{SUFFIX}")
 
 
@@ -272,10 +282,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CannotDo(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise CannotDo(f"{path} cannot be written: {error.strerror}") from error

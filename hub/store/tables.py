@@ -184,7 +184,7 @@ assessments = Table(
     Column("counts", JsonText, nullable=False),
     Column("report", PackedJson, nullable=False),
     Column("observations", PackedJson, nullable=False),
-    Index(None, "camera_id", "as_of", "id", "decision"),  # the decisions of an area are counted out of it alone
+    Index(None, "camera_id", "as_of", "id", "decision"),  # an area's decisions are counted out of it alone
 )
 
 # Which rules each camera fails by its present assessment: counted and listed without opening a report.

@@ -3,8 +3,9 @@
 No owner's name and no position is read. What the numbers mean is said in docs/ref/area-report.md.
 """
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import compress, groupby
@@ -18,13 +19,16 @@ from hub.catalog.areas import area_in
 from hub.catalog.judgements import KeptStandard, kept_standards
 from hub.catalog.types import Area, Kind
 from hub.catalog.uptime import total
+from hub.reports.area.quiet import paused_collection
 from hub.store import tables
+from hub.store.columns import KeptMoments
 from hub.store.errors import ServiceError
 from hub.store.store import Reading
 from standards.compiled import VERDICTS
 
 VIETNAM = timezone(timedelta(hours=7))
 DECISIONS = ("ADMITTED", "CONDITIONAL", "PENDING", "REJECTED")
+COUNTING = ("cameras", "clauses", "uptime", "trend")  # steps of a census, in order
 SMALLEST_GROUP = 5  # owners; smaller neighbourhood groups are told together
 DEAD_S = 7 * 86_400
 MONTHS = 12
@@ -104,8 +108,9 @@ async def take(
     as_of: datetime,
     since: datetime,
     holds_s: int,
+    progress: Callable[[str], None] = lambda _step: None,
 ) -> Census:
-    """Count an area as it is at `as_of`; up-time and views from `since` on.
+    """Count an area as it is at `as_of`; up-time and views from `since` on. `progress` is told each of `COUNTING`.
 
     Raises:
         ServiceError: `not_found`: there is no such area.
@@ -118,10 +123,21 @@ async def take(
     names = {row.code: row.name for row in await tx.all(
         select(_AREAS.c.code, _AREAS.c.name).where(_AREAS.c.path.startswith(path, autoescape=True))
     )}  # fmt: skip
-    entries, measured = await _entries(tx, below, since)
-    standards = await kept_standards(tx)
-    used = {entry.standard for entry in entries}
-    newest = max((at for at in measured.values() if at is not None), default=None)
+    with paused_collection():
+        progress("cameras")
+        entries, measured = await _entries(tx, below, since)
+        progress("clauses")
+        standards = await kept_standards(tx)
+        used = {entry.standard for entry in entries}
+        clauses, unseen = await asyncio.to_thread(
+            lambda: (_clauses(entries, standards), _unseen(entries, standards))
+        )
+        newest = max((at for at in measured.values() if at is not None), default=None)
+        progress("uptime")
+        uptime = await _uptime(tx, below, measured, since=since, until=as_of, holds_s=holds_s)
+        progress("trend")
+        trend = await _trend(tx, below, as_of)
+        views = await _views(tx, below, since, as_of)
     return Census(
         area=area,
         as_of=as_of,
@@ -129,11 +145,11 @@ async def take(
         entries=entries,
         area_names=names,
         standards={hash_: one for hash_, one in standards.items() if hash_ in used},
-        clauses=_clauses(entries, standards),
-        unseen=_unseen(entries, standards),
-        uptime=await _uptime(tx, below, measured, since=since, until=as_of, holds_s=holds_s),
-        trend=await _trend(tx, below, as_of),
-        views=await _views(tx, below, since, as_of),
+        clauses=clauses,
+        unseen=unseen,
+        uptime=uptime,
+        trend=trend,
+        views=views,
         measured_at=None if newest is None else tx.moments.moment(newest),
     )
 
@@ -155,7 +171,13 @@ async def _entries(tx: Reading, below: Any, since: datetime) -> tuple[tuple[Entr
         )
         .where(_C.c.area_code.in_(below))
     )  # fmt: skip
-    day, begins = tx.moments.day, tx.moments.kept(since)
+    return await asyncio.to_thread(_entries_of, rows, tx.moments, since)
+
+
+def _entries_of(
+    rows: Sequence[tuple[Any, ...]], moments: KeptMoments, since: datetime
+) -> tuple[tuple[Entry, ...], dict[str, Any]]:
+    day, begins = moments.day, moments.kept(since)
     entries = tuple(
         Entry(
             camera, name, area, kind, custodian, group, decision, health, consent, day(enrolled), enrolled >= begins,
@@ -206,9 +228,8 @@ def _clauses(entries: Sequence[Entry], standards: Mapping[str, KeptStandard]) ->
 
 _COUNTED = "pfFIEN"  # met, failed, and what could not be concluded and lowers the decision
 _SMALL = "".join(VERDICTS).encode()
-_UNSEEN = bytes(
-    chr(code) in "IEN" for code in range(256)
-)  # 1: lowers the decision, and is neither met nor failed
+# 1 for a letter that lowers the decision, and says neither met nor failed
+_UNSEEN = bytes(chr(code) in "IEN" for code in range(256))
 
 
 def _letters(verdicts: str) -> bytes:
@@ -256,7 +277,21 @@ async def _uptime(
         .where(_C.c.area_code.in_(below), _LOG.c.at >= func.coalesce(newest, 0), _LOG.c.at < ends)
         .order_by(_C.c.area_code, _C.c.sort_key, _C.c.id, _LOG.c.at)  # as the cameras' index has them
     )
-    moments = tx.moments
+    return await asyncio.to_thread(
+        _uptime_of, rows, measured, tx.moments, since=since, until=until, holds_s=holds_s
+    )
+
+
+def _uptime_of(
+    rows: Sequence[tuple[Any, ...]],
+    measured: Mapping[str, Any],
+    moments: KeptMoments,
+    *,
+    since: datetime,
+    until: datetime,
+    holds_s: int,
+) -> UpTime:
+    begins, ends = int(since.timestamp()), int(until.timestamp())
     lately = moments.kept(until - timedelta(seconds=holds_s))
     ratios: list[float] = []
     up = known = longest = dead = 0
@@ -290,16 +325,22 @@ async def _trend(tx: Reading, below: Any, as_of: datetime) -> tuple[tuple[str, M
 
     An assessment holds until the camera's next one. A month before the first assessment of all is left out.
     """
-    last = as_of.year * 12 + as_of.month - 1
-    months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(last - MONTHS + 1, last + 1)]
-    places = {month: place for place, month in enumerate(months)}
     rows = await tx.tuples(
         select(_A.c.camera_id, _A.c.as_of, _A.c.decision)
         .select_from(_C.join(_A, _A.c.camera_id == _C.c.id))
         .where(_C.c.area_code.in_(below), _A.c.as_of <= as_of)
         .order_by(_C.c.area_code, _C.c.sort_key, _C.c.id, _A.c.as_of, _A.c.id)
     )
-    month_of = tx.moments.month
+    return await asyncio.to_thread(_trend_of, rows, tx.moments, as_of)
+
+
+def _trend_of(
+    rows: Sequence[tuple[Any, ...]], moments: KeptMoments, as_of: datetime
+) -> tuple[tuple[str, Mapping[str, int]], ...]:
+    last = as_of.year * 12 + as_of.month - 1
+    months = [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(last - MONTHS + 1, last + 1)]
+    places = {month: place for place, month in enumerate(months)}
+    month_of = moments.month
     held: Counter[tuple[str, int, int]] = Counter()  # decision, its first month, the first one after it
     current, holding, begun = "", "", 0
     for camera, at, decision in rows:

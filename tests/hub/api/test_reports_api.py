@@ -41,12 +41,30 @@ def reporting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubThread]:
         yield hub
 
 
+def begun(client: httpx.Client, area: str = WARD, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Ask for a report; return where its job is told, and the job."""
+    answer = client.post("/api/v1/reports", json={"area": area, **more})
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()["job"]
+    assert answer.headers["location"] == f"/api/v1/reports/jobs/{job['id']}"
+    return answer.headers["location"], job
+
+
+def ended(client: httpx.Client, where: str) -> dict[str, Any]:
+    """Return a job once it has ended."""
+    end = time.monotonic() + 120
+    while (job := client.get(where).json()["job"])["state"] in ("waiting", "running"):
+        assert time.monotonic() < end, job
+        time.sleep(0.02)
+    told: dict[str, Any] = job
+    return told
+
+
 def made(client: httpx.Client, area: str = WARD, **more: Any) -> dict[str, Any]:
     """Make a report."""
-    answer = client.post("/api/v1/reports", json={"area": area, **more})
-    assert answer.status_code == 201, answer.text
-    told: dict[str, Any] = answer.json()
-    assert answer.headers["location"] == f"/api/v1/reports/{told['id']}"
+    job = ended(client, begun(client, area, **more)[0])
+    assert (job["state"], job["done"]) == ("done", job["total"])
+    told: dict[str, Any] = job["report"]
     return told
 
 
@@ -73,6 +91,23 @@ def test_reports_are_for_those_who_see_the_area(reporting: HubThread) -> None:
     assert binh.get("/api/v1/reports").json()["items"] == []
     assert refused(chi.get("/api/v1/reports")) == (403, "forbidden")
     assert reporting.client().get("/api/v1/reports").status_code == 401
+
+
+def test_a_report_is_made_in_the_background(reporting: HubThread) -> None:
+    """The job tells its steps and then its report; others of the area may follow it, other wards do not find it."""
+    an, binh, mai = (reporting.login(name) for name in ("an", "binh", "mai"))
+    where, job = begun(an)
+    assert job["kind"] == "area"
+    assert 0 <= job["done"] <= job["total"]
+    told = ended(mai, where)
+    assert told["report"]["cameras"] >= 1
+    assert an.get(told["report"]["files"]["csv"]).status_code == 200
+    assert refused(binh.get(where)) == (404, "not_found")
+    assert refused(binh.delete(where)) == (404, "not_found")
+    assert refused(an.get("/api/v1/reports/jobs/none")) == (404, "not_found")
+    kept = an.delete(where).json()["job"]  # it ended before: what is kept stays
+    assert (kept["state"], kept["report"]["id"]) == ("done", told["report"]["id"])
+    assert an.get(f"/api/v1/reports/{told['report']['id']}").status_code == 200
 
 
 def test_the_document_counts_the_area_alone(reporting: HubThread) -> None:

@@ -20,6 +20,7 @@ from hub.reports.area.forms import FORMS, file_name, render
 from hub.reports.area.service import yearly_since
 from hub.reports.table import cell
 from hub.store.errors import Invalid
+from standards.observation import canonical_json
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 RULES = (("CON-01", "B", {"vi": "a", "en": "answers"}), ("VQ-02", "J", {"vi": "b", "en": "frames"}))
@@ -125,6 +126,13 @@ def test_the_annex_is_csv_whatever_its_cells_hold(rows: list[list[str]]) -> None
         [COLUMNS, *([cell(one) for one in row] for row in rows)]
     )
     assert text == "\N{BYTE ORDER MARK}" + expected.getvalue()
+
+
+def test_the_json_form_is_canonical() -> None:
+    """Whatever a name holds, the bytes are those of canonical JSON, by which hashes and signatures go."""
+    odd = "".join(map(chr, range(256))) + '\u2028\uffff\U0001f3a5"rows":[]'
+    report = made(entry(1, "pF", name=odd), entry(2, "pp", group='"rows":[]'))
+    assert as_json(report) == canonical_json(report) + b"\n"
 
 
 @pytest.mark.parametrize("form", FORMS)
