@@ -320,18 +320,15 @@ class Fanout:
         ring, now = self.ring, self._loop.time()
         # Since the group was made the task has given way: some may have ended or moved on. Beyond its lease the hub no
         # longer vouches for a viewer; the engine ends it.
+        served = [one for one in viewers if one.lease_until_s >= now and not one.ended]
         viewers = [
             one
-            for one in viewers
-            if one.sort is sort
-            and one.next_index == index
-            and one.peer.sock is path
-            and one.ring is ring
-            and one.lease_until_s >= now
-            and not one.ended
+            for one in served
+            if one.sort is sort and one.next_index == index and one.ring is ring and one.peer.sock is path
         ]
+        left = len(viewers) < len(served)
         if not viewers:
-            return False, None
+            return left, None
         if index < ring.base or isinstance(path, TcpPath):
             return True, None
         stop = ring.head
@@ -362,7 +359,7 @@ class Fanout:
             if taken:
                 to, octets, tick = reached[taken - 1]
                 viewer.took(to, octets, tick, now)
-        return more or blocked, path if blocked else None
+        return more or blocked or left, path if blocked else None
 
     def _send_alone(self, viewer: Viewer, runs: Runs) -> tuple[bool, socket.socket | None]:
         """Send one viewer what it lacks; return whether it lacks more, and the socket whose buffer is full."""
