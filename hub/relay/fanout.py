@@ -7,7 +7,7 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -99,6 +99,8 @@ class Fanout:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._waiting = False  # some viewer waits for a key frame
+        self._for_all = False  # a picture came that everybody lacks
+        self._behind: dict[str, Viewer] = {}  # who lacked more than left at once, or has just come
         self._run_ups: Runs = {}
         self._key_frame_s = 0.0  # when the newest key frame arrived
         self._octets, self._octets_since_s = 0, 0.0
@@ -131,7 +133,9 @@ class Fanout:
             for viewer in self.viewers.values():
                 if viewer.ring is self.ring and viewer.next_index is None:
                     viewer.begin()
-        self._wake.set()
+        if len(self.viewers) != 1 or self.readers or self._send_at_once():
+            self._for_all = True
+            self._wake.set()
 
     def hears(self, codec: str) -> bool:
         """Tell whether any viewer agreed to sound in this codec, or a reader takes it."""
@@ -162,6 +166,7 @@ class Fanout:
         if viewer.next_index is None:
             self._waiting = True
             self._on_key_frame_wanted()
+        self._behind[viewer.viewer_id] = viewer
         self._wake.set()
 
     def join(self, viewer: Viewer) -> None:
@@ -176,6 +181,7 @@ class Fanout:
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer, whether fed or about to be. Idempotent."""
         self.viewers.pop(viewer.viewer_id, None)
+        self._behind.pop(viewer.viewer_id, None)
         self.joining.pop(viewer.viewer_id, None)
         if viewer.joining is self:
             viewer.joining = None
@@ -231,6 +237,7 @@ class Fanout:
         self.viewers[viewer.viewer_id] = viewer
         if viewer.connected:
             viewer.attach(self.ring)
+        self._behind[viewer.viewer_id] = viewer
         self._wake.set()
         self._on_joined(viewer, self)
 
@@ -242,6 +249,20 @@ class Fanout:
         elif took >= _RATE_OVER_S:
             self.bits_per_s = self._octets * 8 / took
             self._octets, self._octets_since_s = 0, now_s
+
+    def _send_at_once(self) -> bool:
+        """Send the only viewer what it lacks without waking the task, whose wake-up costs as much as the sending.
+
+        Returns whether there is anything left for the task: more packets than leave at once, or a full path.
+        """
+        viewer = next(iter(self.viewers.values()))
+        if viewer.next_index is not None and self.ring.head - viewer.next_index > _AT_ONCE:
+            return True
+        try:
+            left, blocked = self._send_alone(viewer, {})
+        except Exception:  # noqa: BLE001  ours: the task meets it too, and tells; the camera goes on
+            return True
+        return left or blocked is not None
 
     async def _run(self) -> None:
         while True:
@@ -257,17 +278,25 @@ class Fanout:
                 await asyncio.sleep(0.1)
 
     async def _pump(self) -> bool:
-        """Send every viewer what it lacks; return whether some lack more."""
+        """Send every viewer what it lacks; return whether some lack more.
+
+        Between two pictures only those are looked at who lack more than left at once: one who begins takes ten steps, and
+        two hundred others must not be asked at each.
+        """
         clock, more = self._loop.time, False
+        asked = list((self.viewers if self._for_all else self._behind).values())
+        self._for_all, self._behind = False, {}
         turn_ends_s = clock() + _TURN_S
         runs: Runs = {}
         together: Together = {}
-        for group, viewers in self._groups():
+        for group, viewers in self._groups(asked):
             if group is None:
                 left, blocked = self._send_alone(viewers[0], runs)
             else:
                 left, blocked = self._send_together(group, viewers, together)
-            more = more or left
+            if left:
+                more = True
+                self._behind.update({one.viewer_id: one for one in viewers if one.viewer_id in self.viewers})
             if blocked is not None:
                 # The kernel's buffer is full: the network is slower than all viewers together just now.
                 await self._sender.writable(blocked)
@@ -280,12 +309,12 @@ class Fanout:
                 more = reader.take() or more
         return more
 
-    def _groups(self) -> Iterator[tuple[Group | None, list[Viewer]]]:
-        """Yield viewers who lack packets: a few at a time of one sort who lack the same, all others one by one."""
+    def _groups(self, asked: Iterable[Viewer]) -> Iterator[tuple[Group | None, list[Viewer]]]:
+        """Yield those who lack packets: a few at a time of one sort who lack the same, all others one by one."""
         head, base = self.ring.head, self.ring.base
         groups: dict[Group, list[Viewer]] = {}
         alone: list[Viewer] = []
-        for viewer in self.viewers.values():
+        for viewer in asked:
             index = viewer.next_index
             if index is None or index >= head or viewer.ended:
                 continue

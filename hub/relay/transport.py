@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiortc.rtcdtlstransport import (
     SRTP_PROFILES,
@@ -234,8 +234,7 @@ class SendFailed(Exception):
     """libsrtp refused to protect a packet: the keys are used up or the association is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(NamedTuple):
     """Packets that leave in one call: all of one size but the last, which may be shorter.
 
     `template` holds them one after the other with room for the header before and for the authentication tag behind
@@ -297,7 +296,12 @@ class PacketSender:
         most = _RUN_MAX if self._segments else 1
         bursts: list[Burst] = []
         start, count = 0, len(packets)
-        sizes = [len(packet.payload) for packet in packets]
+        if not count:
+            return bursts
+        payloads, markers, stamps, pictures = zip(*packets, strict=True)  # the fields of `Packet`
+        if ordinals:
+            stamps = pictures
+        sizes = list(map(len, payloads))
         gap, end = bytes(header), bytes(tag)
         between = end + gap
         while start < count:
@@ -308,20 +312,15 @@ class PacketSender:
                 stop += 1
             if stop < limit and sizes[stop] < size:
                 stop += 1
-            chosen = packets[start:stop]
-            stride = header + size + tag
+            stride, run, last = header + size + tag, stop - start, header + sizes[stop - 1]
+            places = range(0, run * stride, stride)
             bursts.append(
                 Burst(
-                    template=gap + between.join([packet.payload for packet in chosen]) + end,
-                    stride=stride,
-                    lengths=_INTS[len(chosen)].pack(*[header + one for one in sizes[start:stop]]),
-                    headers=tuple(
-                        [
-                            (place * stride, packet.marker, packet.picture if ordinals else packet.timestamp)
-                            for place, packet in enumerate(chosen)
-                        ]
-                    ),
-                    protected_last=header + sizes[stop - 1] + tag,
+                    gap + between.join(payloads[start:stop]) + end,
+                    stride,
+                    _INTS[run].pack(*repeat(header + size, run - 1), last),
+                    tuple(zip(places, markers[start:stop], stamps[start:stop], strict=True)),
+                    last + tag,
                 )
             )
             start = stop

@@ -1,0 +1,72 @@
+"""Who is sent what, and when: the only viewer at once, one who has just come between two pictures."""
+
+import asyncio
+
+from conftest import engine_with, run, still, until
+from relay_camera import SyntheticCamera
+from relay_lean import Lean
+
+from hub.relay.camera.processing import Picture
+
+
+def test_who_comes_gets_the_whole_group_though_no_picture_follows() -> None:
+    """More packets than leave at once, to the second and third viewer alone, from a camera that sends nothing any more."""
+    camera = SyntheticCamera(bitrate_kbps=4000, fps=50, pictures=200)
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            _id, answer = await relay.view((first := Lean()).offer())
+            await first.connect(answer)
+            layer = relay.engine.layer("camera-1")
+            assert layer is not None
+            ring = layer.renditions["copy"].fanout.ring
+            await until(lambda: ring.head > 200, 30, "a group of more packets than leave at once")
+            camera.silent = True
+            await still(lambda: ring.head, "pictures")
+            start = ring.start()
+            assert start is not None
+            for later in (Lean(), Lean()):
+                _id, answer = await relay.view(later.offer())
+                await later.connect(answer)
+                await later.until(lambda one=later: len(one.video()) >= ring.head - start, "the whole group")
+                assert [packet.payload for packet in later.video()] == [
+                    packet.payload for packet in ring.run(start, ring.head)
+                ]
+                await later.close()
+            await first.close()
+
+    run(work())
+
+
+def test_the_only_viewer_is_sent_a_picture_as_it_comes() -> None:
+    """Its packets have left when the picture has been taken: no task was woken for them. With two the task sends."""
+    camera = SyntheticCamera()
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, answer = await relay.view((first := Lean()).offer())
+            await first.connect(answer)
+            serving = relay.engine._viewers[viewer_id]
+            await until(lambda: serving.packets > 10, 30, "packets")
+            camera.silent = True
+            await still(lambda: serving.packets, "packets")
+            fanout = serving.feed
+            assert fanout is not None
+
+            def show(mark: bytes) -> int:
+                before, now = serving.packets, asyncio.get_running_loop().time()
+                payloads = [mark * 900, mark * 300]
+                fanout.picture(Picture(payloads, int(now * 90_000), 90_000, now, key_frame=False))
+                return int(serving.packets) - int(before)
+
+            assert show(b"\x41") == 2
+            await first.until(lambda: first.video()[-1].payload == b"\x41" * 300, "the picture")
+            _id, answer = await relay.view((second := Lean()).offer())
+            await second.connect(answer)
+            await until(lambda: all(v.packets > 10 for v in fanout.viewers.values()), 30, "the second viewer")
+            assert show(b"\x42") == 0
+            for one in (first, second):
+                await one.until(lambda v=one: v.video()[-1].payload == b"\x42" * 300, "the picture")
+                await one.close()
+
+    run(work())
