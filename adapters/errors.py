@@ -6,7 +6,7 @@
     ├── BadTarget               bad_target           (the address as typed; nothing was sent)
     ├── AddressRefused          address_refused      (the dialer's rules; nothing was sent)
     ├── Unreachable             unreachable          unreachable
-    ├── NotPushed               not_pushed           unreachable
+    ├── NotPushed               not_pushed           not_asked
     ├── TimedOut                timed_out            timed_out
     ├── CoolingDown             cooling_down         no_credential
     ├── AuthenticationFailed    login_refused        refused
@@ -66,7 +66,7 @@ class NotPushed(AdapterError):
     """No encoder sends this camera's stream to the hub now (WHIP): there is nothing that could be asked."""
 
     code = "not_pushed"
-    reason = Reason.UNREACHABLE
+    reason = Reason.NOT_ASKED
     retryable = True
 
 

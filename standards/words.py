@@ -182,6 +182,7 @@ _ABSENCES: Mapping[str, str] = MappingProxyType(
         "no agent asks the router of the camera's network": "chưa có trạm nào hỏi bộ định tuyến ở mạng của camera",
         "no point outside the camera's network looks at it": "chưa có điểm nào ngoài mạng của camera nhìn vào",
         "the camera pushes its stream to the hub and cannot be dialled": "camera tự phát luồng lên nút, không gọi vào được",
+        "no encoder pushed anything that could be measured": "chưa có bộ mã hoá nào phát nên chưa có gì để đo",
         "an encoder shows a token": "bộ mã hoá dùng mã phát thay cho tài khoản",
         "no agent sees the traffic of the camera's network": "chưa có trạm nào thấy lưu lượng ở mạng của camera",
     }
@@ -195,8 +196,8 @@ _AWAY: Mapping[str, Text] = MappingProxyType(
             "camera này không nối bằng ONVIF", "this camera is not connected by ONVIF"
         ),
         "not any of target.interfaces: it in onvif, hikvision, dahua, axis, vigi, reolink, unifi": Text(
-            "camera này chỉ nối bằng RTSP, nên không hỏi được",
-            "this camera is connected by RTSP only, which cannot be asked",
+            "camera này không nối bằng ONVIF hay giao diện của hãng, nên không hỏi được",
+            "this camera is connected neither by ONVIF nor by its maker's interface, so it cannot be asked",
         ),
         "not all of target.interfaces: it ne whip": Text(
             "camera này tự phát lên nút, không có cổng nào để nút gọi vào",

@@ -21,6 +21,7 @@ from standards.observation import Method, NotObserved, Observation, Observations
 from standards.reason import Reason
 
 SOURCE: Final = "whip/1"
+NOTHING: Final = "no encoder pushed anything that could be measured"
 _HINT: Final = "Make a publishing token on the camera's page and start the encoder with it"
 _NO_CREDENTIAL: Final = frozenset({"credential.accepted", "credential.factory_default"})
 
@@ -101,8 +102,8 @@ def _facts(
         **{name: NotObserved(Reason.NOT_ASKED, "an encoder shows a token", given) for name in _NO_CREDENTIAL},
     }
     if seen is None:
-        reason = failure.reason if failure is not None else Reason.UNREACHABLE
-        missing = NotObserved(reason, str(failure), measured)
+        told = NOTHING if failure is None or isinstance(failure, NotPushed) else str(failure)
+        missing = NotObserved(Reason.NOT_ASKED if failure is None else failure.reason, told, measured)
         return {**facts, **{name: missing for name in _of_stream() if name not in facts}}
     facts["stream.main.codec"] = Observed(seen.codec, measured)
     facts["stream.main.audio_codecs"] = Observed(freeze(seen.audio_codecs), measured)
