@@ -264,6 +264,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             transcode_fps=float(settings.relay.transcode_fps),
             transcode_bit_s=settings.relay.transcode_kbit_s * 1000,
             rtsp=settings.relay.gives_rtsp,
+            spare=settings.relay.keeps_spare,
             push_kbit_s=settings.relay.push_kbit_s,
             log_level=settings.log_level,
             log_format=settings.log_format,

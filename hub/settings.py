@@ -80,6 +80,10 @@ class Relay(BaseModel):
         le=64,
         description="processes that relay; by default one per core but one, at least one",
     )
+    spare: bool | None = Field(
+        default=None,
+        description="keep one process more, loaded and idle (40 MB), to take the place of a worker that dies; by default where there is one worker",
+    )
     public_addresses: list[str] = Field(
         default_factory=list,
         max_length=16,
@@ -145,6 +149,11 @@ class Relay(BaseModel):
     def gives_rtsp(self) -> bool:
         """Tell whether other systems may take outputs."""
         return self.rtsp_port is not None or self.rtsps_port is not None
+
+    @property
+    def keeps_spare(self) -> bool:
+        """Tell whether a worker waits in reserve: several take over from each other."""
+        return self.spare if self.spare is not None else self.processes == 1
 
     @property
     def processes(self) -> int:

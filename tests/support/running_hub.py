@@ -129,7 +129,7 @@ def settings_for(data: Path, **more: Any) -> Settings:
         "port": 0,
         "host": "127.0.0.1",
         "networks": Networks(allow=["127.0.0.0/8"], public=False),
-        "relay": Relay(udp_port=0, workers=1),
+        "relay": Relay(udp_port=0, workers=1, spare=False),
         "health": Health(sweep=False),
         "events": Events(pull=False),
         "probe_window_s": 0.5,

@@ -7,9 +7,7 @@ longer and longer pauses where it dies again and again. One that hangs is ended:
 import asyncio
 import contextlib
 import itertools
-import os
 import signal
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -22,6 +20,7 @@ from adapters.wire.gate import DeviceBook
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent
 from hub.relay.workers import messages as m
+from hub.relay.workers.launch import Begun, RelayUnavailable, begin
 
 log = structlog.get_logger(__name__)
 
@@ -32,24 +31,8 @@ _SOUND_AFTER_S: Final = 30.0  # a worker that ran so long is restarted without a
 _BEAT_EVERY_S: Final = 3.0
 _BEAT_WITHIN_S: Final = 5.0
 _BEATS_MISSED: Final = 3  # in a row: the worker hangs
-# What a worker may know of the hub's environment: never CAMHUB_* (keys, passwords, database addresses).
-_ENVIRONMENT: Final = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "PYTHONPATH",
-    "VIRTUAL_ENV",
-    "SYSTEMROOT",
-)
 
 Told = RelayEvent | m.Segment | m.OutputWanted  # what is not the answer to a request
-
-
-class RelayUnavailable(Exception):
-    """A worker cannot start: says why (the UDP port is taken, the program is damaged)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +70,10 @@ class Hears(Protocol):
 
 
 class WorkerProcess:
-    """The process of one worker. `start` is its first word, `inherited` are the descriptors that it gets beside its socket."""
+    """The process of one worker. `start` is its first word, `inherited` are the descriptors that it gets beside its socket.
+
+    `spare` gives a process that has loaded everything and waits for its first word, where there is one.
+    """
 
     def __init__(
         self,
@@ -99,6 +85,7 @@ class WorkerProcess:
         book: DeviceBook,
         clock: Clock,
         inherited: tuple[int, ...] = (),
+        spare: Callable[[], Begun | None] = lambda: None,
     ) -> None:
         self.index = index
         self.port = 0
@@ -109,6 +96,7 @@ class WorkerProcess:
         self._book = book
         self._clock = clock
         self._inherited = inherited
+        self._spare = spare
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._network: m.Network | None = None  # as last told to this process
@@ -204,23 +192,21 @@ class WorkerProcess:
             self._network = network
 
     async def _launch(self) -> asyncio.StreamReader:
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(), *self._inherited),
-                stdin=asyncio.subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            )
-        except OSError as error:
-            ours.close()
-            raise RelayUnavailable(f"the relay worker cannot be started: {error.strerror}") from error
-        finally:
-            theirs.close()
-        self._process = process
-        ours.setblocking(False)
-        reader, self._writer = await asyncio.open_connection(sock=ours)
+        waiting = self._spare()
+        if waiting is not None:
+            try:
+                return await self._take_on(waiting)
+            except RelayUnavailable as error:
+                log.warning("relay.spare.not_taken", worker=self.index, detail=str(error))
+        return await self._take_on(await begin(self._command, self._inherited))
+
+    async def _take_on(self, begun: Begun) -> asyncio.StreamReader:
+        """Say the first word to a process and wait until it is ready.
+
+        Raises:
+            RelayUnavailable: it does not become so.
+        """
+        self._process, reader, self._writer = begun.process, begun.reader, begun.writer
         self._network = None
         self._writer.write(m.pack(msgspec.structs.replace(self._start, port=self.port or self._start.port)))
         try:
@@ -237,7 +223,7 @@ class WorkerProcess:
             raise RelayUnavailable(f"the relay worker cannot work: {why}")
         self.port, self._ready = ready.port, True
         self._began_s = self._clock.monotonic()
-        log.info("relay.worker.ready", worker=self.index, pid=process.pid, port=ready.port)
+        log.info("relay.worker.ready", worker=self.index, pid=self.pid, port=ready.port)
         return reader
 
     async def _supervise(self, reader: asyncio.StreamReader) -> None:

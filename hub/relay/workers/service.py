@@ -37,7 +37,8 @@ from hub.relay.events import (
 from hub.relay.outputs.rtsp_door import Passage
 from hub.relay.workers import messages as m
 from hub.relay.workers.figures import WorkerFigures
-from hub.relay.workers.process import RelayUnavailable, Told, WorkerProcess, WorkerState
+from hub.relay.workers.launch import RelayUnavailable, Spare
+from hub.relay.workers.process import Told, WorkerProcess, WorkerState
 from hub.relay.workers.setup import RelaySetup
 from hub.relay.workers.table import OnSegment, Seat, Table
 
@@ -131,6 +132,7 @@ class RelayService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._passages: tuple[Passage, ...] = ()  # by worker
         self._places: IO[bytes] | None = None  # of transcodes, see `places.py`
+        self._spare: Spare | None = None
 
     @property
     def port(self) -> int:
@@ -146,6 +148,11 @@ class RelayService:
     def worker_pid(self) -> int | None:
         """Return the process id of the first worker that runs, `None` while there is none."""
         return next((worker.pid for worker in self._workers if worker.pid is not None), None)
+
+    @property
+    def spare_pid(self) -> int | None:
+        """Return the process id of the worker in waiting, `None` while there is none."""
+        return self._spare.pid if self._spare is not None else None
 
     def workers(self) -> tuple[WorkerState, ...]:
         """Return how each worker does."""
@@ -180,6 +187,11 @@ class RelayService:
         places_fd = self._places.fileno()
         self._passages = tuple(Passage() for _ in range(setup.workers)) if setup.rtsp else ()
         door_fds = [passage.fd for passage in self._passages]
+        if setup.spare:
+            # It may become any of them, so it inherits what each of them does.
+            self._spare = Spare(
+                setup.command, (places_fd, *door_fds), self._clock, after_s=setup.spare_after_s
+            )
         self._workers = tuple(
             WorkerProcess(
                 index,
@@ -189,6 +201,7 @@ class RelayService:
                 book=self._book,
                 clock=self._clock,
                 inherited=(places_fd, *door_fds[index : index + 1]),
+                spare=self._spare.take if self._spare is not None else lambda: None,
             )
             for index in range(setup.workers)
         )
@@ -199,9 +212,13 @@ class RelayService:
             raise failed
         for worker in self._workers:
             self._tell_network(worker)
+        if self._spare is not None:
+            self._spare.start()
 
     async def aclose(self) -> None:
         """Stop the workers: no frame leaves after this returns. Idempotent."""
+        if self._spare is not None:
+            await self._spare.aclose()
         await asyncio.gather(*(worker.aclose() for worker in self._workers))
         await asyncio.gather(*self._tasks, return_exceptions=True)  # each ends with its worker
         for passage in self._passages:

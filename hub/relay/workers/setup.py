@@ -31,6 +31,8 @@ class RelaySetup:
     max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
     push_kbit_s: int = 12_000  # what one encoder may push at most
     rtsp: bool = False  # connections of RTSP are handed to the workers
+    spare: bool = False  # one process more waits to take the place of one that dies
+    spare_after_s: float = 15.0  # begun so long after the start, and after the last one was taken
     log_level: str = "info"
     log_format: str = "json"
     command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.relay.workers.worker"))

@@ -135,6 +135,8 @@ class Worker:
     async def serve(self, sock: socket.socket) -> int:
         """Work until the hub goes; return the exit status."""
         reader, self._writer = await asyncio.open_connection(sock=sock)
+        with contextlib.suppress(AdapterError):
+            self._registry.adapter("rtsp")  # loaded now, so that the first viewer does not wait for it
         start = await m.read_from_hub(reader)
         if not isinstance(start, m.Start):
             return 2
@@ -173,8 +175,6 @@ class Worker:
             return 1
         self.send(m.Ready(port, start.hosts))
         arrivals = Arrivals(start.door_fd, self._output.take) if start.door_fd >= 0 else None
-        with contextlib.suppress(AdapterError):
-            self._registry.adapter("rtsp")  # loaded now, so that the first viewer does not wait for it
         # What was imported lives as long as the process: the collector need not walk it while frames wait.
         gc.collect()
         gc.freeze()

@@ -17,6 +17,7 @@ from adapters.clock import SystemClock
 from adapters.secret import Credential, Secret
 from adapters.wire.dialer import NetworkPolicy
 from adapters.wire.gate import MemoryBook
+from hub.relay.workers.launch import begin
 from hub.relay.workers.service import (
     RelayRefused,
     RelayService,
@@ -99,13 +100,59 @@ def test_the_hub_views_renews_and_stops_through_the_worker() -> None:
     run(main())
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
-    """kill -9 of the only worker: relay_restarted for each viewer, and a new view plays on the same port once another has started."""
+def test_one_worker_waits_to_take_the_place_of_another() -> None:
+    """It has no port; it is the next worker, and another one waits. One that dies in waiting changes nothing; none outlives the hub."""
 
     async def main() -> None:
-        relay, viewer, again = service(), Watching(), Watching()
+        relay = service(spare=True, spare_after_s=0.0)
         await relay.start()
+        try:
+            await until(lambda: relay.spare_pid is not None, 60, "one in waiting")
+            port, first, spare = relay.port, relay.worker_pid, relay.spare_pid
+            assert relay.listeners() == {("127.0.0.1", port)}
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: relay.restarts == 1, 60, "another at work")
+            assert (relay.worker_pid, relay.port) == (spare, port)
+            await until(lambda: relay.spare_pid not in {None, spare}, 60, "another one in waiting")
+            os.kill(relay.spare_pid, signal.SIGKILL)
+            await until(lambda: relay.spare_pid is None, 60, "its end noticed")
+            assert (relay.worker_pid, relay.restarts) == (spare, 1)
+            assert (await relay.counters())["viewers"] == 0
+        finally:
+            await relay.aclose()
+        assert not running(spare or 0)
+
+    run(main())
+
+
+def test_one_that_cannot_take_over_is_passed_over() -> None:
+    """A process in waiting that ends at its first word: another one is begun in the usual way."""
+
+    async def main() -> None:
+        relay = service(spare=True, spare_after_s=3600.0)
+        await relay.start()
+        try:
+            useless = await begin((sys.executable, "-c", "import sys; sys.exit(3)"), ())
+            relay._spare._held = useless
+            first = relay.worker_pid
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: relay.restarts == 1, 60, "a new worker")
+            assert relay.worker_pid not in {None, first, useless.process.pid}
+        finally:
+            await relay.aclose()
+
+    run(main())
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
+    """kill -9 of the only worker: relay_restarted for each viewer, and a new view plays on the same port from the one in waiting."""
+
+    async def main() -> None:
+        relay, viewer, again = service(spare=True, spare_after_s=0.0), Watching(), Watching()
+        await relay.start()
+        await until(lambda: relay.spare_pid is not None, 60, "one in waiting")
+        spare = relay.spare_pid
         try:
             port, pid = relay.port, relay.worker_pid
             async with vouching(relay, "v1", "v2"):
@@ -118,6 +165,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_viewers_are_told() -> None:
                 await until(
                     lambda: relay.worker_pid not in {None, pid} and relay.restarts == 1, 30, "a new worker"
                 )
+                assert relay.worker_pid == spare
                 await again.play(lambda text: relay.view("v2", CAMERA, text))
                 await until(lambda: again.frames > 0, 15, "the picture back")
                 assert relay.port == port
