@@ -97,7 +97,10 @@ class Spare:
         """Return the one that waits, `None` where there is none; whoever takes it sees to it."""
         held, self._held = self._held, None
         self._taken.set()
-        return held if held is not None and held.process.returncode is None else None
+        if held is not None and held.process.returncode is not None:
+            held.writer.close()
+            return None
+        return held
 
     async def aclose(self) -> None:
         """End the one that waits, and begin no other. Idempotent."""
