@@ -23,6 +23,7 @@ _KEPT = (
 )
 MAX_LENGTH = 2048
 _MAX_OTHERS = 32
+_MAX_READ = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class AddressBook:
         self.others: dict[str, None] = {}  # host:port of every address that named another host, as named
         self.seen = False
         self.quirks: dict[str, None] = {}
+        self._read: dict[str, Named | None] = {}  # what was read of each address: most come several times
 
     def learn(self, text: str) -> None:
         """Take note of the address by which the device calls its own device service."""
@@ -122,7 +124,7 @@ class AddressBook:
 
     def named(self, text: str) -> str:
         """Return an address as the camera named it, without credentials, "" where it is none."""
-        named = read_named(text)
+        named = self._named(text)
         return named.url if named is not None else ""
 
     def peek(self, text: str) -> Named | None:
@@ -136,7 +138,7 @@ class AddressBook:
 
     def octets(self, text: str) -> int:
         """Return the length of an address without credentials, as the camera wrote it; 0 where it is none."""
-        named = read_named(text)
+        named = self._named(text)
         if named is None:
             return 0
         plain = text.strip()
@@ -163,8 +165,15 @@ class AddressBook:
         except ValueError:
             return False
 
+    def _named(self, text: str) -> Named | None:
+        if text not in self._read:
+            if len(self._read) >= _MAX_READ:
+                self._read.clear()
+            self._read[text] = read_named(text)
+        return self._read[text]
+
     def _one(self, text: str) -> Named | None:
-        named = read_named(text)
+        named = self._named(text)
         if named is not None:
             self.quirks.update(dict.fromkeys(named.quirks))
             if not self._same_host(named.host) and len(self.others) < _MAX_OTHERS:
@@ -175,9 +184,10 @@ class AddressBook:
         """Return the most useful of several addresses in one field (quirk 22)."""
         words = text[: MAX_LENGTH * 4].split()
         found = [named for named in (self._one(word) for word in words[:16]) if named is not None]
-        if len(found) > 1:
-            self.quirks["several_addresses"] = None
-        return min(found, key=self._distance, default=None)
+        if len(found) < 2:
+            return found[0] if found else None
+        self.quirks["several_addresses"] = None
+        return min(found, key=self._distance)
 
     def _distance(self, named: Named) -> tuple[bool, bool, bool]:
         try:

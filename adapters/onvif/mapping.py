@@ -139,14 +139,15 @@ def system_time(reply: Reply) -> SystemTime:
     )
 
 
+_MOMENT = ("Year", "Month", "Day", "Hour", "Minute", "Second")
+
+
 def _date_time(element: etree._Element | None) -> datetime | None:
     if element is None:
         return None
-    parts = xml.named(element)
-    date, time = xml.values(parts.get("Date")), xml.values(parts.get("Time"))
+    told = xml.leaves(element)
     try:
-        year, month, day = [_int(date.get(name, "")) for name in ("Year", "Month", "Day")]
-        hours, minutes, seconds = [_int(time.get(name, "")) for name in ("Hour", "Minute", "Second")]
+        year, month, day, hours, minutes, seconds = [_int(told.get(name, "")) for name in _MOMENT]
         if hours < 24 and minutes < 60 and seconds < 60:
             return datetime(year, month, day, hours, minutes, seconds)  # noqa: DTZ001  the zone is the element's
         # minute 61 and second 60 exist (quirk 54): carried over, within reason

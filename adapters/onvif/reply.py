@@ -185,6 +185,9 @@ def _document(
     operation: Operation, http: HttpReply, peer: str
 ) -> tuple[xml.Document | None, AdapterError | None]:
     """Return the parsed body, or the error that says why there is none to parse."""
+    root = xml.plainly(http.body)
+    if root is not None:
+        return xml.Document(root), None
     head = http.body[:4096].lower()
     if b"<html" in head or b"<!doctype html" in head or http.media_type == "text/html":
         return None, None

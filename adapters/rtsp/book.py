@@ -82,18 +82,27 @@ class FactBook:
         self, prefix: str, facts: dict[str, Measured], operation: str, *, duration_s: float = 0.0
     ) -> None:
         """Note measured facts, values and absences alike."""
+        provenance = self._provenance(operation, None, duration_s)
         for name, value in facts.items():
             if isinstance(value, Missing):
                 self.missed(prefix + name, value.reason, value.detail, operation)
             else:
-                self.seen(prefix + name, value, operation, duration_s=duration_s)
+                self._facts[prefix + name] = Observed(freeze(value), provenance)
 
     def failed(self, names: Iterable[str], error: AdapterError) -> None:
         """Give every fact that is still open the error as its reason."""
         excerpt = str(getattr(error, "excerpt", ""))
         reason, detail, operation = reason_of(error), str(error), error.operation or "RTSP"
-        for name in names:
-            self.missed(name, reason, detail, operation, excerpt=excerpt)
+        self.all_missed(names, reason, detail, operation, excerpt=excerpt)
+
+    def all_missed(
+        self, names: Iterable[str], reason: Reason, detail: str, operation: str, *, excerpt: str = ""
+    ) -> None:
+        """Note one absence for every one of these facts that is still open."""
+        still_open = [name for name in names if name not in self._facts]
+        if still_open:
+            self.missed(still_open[0], reason, detail, operation, excerpt=excerpt)
+            self._facts.update(dict.fromkeys(still_open, self._facts[still_open[0]]))
 
     def observations(self) -> Observations:
         """Return everything."""

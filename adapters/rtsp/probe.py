@@ -376,8 +376,8 @@ class RtspProbe:
             raise client.failure
 
     def _no_window(self, reason: Reason, detail: str) -> None:
-        for name in WINDOW_FACTS:
-            self._book.missed(f"stream.main.{name}", reason, detail, "RTP media window")
+        names = [f"stream.main.{name}" for name in WINDOW_FACTS]
+        self._book.all_missed(names, reason, detail, "RTP media window")
 
     # what the answers tell besides
 
@@ -467,8 +467,8 @@ class RtspProbe:
         request, book = self._request, self._book
         target = request.sub_target
         if target is None:
-            for name in _SUB_FACTS:
-                book.missed(name, Reason.NO_DECLARATION, "no address of a sub-stream is known", "address")
+            detail = "no address of a sub-stream is known"
+            book.all_missed(_SUB_FACTS, Reason.NO_DECLARATION, detail, "address")
             return
         book.seen("stream.sub.uri", target.url, "address")
         if device_key(target) != device_key(request.target):
@@ -518,8 +518,7 @@ class RtspProbe:
         self._sub_missed(Reason.NOT_ASKED, "the sub-stream is described, not measured")
 
     def _sub_missed(self, reason: Reason, detail: str) -> None:
-        for name in _SUB_FACTS:
-            self._book.missed(name, reason, detail, "RTSP DESCRIBE")
+        self._book.all_missed(_SUB_FACTS, reason, detail, "RTSP DESCRIBE")
 
     # the end
 
@@ -549,8 +548,7 @@ class RtspProbe:
         names = (*_REACH_FACTS, *_RTSP_FACTS, "rtsp.quirks", *_MAIN_FACTS, *_SUB_FACTS)
         if failure is not None:
             book.failed(names, failure)
-        for name in names:
-            book.missed(name, Reason.EMPTY_REPLY, "no answer of the camera told it", "RTSP")
+        book.all_missed(names, Reason.EMPTY_REPLY, "no answer of the camera told it", "RTSP")
 
     def _client(self, target: Target, lost: asyncio.Event) -> RtspClient:
         return RtspClient(

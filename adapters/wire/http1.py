@@ -269,16 +269,17 @@ class ReplyReader:
 
     def _frame(self, version: tuple[int, int]) -> None:
         """Decide from the headers how the body ends."""
-        lengths: set[str] = set()
+        told_lengths: list[str] = []
         chunked = close = alive = False
         for name, value in self.headers:
             if name == "content-length":
-                lengths.update([part.strip() for part in value.split(",")])
+                told_lengths.append(value)
             elif name == "transfer-encoding":
                 chunked = chunked or "chunked" in value.lower()
             elif name == "connection":
                 told = value.lower()
                 close, alive = close or "close" in told, alive or "keep-alive" in told
+        lengths = {part.strip() for value in told_lengths for part in value.split(",")}
         self.keeps = not close and (version >= (1, 1) or alive)
         if self._no_body or self.status in {101, 204, 304}:
             self._part = _DONE

@@ -47,7 +47,7 @@ def parse(body: bytes, *, operation: str = "", peer: str = "") -> Document:
             read, or where the document declares a type or entities, or is larger than the bounds above.
     """
 
-    root = _plainly(body)
+    root = plainly(body)
     if root is not None:
         return Document(root)
 
@@ -107,7 +107,7 @@ def _parser(*, recover: bool) -> etree.XMLParser:
     )
 
 
-def _plainly(body: bytes) -> etree._Element | None:
+def plainly(body: bytes) -> etree._Element | None:
     """Parse a well-formed document in UTF-8 that says so (as most do); None for any other.
 
     Without its declaration, and without a NUL, the parser takes it for UTF-8 whatever it holds: what was looked for
@@ -229,6 +229,15 @@ def named(element: etree._Element | None) -> dict[str, etree._Element]:
     return found
 
 
+def leaves(element: etree._Element) -> dict[str, str]:
+    """Return the trimmed texts of all elements below by local name, of equals the first."""
+    found: dict[str, str] = {}
+    for inner in element.iterdescendants():
+        if inner.text is not None:
+            found.setdefault(_local_of(inner.tag), inner.text.strip())
+    return found
+
+
 def values(element: etree._Element | None, limit: int = MAX_TEXT) -> dict[str, str]:
     """Return the trimmed texts of the children by local name, of equals the first, never longer than `limit`.
 
@@ -260,10 +269,12 @@ __all__ = [
     "child",
     "children",
     "descendants",
+    "leaves",
     "local",
     "named",
     "namespace",
     "parse",
+    "plainly",
     "text",
     "values",
 ]
