@@ -169,14 +169,18 @@ _ABSENCES: Mapping[str, str] = MappingProxyType(
         "to measure what the line could carry would load the owner's line; it is not done": (
             "đo sức tải của đường truyền sẽ làm nghẽn mạng của chủ camera nên không làm"
         ),
-        "a second session beside the hub's own pull is not opened": (
-            "nút không mở thêm phiên thứ hai bên cạnh phiên đang lấy hình"
+        "two sessions side by side need 30 s of a run of their own, after admission; no check makes one": (
+            "hai phiên cùng lúc cần một lượt đo riêng 30 giây sau khi camera được nhận; chưa lần kiểm tra nào làm việc này"
         ),
         "old TLS is offered in a whole check only, where the address given is spoken over TLS": (
             "chỉ thử TLS cũ trong lần kiểm tra đầy đủ, khi địa chỉ đã cho dùng TLS"
         ),
-        "the recordings of a day are not searched for gaps": "chưa dò chỗ ngắt trong bản ghi của một ngày",
-        "no recording is replayed during a check": "không phát lại bản ghi trong lúc kiểm tra",
+        "the recordings of a day are not searched for gaps: their events would have to be read through the search service": (
+            "chưa dò chỗ ngắt trong bản ghi của một ngày: cần đọc các sự kiện ghi hình qua dịch vụ tìm kiếm của camera"
+        ),
+        "no recording is replayed during a check: that takes a replay session, in which each frame's own time is read": (
+            "không phát lại bản ghi trong lúc kiểm tra: cần một phiên phát lại để đọc giờ gắn trên từng khung hình"
+        ),
         "no withdrawal was drilled for this camera": "chưa diễn tập rút lại đồng ý với camera này",
         "not seen from the camera's own network": "chưa nhìn từ mạng của camera",
         "no agent asks the router of the camera's network": "chưa có trạm nào hỏi bộ định tuyến ở mạng của camera",

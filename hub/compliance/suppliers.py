@@ -165,16 +165,21 @@ _ABSENT: Mapping[str, Absence] = MappingProxyType(
             "to measure what the line could carry would load the owner's line; it is not done",
         ),
         "stream.parallel_sessions": Absence(
-            Reason.NOT_ASKED, "a second session beside the hub's own pull is not opened"
+            Reason.NOT_ASKED,
+            "two sessions side by side need 30 s of a run of their own, after admission; no check makes one",
         ),
         "tls.legacy_refused": Absence(
             Reason.NOT_ASKED,
             "old TLS is offered in a whole check only, where the address given is spoken over TLS",
         ),
         "recording.gap_ratio_24h": Absence(
-            Reason.NOT_ASKED, "the recordings of a day are not searched for gaps"
+            Reason.NOT_ASKED,
+            "the recordings of a day are not searched for gaps: their events would have to be read through the search service",
         ),
-        "recording.replay_stamped": Absence(Reason.NOT_ASKED, "no recording is replayed during a check"),
+        "recording.replay_stamped": Absence(
+            Reason.NOT_ASKED,
+            "no recording is replayed during a check: that takes a replay session, in which each frame's own time is read",
+        ),
         "withdrawal.cut_h": Absence(Reason.NOT_ASKED, "no withdrawal was drilled for this camera"),
         "withdrawal.copies_settled": Absence(Reason.NOT_ASKED, "no withdrawal was drilled for this camera"),
         "lan.open_debug_ports": Absence(Reason.NO_VANTAGE, "not seen from the camera's own network"),
