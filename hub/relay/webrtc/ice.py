@@ -24,8 +24,9 @@ from hub.relay.webrtc.checks import proves, read_check, role_conflict, success
 from hub.relay.webrtc.feedback_filter import thin, thin_no_more
 from hub.relay.webrtc.icetcp import Address, TcpPath, TcpPort
 
-_RECEIVE_BATCH = 64  # datagrams read before other work gets its turn
+_RECEIVE_BATCH = 256  # datagrams read before other work gets its turn: some 3 ms. With 64 a worker whose rounds take 40 ms reads 1,600 a second
 _DATAGRAM_MAX = 2048
+_TURN_S = 0.01  # between two looks at what came, where many watch
 _PICKS = 50  # numbers that are tried where any will do
 _MAX_ADDRESSES = 8  # a viewer behind changing paths; each has to prove itself
 _MAX_TRANSACTIONS = 64  # two minutes and more of a browser's checks
@@ -263,11 +264,19 @@ class UdpPort:
             try:
                 data, address = sock.recvfrom(_DATAGRAM_MAX)
             except (BlockingIOError, InterruptedError):
+                if self.thinned and self._loop is not None:
+                    # Where many speak, what they say is heard in turns: one by one each would find its code out of the cache.
+                    self._loop.remove_reader(sock)
+                    self._loop.call_later(_TURN_S, self._hear_again, sock)
                 return
             except OSError:
                 continue  # an ICMP error of an earlier send; the next datagram is behind it
             if data:
                 self._datagram(sock, data, address)
+
+    def _hear_again(self, sock: socket.socket) -> None:
+        if sock in self._sockets and self._loop is not None:
+            self._loop.add_reader(sock, self._readable, sock)
 
     def _datagram(self, sock: Path, data: bytes, address: Address) -> None:
         first = data[0]  # RFC 7983: what a datagram is

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+from aioice import stun
 
 from hub.relay.webrtc.feedback_filter import thin, thin_no_more
 from hub.relay.webrtc.ice import IcePeer, UdpPort
@@ -79,5 +80,33 @@ def test_a_port_thins_feedback_only_while_many_watch() -> None:
         port.close()
         if not thinned:
             pytest.skip("this system has no socket filters")
+
+    asyncio.run(work())
+
+
+def test_a_port_where_many_watch_hears_on_after_each_look() -> None:
+    """It looks at its socket in turns then: whoever speaks between two of them is answered all the same."""
+
+    async def work() -> None:
+        port, loop = UdpPort(), asyncio.get_running_loop()
+        number = port.open(("127.0.0.1",), 0)
+        peers = [IcePeer("theirs", _Silent()) for _ in range(64)]
+        for peer in peers:
+            port.register(peer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as theirs:
+            theirs.setblocking(False)
+            theirs.connect(("127.0.0.1", number))
+            for peer in peers[:5]:
+                message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+                message.attributes["USERNAME"] = f"{peer.ufrag}:theirs"
+                message.attributes["ICE-CONTROLLING"] = 1
+                message.add_message_integrity(peer.pwd.encode())
+                theirs.send(bytes(message))
+                async with asyncio.timeout(60):
+                    answer = stun.parse_message(await loop.sock_recv(theirs, 2048))
+                assert answer.transaction_id == message.transaction_id
+                assert answer.message_class == stun.Class.RESPONSE
+        port.close()
+        await asyncio.sleep(0.05)  # a turn that is due after the end finds nothing to listen to
 
     asyncio.run(work())
