@@ -9,17 +9,46 @@ from typing import Any
 
 import corpus
 import httpx
+import hypothesis
 import pytest
 from patience import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+# Whole files go to one worker: the longest first, so that none is left alone with one at the end.
+LONGEST = (
+    "web/test_web_accessibility.py",
+    "e2e/test_demo.py",
+    "e2e/test_player.py",
+    "e2e/test_live_view.py",
+    "web/test_web_pages.py",
+    "hub/cli/test_cli_check.py",
+    "e2e/test_wall.py",
+    "hub/live/test_donated_camera.py",
+    "hub/live/test_outputs.py",
+    "hub/live/test_view_limits.py",
+    "hub/relay/test_codecs.py",
+    "hub/live/test_stills.py",
+    "hub/relay/test_relay_chromium.py",
+    "hub/live/test_mse_view.py",
+    "hub/live/test_gentle_lines.py",
+    "hub/api/test_hostile_requests.py",
+    "hub/simulator/test_sim_media.py",
+    "hub/live/test_relay_workers_of_a_hub.py",
+    "hub/relay/test_relay_workers.py",
+    "hub/relay/test_relay_engine.py",
+    "web/",
+)
 GROUPS = ("browser", "firefox", "gstreamer", "vlc", "redis", "postgres")
 
 
 def pytest_configure() -> None:
-    """Let a request of a test wait: of its own httpx gives an answer five seconds, and a busy machine takes longer."""
+    """Let chance and a busy machine decide nothing: of its own httpx gives an answer five seconds."""
     default = httpx._config.DEFAULT_TIMEOUT_CONFIG
     default.connect = default.read = default.write = default.pool = PATIENCE_S
+    hypothesis.settings.load_profile(
+        "ci"
+    )  # the same examples each time, and no limit to the time that one takes
 
 
 def _missing() -> dict[str, str]:
@@ -39,7 +68,14 @@ def _missing() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the groups whose programs this machine lacks, each with its reason."""
+    """Put the longest files first; skip the groups whose programs this machine lacks, each with its reason."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(TESTS).as_posix() if TESTS in item.path.parents else ""
+        return places.get(name, places.get(name.partition("/")[0] + "/", len(LONGEST)))
+
+    items.sort(key=place)
     wanted = {group for group in GROUPS if any(item.get_closest_marker(group) for item in items)}
     if not wanted:
         return

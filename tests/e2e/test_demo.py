@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -26,12 +27,13 @@ class Demo:
 
     url: str
     passwords: dict[str, str]
+    roles: dict[str, str]
     cameras: dict[str, dict[str, object]]  # by preset, told by its decision and codec
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    """One demo for all tests here."""
+    """One demo for all tests here; told to stop it ends well, and leaves no process behind."""
     port = free_port()
     process = subprocess.Popen(
         [*CAMHUB, "demo", "--no-browser", "--json", "--port", str(port)], stdout=subprocess.PIPE, text=True
@@ -42,9 +44,15 @@ def demo() -> Iterator[Demo]:
         passwords = {user["name"]: user["password"] for user in ready["users"]}
         with closing(login(ready["url"], "admin", passwords["admin"])) as client:
             items = client.get("/api/v1/cameras").json()["items"]
-        yield Demo(ready["url"], passwords, {item["name"]: item for item in items})
+        assert ready["url"] == f"http://127.0.0.1:{port}"
+        roles = {user["name"]: user["role"] for user in ready["users"]}
+        yield Demo(ready["url"], passwords, roles, {item["name"]: item for item in items})
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) >= 2
     finally:
         stop(process)
+    assert process.returncode == 0
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,18 @@ def test_nine_cameras_get_the_decisions_of_their_presets(demo: Demo) -> None:
     decisions = sorted(decided(camera) for camera in demo.cameras.values())
 
     assert decisions == sorted(["ADMITTED"] * 3 + ["CONDITIONAL"] * 3 + ["REJECTED"] * 2 + ["PENDING"])
+
+
+def test_its_people_may_sign_in_and_the_donor_sees_their_own(demo: Demo) -> None:
+    """Five roles with passwords that stay; the donor's two cameras may be seen, one of them as a test only."""
+    assert list(demo.roles.values()) == ["admin", "operator", "viewer", "inspector", "donor"]
+    for name, role in demo.roles.items():
+        with closing(login(demo.url, name, demo.passwords[name])) as client:
+            assert client.get("/api/v1/me").json()["must_change_password"] is False
+            if role == "donor":
+                mine = client.get("/api/v1/cameras").json()["items"]
+                assert {item["viewable"]["test_only"] for item in mine} == {True, False}
+                assert all(item["viewable"]["allowed"] for item in mine)
 
 
 def test_every_camera_that_may_be_seen_plays(demo: Demo, browser: Browser) -> None:

@@ -89,10 +89,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     names = [*CODED, "h265-only", "mjpeg-2009", *(f"plain{n}" for n in range(PLAIN))]
     option, path = scripted(folder)
     settings = {
-        "CAMHUB_PROBE_WINDOW_S": "1",
         "CAMHUB_RELAY__TRANSCODES": "2",
         "CAMHUB_EVENTS__PULL": "false",
-        "CAMHUB_CHECK_LIMIT_S": "60",
     }
     with (
         serving(folder / "data", **settings) as hub,

@@ -89,7 +89,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
-    """Run `camhub serve` on a free port with loopback cameras allowed; sign in as its administrator."""
+    """Run `camhub serve` on a free port with loopback cameras allowed and short windows; sign in as its administrator."""
     port = free_port()
     environment = {
         **os.environ,
@@ -97,6 +97,9 @@ def serving(data: Path, **settings: str) -> Iterator[RunningHub]:
         "CAMHUB_NETWORKS__ALLOW": '["127.0.0.0/8"]',
         "CAMHUB_RELAY__UDP_PORT": "0",
         "CAMHUB_RELAY__WORKERS": "1",
+        "CAMHUB_RELAY__SPARE": "false",
+        "CAMHUB_PROBE_WINDOW_S": "1",
+        "CAMHUB_CHECK_LIMIT_S": "60",
         "PYTHONUNBUFFERED": "1",
         **settings,
     }

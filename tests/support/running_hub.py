@@ -133,6 +133,7 @@ def settings_for(data: Path, **more: Any) -> Settings:
         "health": Health(sweep=False),
         "events": Events(pull=False),
         "probe_window_s": 0.5,
+        "check_limit_s": 60.0,
         "log_level": "error",
         **more,
     }

@@ -1,12 +1,13 @@
 """One hub with scripted cameras for all tests of the pages: an authority's, a household's with its consent, one to add."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from browser_support import chromium
 from hub_support import onboard, serving, simulators
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from web_world import LONGEST_NAME, OpenPage, World, add_person
 
 
@@ -27,16 +28,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "text_version": text["version"],
             "signed_by": "Lê Thị Hoà",
         }
-        first = onboard(hub, street["onvif"], street["user"], street["password"], name=LONGEST_NAME)
-        second = onboard(
-            hub,
-            home["rtsp"],
-            home["user"],
-            home["password"],
-            name="Cổng trước",
-            custodian={"kind": "household", "name": "Lê Thị Hoà"},
-            consent=consent,
-        )
+        with ThreadPoolExecutor(1) as beside:
+            adding = beside.submit(
+                onboard, hub, street["onvif"], street["user"], street["password"], name=LONGEST_NAME
+            )
+            second = onboard(
+                hub,
+                home["rtsp"],
+                home["user"],
+                home["password"],
+                name="Cổng trước",
+                custodian={"kind": "household", "name": "Lê Thị Hoà"},
+                consent=consent,
+            )
+            first = adding.result()
         assert first["camera_id"], first
         assert second["camera_id"], second
         camera = hub.client.get(f"/api/v1/cameras/{second['camera_id']}").json()
@@ -53,8 +58,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, world: World) -> Iterator[OpenPage]:
-    """Return a function that opens a page in a context of its own, signed in or not; faults of the page fail the test."""
-    contexts = []
+    """Return a function that opens a page in a context of its own, signed in or not; faults of the page fail the test.
+
+    The pages of a person share one session, but for one that ends it (`own_session`).
+    """
+    contexts: list[BrowserContext] = []
     faults: list[str] = []
 
     def open_one(
@@ -66,6 +74,7 @@ def open_page(browser: Browser, world: World) -> Iterator[OpenPage]:
         language: str = "vi",
         theme: str = "light",
         bypass_csp: bool = False,
+        own_session: bool = False,
     ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, bypass_csp=bypass_csp)
         contexts.append(context)
@@ -74,11 +83,16 @@ def open_page(browser: Browser, world: World) -> Iterator[OpenPage]:
             "localStorage.setItem('camhub.locale.chosen', '1');"
         )
         if who is not None:
-            answer = context.request.post(
-                f"{world.hub.url}/api/v1/login",
-                data={"username": who, "password": world.hub.passwords[who]},
-            )
-            assert answer.ok, answer.text()
+            if own_session or who not in world.sessions:
+                answer = context.request.post(
+                    f"{world.hub.url}/api/v1/login",
+                    data={"username": who, "password": world.hub.passwords[who]},
+                )
+                assert answer.ok, answer.text()
+                if not own_session:
+                    world.sessions[who] = context.cookies()
+            else:
+                context.add_cookies(world.sessions[who])
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(world.hub.url + path)

@@ -194,7 +194,7 @@ def test_the_report_shows_what_was_not_seen_before_what_passed(world: World, ope
 
 def test_the_session_that_ended_keeps_the_page_and_its_text(world: World, open_page: OpenPage) -> None:
     """When the sign-in ends elsewhere, the password is asked for over the page, and what was typed is still there."""
-    page = open_page("/cameras/new")
+    page = open_page("/cameras/new", own_session=True)
     page.fill("#address", "192.168.1.20")
     page.check("#permission")
     session = {one["name"]: one["value"] for one in page.context.cookies()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ class World:
     street: str
     home: str
     cameras: list[dict[str, Any]]
+    sessions: dict[str, Any] = field(default_factory=dict)  # cookies of who has signed in
 
     @contextmanager
     def client(self, name: str) -> Iterator[httpx.Client]:
