@@ -65,7 +65,7 @@ HEARS: Final = "AAC"
 LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
 _SWEEP_ROUNDS = 600  # once a minute
-_ROUNDS = 5  # a viewer is looked after in every fifth round; its lease is read at every picture besides
+_ROUNDS = 5  # a viewer or a layer is looked after in every fifth round; a lease is read at every picture besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -673,7 +673,8 @@ class RelayEngine:
                         self._report(viewer, now)
             self._readers.keep_house(now)
             self._readers.report(now, self._clock)
-            self._layers.keep_house(now)
+            if turn == 0:
+                self._layers.keep_house(now)
             self._pushes.keep_house(now)
             if self._gone and round_ % _SWEEP_ROUNDS == 0:
                 # Sending makes next to no objects that are counted, so the collector would hardly ever come by.
