@@ -56,7 +56,7 @@ def test_an_assessment_holds_until_the_next_one(tmp_path: Path) -> None:
             assert (trend["2026-09"]["REJECTED"], trend["2026-09"]["PENDING"]) == (2, 0)
             assert trend["2026-10"]["REJECTED"] == 2
             assert (trend["2026-11"]["ADMITTED"], trend["2026-11"]["REJECTED"]) == (1, 1)
-            assert sum(trend["2026-11"].values()) == 2
+            assert [sum(trend[f"2026-{month:02}"].values()) for month in range(8, 12)] == [1, 2, 2, 2]
 
     run(work())
 
