@@ -65,7 +65,7 @@ HEARS: Final = "AAC"
 LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
 _SWEEP_ROUNDS = 600  # once a minute
-_ROUNDS = 5  # a viewer or a layer is looked after in every fifth round; a lease is read at every picture besides
+_ROUNDS = 5  # viewers and layers are looked after in every fifth round; leases at every picture besides
 
 
 @dataclass(frozen=True, slots=True)
