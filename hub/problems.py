@@ -61,6 +61,7 @@ STATUS: Mapping[str, int] = MappingProxyType(
         "no_stream": 409,
         "no_ptz": 409,
         "outputs_off": 409,
+        "outputs_masked": 403,
         "push_off": 409,
         "push_taken": 409,
         "not_pushed": 409,

@@ -177,7 +177,7 @@ class Outputs:
         """Make an output, where its first view would be allowed now; return it with its token, which is kept nowhere.
 
         Raises:
-            Problem: ``outputs_off``; refused by `decide` as the view would be; ``invalid_input``; ``conflict`` where the
+            Problem: ``outputs_off``; ``outputs_masked`` (a zone that the hub has to paint over); refused by `decide` as the view would be; ``invalid_input``; ``conflict`` where the
                 camera has 20 already.
             ServiceError: ``not_found``.
         """

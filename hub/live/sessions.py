@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from adapters.clock import Clock
-from hub.access.decide import Allowed, Ask, Decision, Refused, decide, subject_of
+from hub.access.decide import OUTPUT, Allowed, Ask, Decision, Refused, decide, subject_of
 from hub.access.principal import Principal
 from hub.access.tokens import PROGRAM
 from hub.catalog.types import Camera, Incident
@@ -307,6 +307,9 @@ class ViewerSessions:
             ServiceError: ``not_found``.
         """
         camera, decision = await self._decide(camera_id, ask)
+        if ask.kind == OUTPUT and camera.masks.painted and not isinstance(decision, Refused):
+            # What the hub has to paint over goes to nobody who keeps it: the owner was told that nobody sees the zone.
+            decision = Refused("outputs_masked")
         if isinstance(decision, Refused):
             await self._receipts.refused(camera_id, ask, ask.kind, decision.code)
             self._metrics.views_refused.labels(decision.code).inc()

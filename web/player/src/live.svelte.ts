@@ -131,6 +131,12 @@ export class Live {
     void this.#connect();
   }
 
+  /** Show the newest picture: by MSE what came is there already, over WebRTC the connection is made anew. */
+  toNow(): void {
+    if (this.#session?.connection === null) this.#session.toNow();
+    else this.again();
+  }
+
   stop(): void {
     this.#disconnect();
     this.picture.blank();
@@ -411,7 +417,10 @@ export class Live {
     clearTimeout(this.#hiddenTimer);
     if (document.hidden && this.active) {
       this.#hiddenTimer = setTimeout(() => this.#end('tab_hidden', null), HIDDEN_S * 1000);
-    } else this.#frameAt = performance.now();
+    } else {
+      this.#frameAt = performance.now();
+      if (!document.hidden && this.#session?.connection === null) this.#session.toNow();
+    }
   }
 
   #disconnect(): void {

@@ -26,6 +26,8 @@ export interface MseSession {
   location: string;
   /** Seconds of picture that came and are not shown yet; null before the first. */
   waiting: () => number | null;
+  /** Show the newest picture now. */
+  toNow: () => void;
   close: () => void;
 }
 
@@ -92,7 +94,7 @@ export function openMse(options: MseOptions): Promise<MseSession> {
       }
       if (said['type'] === 'session') {
         opened = true;
-        resolve({ connection: null, location: address(options.hub, String(said['location'] ?? '')), waiting: () => feed.waiting(), close });
+        resolve({ connection: null, location: address(options.hub, String(said['location'] ?? '')), waiting: () => feed.waiting(), toNow: () => feed.toNow(), close });
       } else if (said['type'] === 'init') feed.begin(String(said['mime'] ?? ''));
       else if (said['type'] === 'refused') {
         const wait = Number(said['retry_after']);
@@ -157,6 +159,14 @@ class Feed {
     const held = this.#buffer?.buffered;
     if (this.#closed || !held || held.length === 0) return null;
     return Math.max(0, held.end(held.length - 1) - this.#video.currentTime);
+  }
+
+  /** A browser may have paused what nobody could see. */
+  toNow(): void {
+    const held = this.#buffer?.buffered;
+    if (this.#closed || !held || held.length === 0) return;
+    this.#video.currentTime = Math.max(held.start(held.length - 1), held.end(held.length - 1) - AT_EDGE_S);
+    void this.#video.play().catch(() => undefined);
   }
 
   close(): void {

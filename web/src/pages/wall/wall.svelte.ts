@@ -6,6 +6,8 @@ import type { Filters } from '../cameras/filters';
 export const GRIDS = [1, 4, 9, 16] as const;
 /** On a phone more than two pictures are too small to see anything in. */
 export const PHONE_GRIDS = [1, 2] as const;
+/** Seconds after which a wall may turn its page by itself; each turn begins new views, which are recorded. */
+export const CYCLES = [15, 30, 60] as const;
 /** From so many tiles on, people are told how much they miss. */
 export const MANY = 16;
 
