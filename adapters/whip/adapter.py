@@ -112,7 +112,7 @@ def _facts(
     for name, (why, detail) in seen.missing.items():
         facts[f"stream.main.{name}"] = NotObserved(why, detail, measured)
     unasked = NotObserved(Reason.WINDOW, "no media window was asked for", measured)
-    return {**{name: unasked for name in _of_stream()}, **facts}
+    return {**dict.fromkeys(_of_stream(), unasked), **facts}
 
 
 def _of_stream() -> Iterable[str]:

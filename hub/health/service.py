@@ -49,7 +49,16 @@ MISSED = -1.0
 IDLE_S = 0.25
 # what the relay says when it stops by itself: no news about the camera
 NO_NEWS = frozenset(
-    {"", "idle", "relay_restarted", "relay_stopped", "cooling_down", "codec_not_playable", "address_refused"}
+    {
+        "",
+        "idle",
+        "relay_restarted",
+        "relay_stopped",
+        "cooling_down",
+        "codec_not_playable",
+        "address_refused",
+        "not_pushed",
+    }
 )
 
 # how a push ended -> what is said of its camera
@@ -93,6 +102,7 @@ class HealthService:
         pushed: Callable[[str], bool],
     ) -> None:
         self._pushed = pushed
+        self._in_order = asyncio.Lock()  # what pushes tell is kept in the order in which it was told
         self._catalog = catalog
         self._bus = bus
         self._dialer = dialer
@@ -155,13 +165,20 @@ class HealthService:
         """Keep what an encoder's coming and going says about a camera whose custodian shares its health."""
         if not event.pushed and event.code not in ENDS_OF_PUSHES:
             return  # the owner's word, or ours: no news about the camera
-        try:
-            camera = await self._catalog.get(event.camera_id)
-        except ServiceError:
-            return
-        if may_measure(camera):
-            state, cause = ("alive", "frames") if event.pushed else ("fault", ENDS_OF_PUSHES[event.code])
-            await self._measured(event.camera_id, state, cause, event.since)
+        async with self._in_order:
+            try:
+                camera = await self._catalog.get(event.camera_id)
+            except ServiceError:
+                return
+            if not may_measure(camera):
+                return
+            if event.pushed:
+                await self._measured(camera.id, "alive", "frames", event.since)
+            elif camera.measured.state in {
+                "alive",
+                "degraded",
+            }:  # an encoder that never sent a picture is no news
+                await self._measured(camera.id, "fault", ENDS_OF_PUSHES[event.code], event.since)
 
     # --- the sweep
 
@@ -325,7 +342,6 @@ def _relay_cause(code: str) -> str:
         "login_refused": "login_refused",
         "no_frames": "stalled",
         "damaged": "stalled",
-        "not_pushed": "not_pushed",
     }.get(
         code,
         "not_the_protocol"

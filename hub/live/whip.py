@@ -42,7 +42,7 @@ REMEMBER: Final = 500  # pushes that ended: a DELETE that comes late is answered
 WRONG_TOKENS: Final = 20  # a minute from one address
 OFFERS: Final = 30  # a minute with one token
 _COMES_BACK: Final = 3  # times that an encoder's own old connection is given a second to prove dead
-_MEASURE_AGAIN_S: Final = 600.0
+_MEASURE_AGAIN_S: Final = 60.0
 _PUSH: Final = {"vi": "phiên phát", "en": "push"}
 _RETRY: Final = {"retry-after": "5"}
 # Why a push ends: the labels of its counter, each with a sentence under `live.push`.
@@ -273,7 +273,7 @@ class Encoders:
                 push = self._running.get(push_id)
                 if push is not None:
                     push.state, push.code, push.since = "live", "", event.since
-                    self._spawn(self._seen(push))
+                    self._wake.set()
             case PushState(push_id=push_id, code="push_silent"):
                 push = self._running.get(push_id)
                 if push is not None:
@@ -351,16 +351,15 @@ class Encoders:
             wait = str(max(1, round(verdict.retry_after_s)))
             raise Problem("too_many_requests", {"retry_after_s": wait}, headers={"retry-after": wait})
 
-    async def _seen(self, push: Push) -> None:
-        """Have a camera checked whose pictures come for the first time."""
-        now_s = self._clock.monotonic()
-        asked_s = self._measured_s.get(push.camera_id)
-        if asked_s is not None and now_s - asked_s < _MEASURE_AGAIN_S:
+    def _check_once(self, camera: Camera, push: Push) -> None:
+        """Have a camera checked whose pictures come for the first time; where that brings nothing, again in a minute."""
+        if push.state != "live" or camera.playback.codec is not None or camera.decision != "PENDING":
             return
-        camera = await self._catalog.get(push.camera_id)
-        if camera.playback.codec is None and camera.decision == "PENDING":
-            self._measured_s[push.camera_id] = now_s
-            await self._unmeasured(camera, push.token)
+        now_s = self._clock.monotonic()
+        asked_s = self._measured_s.get(camera.id)
+        if asked_s is None or now_s - asked_s >= _MEASURE_AGAIN_S:
+            self._measured_s[camera.id] = now_s
+            self._spawn(self._unmeasured(camera, push.token))
 
     async def _tick_forever(self) -> None:
         while True:
@@ -395,6 +394,8 @@ class Encoders:
                     code = refusal_to_push(camera, now)
                     if not code and push.audio and not shares_sound(subject_of(camera), now):
                         code = "changed"  # the sound is shared no more: it is answered anew, without
+                    if not code:
+                        self._check_once(camera, push)
             if code:
                 await self._finish(push, code)
 

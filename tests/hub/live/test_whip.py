@@ -1,5 +1,7 @@
 """WHIP (RFC 9725): an encoder pushes through a real hub and is seen; who may push, and what ends it."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -137,7 +139,8 @@ def test_what_an_encoder_pushes_is_measured_seen_and_cut_by_a_pause(
         assert (still.status_code, still.content[:2]) == (200, b"\xff\xd8"), still.text
         assert admin.post(f"/api/v1/cameras/{camera}/pause", json={}).status_code == 200
         assert (push_of(admin, camera)["state"], push_of(admin, camera)["code"]) == ("ended", "paused")
-        eventually(lambda: watched.states[-1][1] == "paused", "the view ends")
+        eventually(lambda: admin.get(watched.where).json()["state"] == "paused", "the view ends")
+        watched.wait_for_quiet()
         refused = offered(hub, camera, told["token"])
         assert (refused.status_code, refused.json()["code"]) == (403, "paused")
         assert admin.post(f"/api/v1/cameras/{camera}/resume").status_code == 200
@@ -279,3 +282,17 @@ def test_an_address_of_a_camera_that_pushes_is_a_name_alone(admin: httpx.Client,
         headers={"content-type": "application/sdp"},
     )
     assert refused.status_code == 503, refused.text
+
+
+@pytest.mark.process
+def test_an_encoder_comes_again_after_its_worker_died(
+    hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
+) -> None:
+    """The push ends as the relay's doing, no news about the camera; the same token is let in by the next worker."""
+    token = made(admin, camera, clock, "restarts")["token"]
+    assert offered(hub, camera, token).status_code == 201
+    os.kill(hub.hub.relay.worker_pid or 0, signal.SIGKILL)
+    eventually(lambda: push_of(admin, camera)["code"] == "relay_restarted", "the end of the push")
+    assert push_of(admin, camera)["cause"]
+    eventually(lambda: offered(hub, camera, token).status_code == 201, "another worker")
+    assert admin.get(f"/api/v1/cameras/{camera}").json()["health"]["state"] == "not_measured"
