@@ -146,8 +146,10 @@ def _date_time(element: etree._Element | None) -> datetime | None:
     if element is None:
         return None
     told = xml.leaves(element)
+    texts = [told.get(name, "") for name in _MOMENT]
+    number = int if all(map(str.isdecimal, texts)) else _int  # nearly always
     try:
-        year, month, day, hours, minutes, seconds = [_int(told.get(name, "")) for name in _MOMENT]
+        year, month, day, hours, minutes, seconds = map(number, texts)
         if hours < 24 and minutes < 60 and seconds < 60:
             return datetime(year, month, day, hours, minutes, seconds)  # noqa: DTZ001  the zone is the element's
         # minute 61 and second 60 exist (quirk 54): carried over, within reason
