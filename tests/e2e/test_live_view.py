@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser_support import assert_moving, black_within, chromium, picture
-from hub_support import onboard, serving, simulators
+from hub_support import RunningHub, onboard, serving, simulators
 from patience import taken_away
 from playwright.sync_api import Browser, Page
 
@@ -22,6 +22,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests here."""
     with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """One hub for the tests that leave it alive."""
+    with serving(tmp_path_factory.mktemp("data")) as started:
         yield started
 
 
@@ -53,19 +60,19 @@ def press_play(page: Page, url: str, camera: str) -> float:
 @pytest.mark.gstreamer
 @pytest.mark.parametrize(("transport", "cause"), [("tcp", "CON-02"), ("udp", "STR-04")])
 def test_a_foreign_camera_is_onboarded_and_plays(
-    tmp_path: Path, browser: Browser, transport: str, cause: str
+    hub: RunningHub, browser: Browser, transport: str, cause: str
 ) -> None:
     """Debian's GStreamer RTSP server with Digest is onboarded by its address and plays in Chromium."""
     from gstreamer import gst_server
 
-    with (
-        gst_server("h264", "xem", "p@ss:w/ord?", transport, width=1280, height=720) as url,
-        serving(tmp_path) as hub,
-    ):
+    with gst_server("h264", "xem", "p@ss:w/ord?", transport, width=1280, height=720) as url:
         done = onboard(hub, url, "xem", "p@ss:w/ord?", name="Camera GStreamer")
         assert done["state"] == "conditional", done
         detail = hub.client.get(f"/api/v1/cameras/{done['camera_id']}").json()
-        assert detail["last_assessment"]["because"][0]["rule"] == cause
+        because = [why["rule"] for why in detail["last_assessment"]["because"]]
+        assert (
+            next(rule for rule in because if rule != "VQ-02") == cause
+        )  # a busy machine measures fewer pictures
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
 
         press_play(page, hub.url, str(done["camera_id"]))
@@ -74,9 +81,9 @@ def test_a_foreign_camera_is_onboarded_and_plays(
         page.context.close()
 
 
-def test_killed_camera_is_told_and_comes_back(tmp_path: Path, browser: Browser) -> None:
+def test_killed_camera_is_told_and_comes_back(hub: RunningHub, browser: Browser) -> None:
     """The viewer is told within 5 s of a camera's death, the page shows since when, the picture returns by itself."""
-    with simulators("good-onvif") as (camera,), serving(tmp_path) as hub:
+    with simulators("good-onvif") as (camera,):
         done = onboard(hub, camera["onvif"], camera["user"], camera["password"])
         assert done["state"] in {"admitted", "conditional"}, done  # a busy machine measures fewer pictures
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
