@@ -143,3 +143,14 @@ def test_hostile_challenges_never_raise_and_stay_bounded(values: list[str]) -> N
     chosen = choose(found, tls=True)
     if chosen is not None:
         assert re.match(r"(Digest|Basic) ", DigestAuth(OWNER, chosen).authorization("GET", "/"))
+
+
+def test_a_hash_kept_from_one_request_is_not_used_for_another() -> None:
+    """Method and address are hashed anew as soon as one of them is another."""
+    (challenge,) = parse_challenges(['Digest realm="r", nonce="n"'])
+    asked = [("GET", "/a"), ("GET", "/a"), ("GET", "/b"), ("POST", "/b"), ("GET", "/a")]
+    auth = DigestAuth(OWNER, challenge)
+
+    told = [auth.authorization(method, uri) for method, uri in asked]
+
+    assert told == [DigestAuth(OWNER, challenge).authorization(method, uri) for method, uri in asked]

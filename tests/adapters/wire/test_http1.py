@@ -142,3 +142,21 @@ class TestBounds:
                 if not reader.feed(start + data[:cut]) and not reader.feed(data[cut:]):
                     reader.ended()
             assert len(reader.body) <= 64
+
+
+_NAMES = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True)
+_VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
+_LENGTHS = ("content-length", "transfer-encoding")
+
+
+@given(st.lists(st.tuples(_NAMES.filter(lambda name: name.lower() not in _LENGTHS), _VALUES), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_a_plain_head_reads_as_it_does_line_by_line(fields: list[tuple[str, str]]) -> None:
+    """A line that is no header sends a head the careful way; the other lines read alike."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+
+    plain = read(f"HTTP/1.1 204 None\r\n{lines}\r\n".encode())
+    careful = read(f"HTTP/1.1 204 None\r\n{lines}no header at all\r\n\r\n".encode())
+
+    assert plain.headers == careful.headers == [(name.lower(), value.strip()) for name, value in fields]
+    assert (plain.quirks, careful.quirks) == ([], ["header_unreadable"])

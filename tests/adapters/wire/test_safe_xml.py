@@ -120,3 +120,40 @@ def test_any_bytes_parse_or_are_refused(body: bytes) -> None:
     except RemoteProtocolError:
         return
     assert xml.local(document.root)
+
+
+class TestPlainly:
+    """Most documents are parsed as they come; the others take the careful way."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'<?xml version="1.0" encoding="UTF-16"?><a>x</a>',
+            b'<?xml version="1.0" encoding="UTF-7"?><a>+ADw-b+AD4-</a>',
+            "<a>x</a>".encode("utf-16-le"),
+            "<a>x</a>".encode("utf-16"),
+            b"<a>\xff</a>",
+            b"<a><b></a>",
+            b"<u:a/>",
+            b"<a><!-- x --></a>",
+            b"junk<a/>",
+            b"<a>&unknown;</a>",
+            b"",
+        ],
+    )
+    def test_whatever_is_not_plain_is_left(self, body: bytes) -> None:
+        """Another encoding, broken markup, an undeclared prefix, an entity: none of them is parsed plainly."""
+        assert xml.plainly(body) is None
+
+    @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), max_size=60))
+    def test_both_ways_read_the_same(self, text: str) -> None:
+        """A comment sends a document the careful way, and changes nothing of what is read."""
+        inside = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        plain = f'<?xml version="1.0" encoding="utf-8"?>\n<a><b x="1">{inside}</b>'
+
+        read = xml.plainly(f"{plain}</a>".encode())
+
+        assert read is not None
+        careful = xml.parse(f"{plain}<!-- c --></a>".encode())
+        assert xml.text(read, "b") == xml.text(careful.root, "b")
+        assert careful.quirks == ()
