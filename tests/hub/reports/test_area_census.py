@@ -1,5 +1,6 @@
 """What the census of an area reads from the store: decisions month by month, neighbourhood groups."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sqlalchemy import insert
 from hub.reports.area.census import Census, take
 from hub.store import tables
 
+NewUrl = Callable[[], str]
 AT = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
@@ -57,6 +59,37 @@ def test_an_assessment_holds_until_the_next_one(tmp_path: Path) -> None:
             assert trend["2026-10"]["REJECTED"] == 2
             assert (trend["2026-11"]["ADMITTED"], trend["2026-11"]["REJECTED"]) == (1, 1)
             assert [sum(trend[f"2026-{month:02}"].values()) for month in range(8, 12)] == [1, 2, 2, 2]
+
+    run(work())
+
+
+def test_what_the_driver_gives_means_the_same_everywhere(new_url: NewUrl, tmp_path: Path) -> None:
+    """Days, months, up-time and when anything was measured last, on SQLite and on PostgreSQL, to the millisecond."""
+    last = AT - timedelta(seconds=5, milliseconds=7)
+
+    async def work() -> None:
+        async with world(new_url(), tmp_path) as room:
+            one = await room.camera("A")
+            at = datetime(2026, 9, 30, 23, 59, tzinfo=UTC)
+            await judged(room, one.id, ("REJECTED", at), ("ADMITTED", AT - timedelta(days=3)))
+            begins = int((AT - timedelta(days=30)).timestamp())
+            async with room.store.write() as tx:
+                row = {"camera_id": one.id, "state": "fault", "since": AT, "measured_at": last}
+                await tx.execute(insert(tables.health).values(row))
+                for second, state in ((begins - 60, 1), (begins + 86_400, 3)):
+                    change = {"camera_id": one.id, "at": second, "state": state}
+                    await tx.execute(insert(tables.health_changes).values(change))
+            found = await census(room)
+            spent = found.uptime
+            assert (spent.known, spent.dead, spent.longest_outage_s) == (1, 1, 29 * 86_400)
+            assert spent.median == spent.mean == 1 / 30
+            assert [(month, told["REJECTED"], told["ADMITTED"]) for month, told in found.trend] == [
+                ("2026-09", 1, 0), ("2026-10", 1, 0), ("2026-11", 0, 1),
+            ]  # fmt: skip
+            assert found.measured_at == last
+            (entry,) = found.entries
+            assert entry.enrolled == one.enrolled_at.isoformat()[:10]
+            assert entry.recent is (one.enrolled_at >= found.since)
 
     run(work())
 
