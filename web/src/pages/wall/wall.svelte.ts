@@ -26,7 +26,7 @@ export class Wall {
   page = $state(0);
   loaded = $state(false);
   problem = $state.raw<unknown>(null);
-  #cursors: (string | null)[] = [null];
+  #cursors = $state.raw<(string | null)[]>([null]);
   #running: AbortController | null = null;
   #filters: Filters | null = null;
   #n = 4;
