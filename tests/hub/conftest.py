@@ -149,7 +149,15 @@ def postgres_database(port: int) -> str:
     name = f"t{uuid.uuid4().hex}"
 
     async def make() -> None:
-        connection = await asyncpg.connect(host="127.0.0.1", port=port, user="camhub", database="postgres")
+        async with asyncio.timeout(120):
+            while True:
+                try:
+                    connection = await asyncpg.connect(
+                        host="127.0.0.1", port=port, user="camhub", database="postgres"
+                    )
+                    break
+                except asyncpg.CannotConnectNowError:  # it listens, and is still starting up
+                    await asyncio.sleep(0.1)
         try:
             await connection.execute(f"CREATE DATABASE {name}")
         finally:
