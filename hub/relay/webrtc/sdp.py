@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aiortc.sdp import SessionDescription
-
 from adapters.port import Track
 from adapters.rtsp import h264, h265
 from hub.relay.errors import RelayRefused
@@ -72,6 +70,8 @@ class Offer:
             raise _unreadable(f"the offer is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
         if not text.lstrip().startswith("v=0"):
             raise _unreadable("the body does not begin with v=0: it is not a session description")
+        from aiortc.sdp import SessionDescription  # brings FFmpeg, which the hub process never loads
+
         kept = "\r\n".join(_needed(text.strip().splitlines()))
         try:
             described = SessionDescription.parse(kept + "\r\n")

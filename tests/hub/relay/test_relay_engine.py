@@ -556,7 +556,7 @@ def test_viewers_that_come_and_go_leave_nothing_behind(camera: SyntheticCamera) 
                     await viewer.close()
             await until(lambda: len(asyncio.all_tasks()) <= tasks, 3, f"tasks back to {tasks}")
             port = relay.engine._port
-            assert len(port._by_ufrag) == 1
+            await until(lambda: len(port._by_ufrag) == 1, 3, "their addresses gone")
             assert len(port._by_address) == len(next(iter(port._by_ufrag.values())).addresses)
             assert camera.opened == 1
             await stays.close()
