@@ -95,7 +95,7 @@ def challenges() -> Prepared:
         lines = data.decode("utf-8", "replace").split("\n")
         found = parse_challenges(lines)
         for challenge in found:
-            _ = (challenge.label, challenge.qop, challenge.stale, challenge.answerable)
+            _ = (challenge.label, challenge.terms, challenge.stale, challenge.answerable)
         for tls in (False, True):
             chosen = choose(found, tls)
             if chosen is None:

@@ -176,7 +176,7 @@ def onvif_schema() -> Prepared:
         operation = named.get(found[1].decode() if found else "")
         if operation is not None:
             read = reply.read(operation, _http(data), "192.0.2.9:80")
-            wsdl.conforms(operation, read.root)
+            wsdl.conforms(operation, read.root, data)
 
     return run, (AdapterError,)
 
