@@ -24,16 +24,14 @@ export class Wall {
   total = $state(0);
   /** Number of the page that is shown, from 0. */
   page = $state(0);
+  /** Is there another page behind this one? */
+  more = $state(false);
   loaded = $state(false);
   problem = $state.raw<unknown>(null);
-  #cursors = $state.raw<(string | null)[]>([null]);
+  #cursors: (string | null)[] = [null];
   #running: AbortController | null = null;
   #filters: Filters | null = null;
   #n = 4;
-
-  get more(): boolean {
-    return this.#cursors.length > this.page + 1;
-  }
 
   /** Begin at the first page of a list. */
   open(filters: Filters, n: number): Promise<void> {
@@ -54,6 +52,7 @@ export class Wall {
       this.total = told.total;
       this.page = page;
       this.#cursors = [...this.#cursors.slice(0, page + 1), ...(told.next ? [told.next] : [])];
+      this.more = this.#cursors.length > page + 1;
       this.loaded = true;
       this.problem = null;
     } catch (error) {
