@@ -13,7 +13,8 @@ State = Literal["opening", "live", "stalled", "offline"]
 Outcome = Literal["ok", "failed", "unknown"]
 
 
-HEARS_ALL: Final = "SOUND"  # among the codecs of a recipient: it takes any sound that goes out as the camera cut it
+# among the codecs of a recipient: it takes any sound that goes out as the camera cut it
+HEARS_ALL: Final = "SOUND"
 
 Masks = tuple[
     tuple[tuple[float, float], ...], ...
