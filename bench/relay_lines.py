@@ -232,7 +232,9 @@ def connect(serving: Talker, watching: Talker, paths: dict[str, str]) -> dict:
             continue
         offer = watching.ask(do="offer", viewer=name)["offer"]
         serving.say(offer=offer, viewer=name, path=path)
-        watching.say(do="answer", viewer=name, sdp=serving.hear()["answer"])
+        answer = serving.hear()["answer"]
+        if answer is not None:  # else it counts among those who did not connect
+            watching.say(do="answer", viewer=name, sdp=answer)
     return wait_for(watching, len(paths))
 
 
@@ -259,7 +261,8 @@ def burst(serving: Talker, watching: Talker, count: int, playing: int, path: str
         serving.say(offer=offer, viewer=name, path=path)
     for _ in names:
         told = serving.hear()
-        watching.say(do="answer", viewer=told["viewer"], sdp=told["answer"])
+        if told["answer"] is not None:
+            watching.say(do="answer", viewer=told["viewer"], sdp=told["answer"])
     state, ends = watching.ask(do="connected"), began + 30
     while state["connected"] < playing + count and time.monotonic() < ends:
         time.sleep(0.02)

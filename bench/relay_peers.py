@@ -1,8 +1,8 @@
 """The servers of the relay bench: camhub as the hub runs it (hub process and its relay workers), and aiortc as shipped.
 
 ``relay_peers.py camhub HOST CAMERA_PORT STREAM`` pulls the bench's camera by RTSP, ``relay_peers.py aiortc STREAMS STREAM`` has the
-pictures in memory. Speaks JSON lines on standard input and output: ``{"offer": ..., "viewer": id}`` gives ``{"answer": ...}``; the
-end of input ends it.
+pictures in memory. Speaks JSON lines on standard input and output: ``{"offer": ..., "viewer": id}`` gives ``{"answer": ...}``, null where
+the relay refused; the end of input ends it.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ async def camhub(host: str, camera_port: int, stream: str) -> None:
     from adapters.wire.dialer import NetworkPolicy
     from adapters.wire.gate import MemoryBook
     from hub.observe import configure_logging
+    from hub.relay.errors import RelayRefused
     from hub.relay.workers.service import RelayService, RelaySetup, SourceSpec
 
     configure_logging("error")
@@ -69,9 +70,12 @@ async def camhub(host: str, camera_port: int, stream: str) -> None:
 
     async def view(request: dict) -> None:
         viewers.append(request["viewer"])
-        answer = await relay.view(
-            request["viewer"], source(request.get("path", f"{stream}/0")), request["offer"], wanted=WANTED
-        )
+        wanted = source(request.get("path", f"{stream}/0"))
+        try:
+            answer = await relay.view(request["viewer"], wanted, request["offer"], wanted=WANTED)
+        except RelayRefused as error:
+            say(answer=None, viewer=request["viewer"], refused=error.code)
+            return
         say(answer=answer, viewer=request["viewer"])
 
     tasks = set()

@@ -246,7 +246,7 @@ class Pull:
                 await asyncio.wait_for(source.aclose(), 3.0)
 
     def _watch_later(self) -> None:
-        # By a timer: a task that wakes four times a second costs ten times as much, which two hundred cameras feel.
+        # By a timer: a task that wakes four times a second costs more, which two hundred cameras feel.
         self._alarm = asyncio.get_running_loop().call_later(_WATCH_EVERY_S, self._on_alarm)
 
     def _on_alarm(self) -> None:
