@@ -54,7 +54,13 @@ def test_outputs_for_other_systems_are_off_until_a_port_is_set(hub: HubThread) -
     camera = admin.post("/api/v1/cameras", json={"name": "Cổng", "address": "rtsp://127.0.0.1:51/x"})
     where = f"/api/v1/cameras/{camera.json()['id']}/outputs"
     asked = {"recipient": "VMS", "purpose": "traffic", "reason": "?", "expires_at": "2999-01-01T00:00:00Z"}
-    assert admin.get(where).json() == {"items": [], "next": None, "total": 0, "port": None}
+    assert admin.get(where).json() == {
+        "items": [],
+        "next": None,
+        "total": 0,
+        "port": None,
+        "secure_port": None,
+    }
     refused = admin.post(where, json=asked)
     assert (refused.status_code, refused.json()["code"]) == (409, "outputs_off")
     assert admin.delete(camera.headers["location"]).status_code == 204
