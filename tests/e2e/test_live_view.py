@@ -70,9 +70,8 @@ def test_a_foreign_camera_is_onboarded_and_plays(
         assert done["state"] == "conditional", done
         detail = hub.client.get(f"/api/v1/cameras/{done['camera_id']}").json()
         because = [why["rule"] for why in detail["last_assessment"]["because"]]
-        assert (
-            next(rule for rule in because if rule != "VQ-02") == cause
-        )  # a busy machine measures fewer pictures
+        # a busy machine measures fewer pictures, a short window may hold no sender report
+        assert next(rule for rule in because if rule not in {"VQ-02", "TIM-06"}) == cause
         page = sign_in(browser, hub.url, "admin", hub.passwords["admin"])
 
         press_play(page, hub.url, str(done["camera_id"]))

@@ -1,6 +1,7 @@
 """The streams of the cameras that are pulled now: opened once, shared, left alone when nobody wants them."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -200,11 +201,12 @@ class Layers:
 
     async def make_room(self) -> None:
         """End the transcode that nobody has wanted for longest: its place is needed now."""
+        # One that nobody has asked for yet is not idle; one whose last viewer left a moment ago is, before the house is kept again.
         idle = [
-            (rendition.idle_since_s, layer, rendition)
+            (rendition.idle_since_s or math.inf, layer, rendition)
             for layer in self._layers.values()
             if (rendition := layer.renditions.get("transcode")) is not None
-            and rendition.idle_since_s is not None
+            and (rendition.known or rendition.idle_since_s is not None)
             and not rendition.used
             and not (layer.spec.masks and layer.waiting)
         ]

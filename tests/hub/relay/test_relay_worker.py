@@ -295,8 +295,8 @@ def test_the_worker_inherits_none_of_the_hub_s_settings() -> None:
 
 
 PARENT = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[1])
+import asyncio, os, sys
+sys.path[:0] = sys.argv[1].split(os.pathsep)
 from hub.observe import configure_logging
 from test_relay_worker import service
 from test_relay_workers import camera
@@ -339,7 +339,7 @@ def test_a_hub_that_is_killed_or_hangs_stops_the_frames(sign: signal.Signals) ->
             sys.executable,
             "-c",
             PARENT,
-            str(HERE),
+            os.pathsep.join((str(HERE), str(HERE.parents[1] / "support"))),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
