@@ -410,7 +410,7 @@ def _prepare(engine: AsyncEngine, begin: str, pragmas: tuple[str, ...]) -> None:
             f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
             "PRAGMA foreign_keys=ON",
             "PRAGMA cache_size=-16000",
-            "PRAGMA mmap_size=268435456",
+            "PRAGMA mmap_size=67108864",
             "PRAGMA temp_store=MEMORY",
             *pragmas,
         ):
