@@ -20,7 +20,7 @@ def test_a_token_is_made_shown_once_and_revoked(open_page: OpenPage, world: Worl
     page.locator("#token-password").fill(world.hub.passwords["admin"])
     page.keyboard.press("Enter")
     expect(page.get_by_text("Mã này chỉ hiện một lần")).to_be_visible()
-    token = page.locator(".value").inner_text()
+    token = page.locator(".given").inner_text()
     assert token.startswith("camhub_")
     page.get_by_role("button", name="Tôi đã lưu mã").click()
     expect(page.get_by_text("Báo cáo đêm")).to_be_visible()
