@@ -39,8 +39,9 @@ from hub.relay.events import (
 from hub.relay.fanout import Fanout
 from hub.relay.outputs.readers import Make, Readers
 from hub.relay.reachability import examine
+from hub.relay.sender import PacketSender
 from hub.relay.sweep import Sweep
-from hub.relay.transport import Certificate, PacketSender, Turns
+from hub.relay.webrtc.dtls import Certificate, Turns
 from hub.relay.webrtc.ice import UdpPort
 from hub.relay.webrtc.push_limits import Allowance
 from hub.relay.webrtc.pushes import SCHEME, Pushes

@@ -16,7 +16,7 @@ from hub.relay.camera.processing import Picture, Sound
 from hub.relay.camera.timeline import Timeline
 from hub.relay.many import MOST
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.transport import Burst, PacketSender, Path, SendFailed, Written
+from hub.relay.sender import Burst, PacketSender, Path, SendFailed, Written
 from hub.relay.webrtc.icetcp import TcpPath
 from hub.relay.webrtc.lines import Sort
 from hub.relay.webrtc.viewer import Viewer

@@ -21,7 +21,7 @@ from hub.relay.camera.source import OpenSource, Pull
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceSpec, SourceState
 from hub.relay.fanout import Fanout
-from hub.relay.transport import PacketSender
+from hub.relay.sender import PacketSender
 from hub.relay.webrtc.viewer import Viewer
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 from aioice.ice import get_host_addresses
 
-from hub.relay.transport import Path
+from hub.relay.sender import Path
 from hub.relay.webrtc.checks import proves, read_check, role_conflict, success
 from hub.relay.webrtc.feedback_filter import thin, thin_no_more
 from hub.relay.webrtc.icetcp import Address, TcpPath, TcpPort

@@ -19,8 +19,8 @@ from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.sampling import Sampler
 from adapters.rtsp.tolerance import Tolerances
-from hub.relay.transport import Certificate, DtlsSession, Turns
 from hub.relay.webrtc import rtcp
+from hub.relay.webrtc.dtls import Certificate, DtlsSession, Turns
 from hub.relay.webrtc.ice import IcePeer
 from hub.relay.webrtc.push_limits import Allowance, Meter
 from hub.relay.webrtc.push_sdp import Pushed, Taken

@@ -10,7 +10,7 @@ from adapters.clock import Clock
 from adapters.port import MediaSource, PushSeen
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, RelayEvent, ViewerEnded
-from hub.relay.transport import Certificate, Turns
+from hub.relay.webrtc.dtls import Certificate, Turns
 from hub.relay.webrtc.ice import UdpPort
 from hub.relay.webrtc.push import DEAD_AFTER_S, PushedSource, Pusher, not_pushed
 from hub.relay.webrtc.push_limits import Allowance

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.transport import HEADER, Burst, Certificate, DtlsSession, PacketSender, Turns
+from hub.relay.sender import HEADER, Burst, PacketSender
 from hub.relay.webrtc import rtcp
+from hub.relay.webrtc.dtls import Certificate, DtlsSession, Turns
 from hub.relay.webrtc.extension import Extension
 from hub.relay.webrtc.ice import IcePeer
 from hub.relay.webrtc.lines import Line, Lines, Look, Sort

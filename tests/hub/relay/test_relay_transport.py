@@ -15,9 +15,12 @@ from pylibsrtp import Policy, Session
 from relay_camera import SyntheticCamera
 from relay_client import Watching
 
+from hub.relay import sender
 from hub.relay.events import ViewerEnded
 from hub.relay.ring import Packet
-from hub.relay.transport import PRIVATE_NAMES, Certificate, PacketSender
+from hub.relay.sender import PacketSender
+from hub.relay.webrtc import dtls
+from hub.relay.webrtc.dtls import Certificate
 from hub.relay.webrtc.ice import IcePeer, UdpPort
 from hub.relay.webrtc.icetcp import TcpPort
 
@@ -32,7 +35,13 @@ def resolved(path: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(owner, name) for owner, names in PRIVATE_NAMES.items() for name in names]
+    ("owner", "name"),
+    [
+        (owner, name)
+        for module in (dtls, sender)
+        for owner, names in module.PRIVATE_NAMES.items()
+        for name in names
+    ],
 )
 def test_each_private_name_exists_in_the_pinned_versions(owner: str, name: str) -> None:
     """A new aiortc that moves one of them fails here, not in front of a viewer."""

@@ -15,7 +15,7 @@ from test_relay_layers import main_and_sub, watching
 from hub.relay.events import ViewerEnded
 from hub.relay.many import MOST, ManyMessages
 from hub.relay.ring import Packet
-from hub.relay.transport import PacketSender, SendFailed
+from hub.relay.sender import PacketSender, SendFailed
 from hub.relay.webrtc.extension import Extension
 from hub.relay.webrtc.lines import Look
 
@@ -95,7 +95,7 @@ class _Full(ManyMessages):
 
 def test_what_a_full_buffer_does_not_take_is_told_for_each_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who got two runs, who one: each goes on from there, with the same numbers, and nothing is lost."""
-    monkeypatch.setattr("hub.relay.transport.ManyMessages", _Full)
+    monkeypatch.setattr("hub.relay.sender.ManyMessages", _Full)
     receiving, pairs = receivers(4, "127.0.0.1"), keys(4)
     sender = PacketSender()
     full = sender._many
@@ -212,7 +212,7 @@ def test_no_sendmmsg_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_buffer: int) -> ManyMessages:
         raise OSError("no sendmmsg")
 
-    monkeypatch.setattr("hub.relay.transport.ManyMessages", none)
+    monkeypatch.setattr("hub.relay.sender.ManyMessages", none)
 
     async def work() -> None:
         async with engine_with(SyntheticCamera()) as relay:
