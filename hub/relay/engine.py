@@ -2,13 +2,11 @@
 
 import asyncio
 import itertools
-import secrets
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
-
-import structlog
 
 from adapters.clock import Clock
 from adapters.deadline import Deadline
@@ -19,24 +17,12 @@ from hub.relay.camera.packetise import units
 from hub.relay.camera.places import SharedPlaces
 from hub.relay.camera.processing import MakeProcessor, Picture
 from hub.relay.camera.renditions import Kind
-from hub.relay.camera.sound import OPUS, SoundSetup
+from hub.relay.camera.sound import SoundSetup
 from hub.relay.camera.source import OpenSource
 from hub.relay.camera.transcoding import Places, TranscodeH264, Transcoding
-from hub.relay.choice import Choice, Chooser, CodecsTaken, OfferTakes, Takes
+from hub.relay.choice import Chooser
 from hub.relay.errors import RelayRefused
-from hub.relay.events import (
-    HEARS_ALL,
-    CameraPulled,
-    Finding,
-    KeyFrame,
-    LayerChanged,
-    RelayEvent,
-    SourceSpec,
-    SourceState,
-    ViewerConnected,
-    ViewerEnded,
-)
-from hub.relay.fanout import Fanout
+from hub.relay.events import CameraPulled, Finding, KeyFrame, RelayEvent, SourceSpec, SourceState
 from hub.relay.outputs.readers import Make, Readers
 from hub.relay.reachability import examine
 from hub.relay.sender import PacketSender
@@ -45,28 +31,16 @@ from hub.relay.webrtc.dtls import Certificate, Turns
 from hub.relay.webrtc.ice import UdpPort
 from hub.relay.webrtc.push_limits import Allowance
 from hub.relay.webrtc.pushes import SCHEME, Pushes
-from hub.relay.webrtc.sdp import (
-    Fragment,
-    LocalTransport,
-    Offer,
-    Offered,
-    negotiate,
-    restart_fragment,
-    write_answer,
-)
+from hub.relay.webrtc.sdp import Offered
 from hub.relay.webrtc.turn import TurnSetup
-from hub.relay.webrtc.viewer import Viewer
+from hub.relay.webrtc.viewers import Viewers
 from hub.relay.workers.counting import Counting
-from hub.relay.workers.figures import CameraFigures, LoopLag
-
-log = structlog.get_logger(__name__)
+from hub.relay.workers.figures import CameraFigures, LoopLag, Tallies
 
 LEASE_S: Final = 2.0
-HEARS: Final = "AAC"
-LAYERS: Final = frozenset({"main", "sub", "auto"})
 _HOUSEKEEPING_S = 0.1
-_SWEEP_ROUNDS = 600  # once a minute
-_ROUNDS = 5  # viewers and layers are looked after in every fifth round; leases at every picture besides
+_LAYERS_ROUNDS = 5  # layers are looked after twice a second
+_SWEEP_ROUNDS = 600  # once a minute, where somebody left
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +76,18 @@ class RelayEngine:
         self._clock = clock
         self._on_event = on_event
         self._limits = limits or EngineLimits()
-        self._viewers: dict[str, Viewer] = {}
-        self._specs: dict[str, SourceSpec] = {}  # by viewer
-        self._sweep = Sweep()
-        self._gone = False  # somebody left since the collector last came by
-        self._answering = 0  # offers that are being answered
-        self._turns = Turns()
-        self._sender = PacketSender()
-        self._port: UdpPort | None = None
-        self._certificate: Certificate | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._housekeeper: asyncio.Task[None] | None = None
+        self._open_source = open_source
         self._transcoding = transcoding or Transcoding()
         self._places = Places(self._limits.max_transcodes, shared_places)
         self._sounds = SoundSetup(Places(self._limits.max_sounds, shared_sounds), self._transcoding.setup)
-        self._readers = Readers(self._choose_for_reader, on_event)
-        self._open_source = open_source
-        self._pushes = Pushes(
-            clock,
-            self._turns,
-            on_event=on_event,
-            spawn=self._spawn,
-            allowance=Allowance(self._limits.push_kbit_s),
-        )
+        self._tallies = Tallies()
+        self._sender = PacketSender()
+        self._port: UdpPort | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._answering = 0  # who is being answered
+        self._lag = LoopLag()
+        self._sweep = Sweep()
         self._layers = Layers(
             self._open,
             clock,
@@ -135,18 +98,29 @@ class RelayEngine:
             idle_stop_s=self._limits.idle_stop_s,
             on_state=on_event,
             on_pulled=self._pulled,
-            on_sound=self._sound_changed,
-            on_ended=self._end,
-            on_readers_ended=self._readers.rendition_ended,
-            on_joined=self._joined,
-            on_not_joined=self._not_joined,
             spawn=self._spawn,
         )
-        self._counting = Counting(self._layers, self._viewers, self._readers)
-        self._readers.on_left = self._counting.left
-        self._lag = LoopLag()
-        self._sounds_sent = 0  # packets, to those who left
-        self._chooser = Chooser(self._layers, self._places, within_s=self._limits.source_within_s)
+        chooser = Chooser(self._layers, self._places, within_s=self._limits.source_within_s)
+        turns = Turns()
+        self._viewers = Viewers(
+            self._layers,
+            chooser,
+            clock,
+            sender=self._sender,
+            turns=turns,
+            tallies=self._tallies,
+            on_event=on_event,
+            spawn=self._spawn,
+            connect_within_s=self._limits.connect_within_s,
+            gone_after_s=self._limits.gone_after_s,
+            report_every_s=self._limits.report_every_s,
+        )
+        self._readers = Readers(self._layers, chooser, tallies=self._tallies, on_event=on_event)
+        self._layers.feed(self._viewers, self._viewers.moves, self._readers)
+        self._pushes = Pushes(
+            clock, turns, on_event=on_event, spawn=self._spawn, allowance=Allowance(self._limits.push_kbit_s)
+        )
+        self._counting = Counting(self._layers, self._viewers, self._readers, self._tallies)
 
     def start(self, hosts: tuple[str, ...], port: int, public_addresses: tuple[str, ...] = ()) -> int:
         """Open the UDP port and return its number.
@@ -154,10 +128,11 @@ class RelayEngine:
         Raises:
             OSError: the port cannot be bound.
         """
-        self._certificate = Certificate.generateCertificate()
+        certificate = Certificate.generateCertificate()
         self._port = UdpPort(public_addresses)
         number = self._port.open(hosts, port)
-        self._pushes.start(self._port, self._certificate)
+        self._viewers.start(self._port, certificate)
+        self._pushes.start(self._port, certificate)
         self._housekeeper = asyncio.create_task(self._keep_house(), name="relay housekeeping")
         return number
 
@@ -175,8 +150,7 @@ class RelayEngine:
 
     def cut(self) -> None:
         """Stop every frame at once, without waiting for anything: nobody vouches for the viewers any more."""
-        for viewer in list(self._viewers.values()):
-            self._end(viewer, "relay_stopped")
+        self._viewers.cut("relay_stopped")
         self._readers.cut("relay_stopped")
         self._pushes.cut("relay_stopped")
 
@@ -198,32 +172,10 @@ class RelayEngine:
         Raises:
             RelayRefused: says why, with the HTTP status.
         """
-        if self._full:
-            raise self._no_room()
-        self._answering += 1
-        try:
+        with self._place():
             choice = await self._readers.add(
-                viewer_id,
-                spec,
-                wanted=wanted,
-                takes=CodecsTaken(frozenset(codecs)),
-                make=make,
-                lease_s=LEASE_S,
+                viewer_id, spec, wanted=wanted, codecs=codecs, make=make, lease_s=LEASE_S
             )
-        finally:
-            self._answering -= 1
-        told = LayerChanged(
-            viewer_id,
-            choice.layer,
-            wanted,
-            choice.code,
-            choice.rendition.kind,
-            choice.offered.codec,
-            choice.why,
-            self._sound_of_reader(choice, codecs),
-        )
-        if told != LayerChanged(viewer_id, "main", "main"):
-            self._on_event(told)
         return choice.layer, choice.offered
 
     async def view(
@@ -244,72 +196,10 @@ class RelayEngine:
         Raises:
             RelayRefused: says why, with the HTTP status.
         """
-        port, certificate = self._port, self._certificate
-        if port is None or certificate is None:
-            raise RelayRefused(503, "relay_down", "the relay has not started; try again", retry_after_s=1.0)
-        if viewer_id in self._viewers:
-            raise RelayRefused(
-                409, "viewer_exists", "this viewer session has been answered already; open another"
+        with self._place():
+            return await self._viewers.answer(
+                viewer_id, spec, offer_sdp, audio=audio, wanted=wanted, lease_s=LEASE_S
             )
-        if self._full:
-            raise self._no_room()
-        self._answering += 1
-        try:
-            await self._turns.turn()
-            offer = Offer.parse(offer_sdp)
-            choice = await self._chooser.choose(spec, wanted, OfferTakes(offer))
-        finally:
-            self._answering -= 1
-        rendition, source = choice.rendition, choice.offered
-        if audio and (heard := self._layers.sound_of(rendition.fanout)) is not None:
-            source = replace(source, audio_codec=heard.codec)
-        agreed = negotiate(offer, source, adaptive=len(spec.layers) > 1)
-        viewer = Viewer(
-            viewer_id,
-            spec.camera_id,
-            agreed,
-            certificate=certificate,
-            sender=self._sender,
-            lease_until_s=self._now() + LEASE_S,
-            wanted=wanted,
-            may_hear=audio,
-            turns=self._turns,
-            on_connected=self._connected,
-            on_ended=self._end,
-            on_picture_lost=self._picture_lost,
-        )
-        if rendition.closing or viewer_id in self._viewers:
-            await viewer.close()
-            raise RelayRefused(
-                503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
-            )
-        self._viewers[viewer_id] = rendition.fanout.viewers[viewer_id] = viewer
-        self._specs[viewer_id] = spec
-        viewer.feed, viewer.why = rendition.fanout, choice.why
-        port.register(viewer.peer)
-        log.info(
-            "relay.viewer.answered",
-            viewer_id=viewer_id,
-            camera_id=spec.camera_id,
-            layer=choice.layer,
-            rendition=rendition.kind,
-            codec=source.codec,
-            viewers=len(self._viewers),
-        )
-        told = self._layer_of(viewer, rendition.fanout, choice.code)
-        if told != LayerChanged(viewer_id, "main", "main"):
-            self._on_event(told)
-        viewer.agreed = agreed.kept
-        return write_answer(
-            offer,
-            agreed,
-            self._local(viewer),
-            session=secrets.randbelow(1 << 62),
-            ssrc=viewer.ssrc,
-            audio_ssrc=viewer.audio_ssrc,
-            cname=viewer.cname,
-            rtx_ssrc=viewer.rtx_ssrc,
-        )
 
     def publish(
         self, push_id: str, camera_id: str, offer_sdp: str, *, audio: bool = False, by: str = ""
@@ -344,15 +234,7 @@ class RelayEngine:
         """
         if viewer_id in self._pushes:
             return self._pushes.trickle(viewer_id, fragment)
-        viewer = self._viewers.get(viewer_id)
-        if viewer is None or self._port is None:
-            raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
-        said = Fragment.parse(fragment)
-        if not said.restarts(viewer.peer.remote_ufrag):
-            return ""
-        self._port.restart(viewer.peer, said.ufrag)
-        log.info("relay.viewer.restarted", viewer_id=viewer_id)
-        return restart_fragment(viewer.agreed, self._local(viewer))
+        return self._viewers.trickle(viewer_id, fragment)
 
     def choose_layer(self, viewer_id: str, wanted: str) -> None:
         """Let a viewer have another layer, from its next key frame on; `LayerChanged` tells when, or why not.
@@ -360,19 +242,7 @@ class RelayEngine:
         Raises:
             RelayRefused: 404 no such viewer, 422 no such layer.
         """
-        viewer = self._viewers.get(viewer_id)
-        if viewer is None or viewer.feed is None:
-            raise RelayRefused(404, "viewer_unknown", "this viewer session has ended; open another")
-        if wanted not in LAYERS:
-            raise RelayRefused(422, "layer_unknown", "the layer is main, sub or auto")
-        viewer.wanted = wanted
-        viewer.quality.moved(self._now())
-        if wanted in {viewer.feed.layer, "auto"}:
-            if viewer.joining is not None:
-                viewer.joining.leave(viewer)
-            self._on_event(self._layer_of(viewer, viewer.feed, ""))
-        else:
-            self._move(viewer, wanted, "")
+        self._viewers.choose_layer(viewer_id, wanted)
 
     async def examine(self, turn: TurnSetup) -> list[Finding]:
         """Test every way by which a browser could reach this port, and say which one would fail."""
@@ -382,18 +252,15 @@ class RelayEngine:
 
     def renew(self, viewer_ids: Collection[str]) -> None:
         """Let these viewers receive for two more seconds."""
-        until = self._now() + LEASE_S
-        for viewer_id in viewer_ids:
-            viewer = self._viewers.get(viewer_id)
-            if viewer is not None:
-                viewer.lease_until_s = until
+        until = asyncio.get_running_loop().time() + LEASE_S
+        self._viewers.renew(viewer_ids, until)
         self._readers.renew(viewer_ids, until)
 
     def stop(self, viewer_id: str, code: str) -> None:
         """End a viewer, or a push; no packet of picture leaves after this returns. Unknown ones are passed over."""
         viewer = self._viewers.get(viewer_id)
         if viewer is not None:
-            self._end(viewer, code)
+            self._viewers.end(viewer, code)
         elif viewer_id in self._pushes:
             self._pushes.stop(viewer_id, code)
         else:
@@ -420,11 +287,10 @@ class RelayEngine:
 
     def counters(self) -> dict[str, int]:
         """Return the worker's counters: viewers, cameras, packets, datagrams not taken by the kernel."""
-        viewers = self._viewers.values()
         return {
             "viewers": len(self._viewers),
             "readers": len(self._readers),
-            "connected": sum(viewer.connected for viewer in viewers),
+            "connected": sum(viewer.connected for viewer in self._viewers.values()),
             "cameras": self._layers.cameras,
             "pulls_opened": self._layers.pulls_opened,
             "pushes": len(self._pushes),
@@ -434,7 +300,7 @@ class RelayEngine:
             "transcodes": self._places.taken,
             "transcodes_refused": self._places.refused,
             "transcodes_failed": self._places.failed,
-            "sound_packets": self._sounds_sent + sum(viewer.sounds for viewer in viewers),
+            "sound_packets": self._viewers.sounds,
             "sounds_recoded": self._sounds.places.taken,
             "sounds_refused": self._sounds.places.refused,
             "sounds_failed": self._sounds.places.failed,
@@ -454,40 +320,28 @@ class RelayEngine:
 
     def _pulled(self, camera_id: str, pulled: bool) -> None:
         if not pulled:
-            self._counting.let_go(camera_id)
+            self._tallies.forget(camera_id)
         self._on_event(CameraPulled(camera_id, pulled))
 
-    @property
-    def _full(self) -> bool:
-        return len(self._viewers) + len(self._readers) + self._answering >= self._limits.max_viewers
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold a place for one who is being answered, so that many at once find no more than there are.
 
-    def _no_room(self) -> RelayRefused:
-        return RelayRefused(
-            503,
-            "relay_full",
-            f"the relay serves {self._limits.max_viewers} viewers already; try again later",
-            retry_after_s=30.0,
-        )
-
-    async def _choose_for_reader(self, spec: SourceSpec, wanted: str, takes: Takes) -> Choice:
-        choice = await self._chooser.choose(spec, wanted, takes)
-        heard = self._layers.sound_of(choice.rendition.fanout)
-        if heard is None or not isinstance(takes, CodecsTaken):
-            return choice
-        if HEARS_ALL in takes.codecs:
-            own = heard.own
-        elif HEARS in takes.codecs:
-            own = heard.aac
-        else:
-            return choice
-        return replace(choice, offered=replace(choice.offered, own_sound=own))
-
-    def _sound_of_reader(self, choice: Choice, codecs: Collection[str]) -> str:
-        """Return what a recipient is told about sound, which goes to one as it is."""
-        heard = self._layers.sound_of(choice.rendition.fanout)
-        if heard is None or not {HEARS, HEARS_ALL} & set(codecs):
-            return ""
-        return "on" if choice.offered.own_sound is not None else "none" if heard.why == "none" else "codec"
+        Raises:
+            RelayRefused: 503, all are taken.
+        """
+        if len(self._viewers) + len(self._readers) + self._answering >= self._limits.max_viewers:
+            raise RelayRefused(
+                503,
+                "relay_full",
+                f"the relay serves {self._limits.max_viewers} viewers already; try again later",
+                retry_after_s=30.0,
+            )
+        self._answering += 1
+        try:
+            yield
+        finally:
+            self._answering -= 1
 
     async def _open(self, spec: SourceSpec, deadline: Deadline, audio: bool) -> MediaSource:
         if spec.url.startswith(f"{SCHEME}:"):
@@ -504,147 +358,6 @@ class RelayEngine:
 
         return recode
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _local(self, viewer: Viewer) -> LocalTransport:
-        port, certificate = self._port, self._certificate
-        if port is None or certificate is None:
-            raise RelayRefused(503, "relay_down", "the relay has not started; try again", retry_after_s=1.0)
-        return LocalTransport(
-            viewer.peer.ufrag, viewer.peer.pwd, certificate.sha256, port.candidates(), port.tcp_candidates()
-        )
-
-    def _layer_of(self, viewer: Viewer, fanout: Fanout, code: str) -> LayerChanged:
-        """Return what a viewer is told about the layer that feeds it."""
-        return LayerChanged(
-            viewer.viewer_id,
-            fanout.layer,
-            viewer.wanted,
-            code,
-            fanout.kind,
-            viewer.agreed.codec,
-            viewer.why,
-            self._sound_for(viewer, fanout),
-        )
-
-    def _sound_for(self, viewer: Viewer, fanout: Fanout) -> str:
-        """Return whether a viewer hears anything of a layer, or why not (`LayerChanged.sound`)."""
-        heard = self._layers.sound_of(fanout)
-        if not viewer.may_hear or heard is None:
-            return ""
-        agreed = viewer.agreed.audio_codec
-        if heard.why in {"none", "codec"} or (heard.why and agreed != OPUS):
-            return heard.why
-        if not agreed:
-            return "not_offered"
-        if heard.why:
-            return heard.why
-        return "on" if agreed == heard.codec else "codec"
-
-    def _sound_changed(self, layer: Layer) -> None:
-        for rendition in layer.renditions.values():
-            for viewer in rendition.fanout.viewers.values():
-                if viewer.may_hear:
-                    self._on_event(self._layer_of(viewer, rendition.fanout, ""))
-
-    def _move(self, viewer: Viewer, name: str, code: str) -> None:
-        spec = self._specs.get(viewer.viewer_id)
-        if spec is None or viewer.feed is None:
-            return
-        if name not in spec.layers:
-            code = "uplink" if spec.sub_only and name == "main" else "no_sub_stream"
-            self._on_event(self._layer_of(viewer, viewer.feed, code))
-            return
-        viewer.moving_to, viewer.moving_code = name, code
-        self._spawn(self._open_and_join(viewer, spec, name), f"move {viewer.viewer_id} to {name}")
-
-    async def _open_and_join(self, viewer: Viewer, spec: SourceSpec, name: str) -> None:
-        if self._layers.other_in_use(spec, name, but=viewer) is not None:
-            self._not_joined(viewer, "one_stream")
-            return
-        if not spec.both and viewer.feed is not None:
-            # One session only: the picture stands still while the other stream is opened.
-            viewer.feed.leave(viewer)
-            viewer.next_index = None
-        await self._layers.only(spec, name)
-        takes = CodecsTaken(frozenset({viewer.agreed.codec}))
-        recoded = viewer.feed is not None and viewer.feed.kind == "transcode"
-        try:
-            choice = await self._beside(spec, name, takes, recoded=recoded)
-        except RelayRefused as error:
-            self._not_joined(viewer, error.code)
-            return
-        if viewer.ended or viewer.moving_to != name or choice.rendition.closing:
-            return
-        viewer.moving_why = choice.why
-        choice.rendition.fanout.join(viewer)
-
-    async def _beside(self, spec: SourceSpec, name: str, takes: Takes, *, recoded: bool) -> Choice:
-        """Return what a viewer gets of a layer beside the one that it has: recoded only where that one is as well.
-
-        Raises:
-            RelayRefused: the layer cannot be had.
-        """
-        if spec.masks:
-            return await self._chooser.recoded(spec, name, takes, why="mask")
-        copied = await self._chooser.copied(spec, name, takes)
-        if isinstance(copied, Choice):
-            return copied
-        refusal, why = copied
-        if not recoded:
-            raise refusal
-        return await self._chooser.recoded(spec, name, takes, why=why)
-
-    def _joined(self, viewer: Viewer, fanout: Fanout) -> None:
-        viewer.moving_to, viewer.why = "", viewer.moving_why
-        self._on_event(self._layer_of(viewer, fanout, viewer.moving_code))
-
-    def _not_joined(self, viewer: Viewer, code: str) -> None:
-        """Leave a viewer where it is; one that has nowhere to be any more ends."""
-        viewer.moving_to = ""
-        if viewer.ended or viewer.feed is None:
-            return
-        if viewer.viewer_id not in viewer.feed.viewers:
-            self._end(viewer, code)
-            return
-        viewer.quality.moved(self._now())
-        self._on_event(self._layer_of(viewer, viewer.feed, code))
-
-    def _picture_lost(self, viewer: Viewer) -> None:
-        if viewer.feed is not None:
-            viewer.feed.wait_for_key_frame()
-
-    def _connected(self, viewer: Viewer) -> None:
-        if viewer.feed is None or viewer.viewer_id not in viewer.feed.viewers:
-            return
-        viewer.feed.attach(viewer)
-        self._on_event(ViewerConnected(viewer.viewer_id))
-
-    def _end(self, viewer: Viewer, code: str) -> None:
-        if self._viewers.get(viewer.viewer_id) is not viewer:
-            return
-        del self._viewers[viewer.viewer_id]
-        del self._specs[viewer.viewer_id]
-        self._gone = True
-        viewer.ended = True
-        viewer.next_index = None
-        for fanout in (viewer.feed, viewer.joining):
-            if fanout is not None:
-                fanout.leave(viewer)
-        self._counting.left(viewer.camera_id, viewer)
-        self._sounds_sent += viewer.sounds
-        log.info("relay.viewer.ended", viewer_id=viewer.viewer_id, camera_id=viewer.camera_id, code=code)
-        self._spawn(self._farewell(viewer), f"end {viewer.viewer_id}")
-        self._on_event(ViewerEnded(viewer.viewer_id, code))
-
-    async def _farewell(self, viewer: Viewer) -> None:
-        try:
-            await viewer.close()
-        finally:
-            if self._port is not None:
-                self._port.unregister(viewer.peer)
-
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
@@ -652,47 +365,19 @@ class RelayEngine:
         return task
 
     async def _keep_house(self) -> None:
+        loop, swept = asyncio.get_running_loop(), 0
         for round_ in itertools.count():
-            began_s = self._now()
+            began_s = loop.time()
             await asyncio.sleep(_HOUSEKEEPING_S)
-            now = self._now()
+            now = loop.time()
             self._lag.note(now - began_s - _HOUSEKEEPING_S, now)
-            turn = round_ % _ROUNDS
-            # By a number that stays with the viewer: places in a list move when others end.
-            for viewer in [one for one in self._viewers.values() if one.turn % _ROUNDS == turn]:
-                if viewer.lease_until_s < now:
-                    self._end(viewer, "lease_expired")
-                elif not viewer.connected:
-                    if viewer.age_s > self._limits.connect_within_s:
-                        self._end(viewer, "not_connected")
-                elif viewer.silent_s > self._limits.gone_after_s:
-                    self._end(viewer, "viewer_gone")
-                else:
-                    if viewer.wanted == "auto":
-                        self._adapt(viewer, now)
-                    if viewer.next_report_s <= now:
-                        self._report(viewer, now)
+            self._viewers.keep_house(round_, now)
             self._readers.keep_house(now)
             self._readers.report(now, self._clock)
-            if turn == 0:
+            if round_ % _LAYERS_ROUNDS == 0:
                 self._layers.keep_house(now)
             self._pushes.keep_house(now)
-            if self._gone and round_ % _SWEEP_ROUNDS == 0:
+            if round_ % _SWEEP_ROUNDS == 0 and self._viewers.left != swept:
                 # Sending makes next to no objects that are counted, so the collector would hardly ever come by.
-                self._gone = False
+                swept = self._viewers.left
                 self._sweep()
-
-    def _adapt(self, viewer: Viewer, now_s: float) -> None:
-        """Move a viewer to the layer that its network bears."""
-        spec = self._specs[viewer.viewer_id]
-        if viewer.feed is None or viewer.moving_to or len(spec.layers) < 2 or not spec.both:
-            return
-        chosen = viewer.quality.choose(viewer.feed.layer, now_s)
-        if chosen != viewer.feed.layer:
-            self._move(viewer, chosen, "network" if chosen == "sub" else "recovered")
-
-    def _report(self, viewer: Viewer, now_s: float) -> None:
-        if viewer.feed is not None:
-            picture, sound = viewer.feed.ticks(self._clock.monotonic(), viewer.agreed.audio_codec)
-            viewer.report(self._clock.now().timestamp(), picture, sound)
-        viewer.next_report_s = now_s + self._limits.report_every_s

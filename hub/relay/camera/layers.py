@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -71,11 +71,38 @@ class Layer:
         )
 
 
+class Watching(Protocol):
+    """The viewers."""
+
+    def end(self, viewer: Viewer, code: str) -> None:
+        """End one."""
+
+    def sound_changed(self, layer: Layer) -> None:
+        """Hear that the sound of a layer has come, changed or failed."""
+
+
+class Moving(Protocol):
+    """The viewers who go from one layer to another."""
+
+    def joined(self, viewer: Viewer, fanout: Fanout) -> None:
+        """Hear that one is fed by another layer now."""
+
+    def not_joined(self, viewer: Viewer, code: str) -> None:
+        """Hear that one waits in vain, and why."""
+
+
+class Reading(Protocol):
+    """The recipients that are no viewers."""
+
+    def rendition_ended(self, rendition: Rendition, code: str) -> None:
+        """End those of a rendition."""
+
+
 class Layers:
     """All layers of this process.
 
-    `process` says what makes a rendition's pictures, `on_ended` ends a viewer, `on_joined` hears that one is fed by another layer
-    now, `on_pulled` that a camera is held by this process from now on (True), or that nothing of it is left (False).
+    `process` says what makes a rendition's pictures; `on_pulled` hears that a camera is held by this process from now on (True),
+    or that nothing of it is left (False). Those who are fed are named by `feed`, before the first layer is opened.
     """
 
     def __init__(
@@ -90,11 +117,6 @@ class Layers:
         idle_stop_s: float,
         on_state: Callable[[SourceState], None],
         on_pulled: Callable[[str, bool], None],
-        on_sound: Callable[[Layer], None],
-        on_ended: Callable[[Viewer, str], None],
-        on_readers_ended: Callable[[Rendition, str], None],
-        on_joined: Callable[[Viewer, Fanout], None],
-        on_not_joined: Callable[[Viewer, str], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"],
     ) -> None:
         self._open_source = open_source
@@ -106,16 +128,15 @@ class Layers:
         self._idle_stop_s = idle_stop_s
         self._on_state = on_state
         self._on_pulled = on_pulled
-        self._on_sound = on_sound
-        self._on_ended = on_ended
-        self._on_readers_ended = on_readers_ended
-        self._on_joined = on_joined
-        self._on_not_joined = on_not_joined
         self._spawn = spawn
         self._layers: dict[Key, Layer] = {}
         self._releasing: dict[Key, asyncio.Task[None]] = {}
         self.pulls_opened = 0
         self._reconnects: Counter[str] = Counter()  # of layers that were released, by camera
+
+    def feed(self, viewers: Watching, moves: Moving, readers: Reading) -> None:
+        """Tell those who are fed what becomes of their layers, from now on."""
+        self._viewers, self._moves, self._readers = viewers, moves, readers
 
     def __iter__(self) -> Iterator[Layer]:
         """Walk over the layers that are pulled."""
@@ -168,8 +189,8 @@ class Layers:
             layer.name,
             self._sender,
             kind=kind,
-            on_ended=self._on_ended,
-            on_joined=self._on_joined,
+            on_ended=self._viewers.end,
+            on_joined=self._moves.joined,
             on_key_frame_wanted=lambda: self._key_frame_wanted(layer, rendition),
         )
         rendition = Rendition(kind, fanout, self._process(layer.spec, layer.name, kind), self._clock, self)
@@ -344,7 +365,7 @@ class Layers:
             layer=name,
             sound=self._sound,
             on_state=self._on_state,
-            on_sound=lambda: self._on_sound(layer),
+            on_sound=lambda: self._viewers.sound_changed(layer),
             on_end=lambda refusal: self._pull_ended(layer, refusal),
         )
         layer = Layer(spec, name, pull)
@@ -377,10 +398,10 @@ class Layers:
     def _end_those_of(self, rendition: Rendition, code: str) -> None:
         for viewer in list(rendition.fanout.joining.values()):
             rendition.fanout.leave(viewer)
-            self._on_not_joined(viewer, code)
+            self._moves.not_joined(viewer, code)
         for viewer in list(rendition.fanout.viewers.values()):
-            self._on_ended(viewer, code)
-        self._on_readers_ended(rendition, code)
+            self._viewers.end(viewer, code)
+        self._readers.rendition_ended(rendition, code)
 
     @staticmethod
     async def _close(layer: Layer) -> None:

@@ -1,23 +1,26 @@
 """Recipients that are no WebRTC viewers (MSE, RTSP out): leased, counted and ended like them, fed by a layer's ring."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
 from adapters.clock import Clock
+from hub.relay.camera.layers import Layers
 from hub.relay.camera.renditions import Rendition
-from hub.relay.choice import Choice, Takes
+from hub.relay.choice import Choice, Chooser, CodecsTaken
 from hub.relay.errors import RelayRefused
-from hub.relay.events import RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
+from hub.relay.events import HEARS_ALL, LayerChanged, RelayEvent, SourceSpec, ViewerConnected, ViewerEnded
 from hub.relay.fanout import Reader
 from hub.relay.ring import PacketRing
 from hub.relay.webrtc.sdp import Offered
-from hub.relay.workers.figures import Sends
+from hub.relay.workers.figures import Sends, Tallies
 
 log = structlog.get_logger(__name__)
+
+HEARS: Final = "AAC"  # among the codecs of a recipient: it plays this sound
 
 
 class Ending(Reader, Sends, Protocol):
@@ -68,16 +71,15 @@ class _Reading:
 
 
 class Readers:
-    """All recipients of this process that read rings by themselves. `choose` gives what serves them best."""
+    """All recipients of this process that read rings by themselves, by the id of their view."""
 
     def __init__(
-        self,
-        choose: Callable[[SourceSpec, str, Takes], Awaitable[Choice]],
-        on_event: Callable[[RelayEvent], None],
+        self, layers: Layers, chooser: Chooser, *, tallies: Tallies, on_event: Callable[[RelayEvent], None]
     ) -> None:
-        self._choose = choose
+        self._layers = layers
+        self._chooser = chooser
+        self._tallies = tallies
         self._on_event = on_event
-        self.on_left: Callable[[str, Sends], None] = lambda _camera_id, _reader: None
         self._readings: dict[str, _Reading] = {}
 
     def __len__(self) -> int:
@@ -94,18 +96,20 @@ class Readers:
         spec: SourceSpec,
         *,
         wanted: str,
-        takes: Takes,
+        codecs: Collection[str],
         make: Make,
         lease_s: float,
     ) -> Choice:
         """Open a layer for a recipient and feed it from the newest key frame on, for `lease_s` and as long as `renew` names it.
+
+        `codecs`: those that it plays, of picture and sound (`RelayEngine.read`).
 
         Raises:
             RelayRefused: the stream cannot be had; says why.
         """
         if viewer_id in self._readings:
             raise RelayRefused(409, "viewer_exists", "this viewer session runs already; open another")
-        choice = await self._choose(spec, wanted, takes)
+        choice = await self._choose(spec, wanted, codecs)
         if choice.rendition.closing or viewer_id in self._readings:
             raise RelayRefused(
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
@@ -117,6 +121,18 @@ class Readers:
         choice.rendition.fanout.add(reader)
         log.info("relay.reader.added", viewer_id=viewer_id, camera_id=spec.camera_id, layer=choice.layer)
         self._on_event(ViewerConnected(viewer_id))
+        told = LayerChanged(
+            viewer_id,
+            choice.layer,
+            wanted,
+            choice.code,
+            choice.rendition.kind,
+            choice.offered.codec,
+            choice.why,
+            self._sound_of(choice, codecs),
+        )
+        if told != LayerChanged(viewer_id, "main", "main"):
+            self._on_event(told)
         return choice
 
     def renew(self, viewer_ids: Collection[str], lease_until_s: float) -> None:
@@ -134,7 +150,7 @@ class Readers:
         reading.reader.lease_until_s = 0.0
         reading.rendition.fanout.remove(reading.reader)
         reading.reader.end(code)
-        self.on_left(reading.camera_id, reading.reader)
+        self._tallies.left(reading.camera_id, reading.reader)
         log.info("relay.reader.ended", viewer_id=viewer_id, camera_id=reading.camera_id, code=code)
         self._on_event(ViewerEnded(viewer_id, code))
 
@@ -162,3 +178,24 @@ class Readers:
         """End all."""
         for viewer_id in list(self._readings):
             self.stop(viewer_id, code)
+
+    async def _choose(self, spec: SourceSpec, wanted: str, codecs: Collection[str]) -> Choice:
+        """Return what serves a recipient best, with the sound that it can be handed as it is."""
+        choice = await self._chooser.choose(spec, wanted, CodecsTaken(frozenset(codecs)))
+        heard = self._layers.sound_of(choice.rendition.fanout)
+        if heard is None:
+            return choice
+        if HEARS_ALL in codecs:
+            own = heard.own
+        elif HEARS in codecs:
+            own = heard.aac
+        else:
+            return choice
+        return replace(choice, offered=replace(choice.offered, own_sound=own))
+
+    def _sound_of(self, choice: Choice, codecs: Collection[str]) -> str:
+        """Return what a recipient is told about sound, which goes to one as it is."""
+        heard = self._layers.sound_of(choice.rendition.fanout)
+        if heard is None or not {HEARS, HEARS_ALL} & set(codecs):
+            return ""
+        return "on" if choice.offered.own_sound is not None else "none" if heard.why == "none" else "codec"

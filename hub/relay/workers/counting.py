@@ -12,19 +12,13 @@ from hub.relay.workers.figures import CameraFigures, Sends, Tallies
 class Counting:
     """The sums of one engine: over those who are there now, and those who left."""
 
-    def __init__(self, layers: Layers, viewers: Mapping[str, Viewer], readers: Readers) -> None:
+    def __init__(
+        self, layers: Layers, viewers: Mapping[str, Viewer], readers: Readers, tallies: Tallies
+    ) -> None:
         self._layers = layers
         self._viewers = viewers
         self._readers = readers
-        self._tallies = Tallies()
-
-    def left(self, camera_id: str, one: Sends) -> None:
-        """Keep what one who leaves was sent."""
-        self._tallies.left(camera_id, one)
-
-    def let_go(self, camera_id: str) -> None:
-        """Forget a camera that is held no more."""
-        self._tallies.forget(camera_id)
+        self._tallies = tallies
 
     def sent(self) -> dict[str, int]:
         """Return the worker's sums; they never fall."""
