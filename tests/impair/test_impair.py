@@ -66,6 +66,7 @@ def test_what_is_lost_depends_on_the_seed_alone(*, namespaces: bool) -> None:
         assert (counts["lost"], counts["doubled"]) == (model.counts.lost, model.counts.doubled)
 
 
+@pytest.mark.long
 def test_order_is_lost_only_where_it_is_to_be() -> None:
     """Delay and jitter keep the order; a tenth held back is overtaken by what came within that time."""
     with impaired(3) as path:

@@ -86,6 +86,7 @@ CONDITIONS = (
 )
 
 
+@pytest.mark.long
 def test_values_that_look_alike_are_told_apart() -> None:
     """``True`` and ``1``, a reason and its text, a number on a limit and one beside it: each as the plain way says."""
     judged_by = profile(*CONDITIONS)
@@ -104,6 +105,7 @@ def test_values_that_look_alike_are_told_apart() -> None:
             assert [said(compiled, one) for one in found] == [plainly(judged_by, one) for one in batch]
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     limits=st.lists(st.tuples(st.sampled_from([Op.LT, Op.LTE, Op.GT, Op.GTE, Op.EQ, Op.NE]),

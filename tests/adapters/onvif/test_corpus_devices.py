@@ -239,6 +239,7 @@ def test_every_captured_reply_of_a_device(name: str) -> None:
     corpus.checked(*(item for item in folder_of(name).rglob("*") if item.is_file()))
 
 
+@pytest.mark.long
 def test_every_reader_reads_every_reply() -> None:
     """No reader raises on the reply to any other operation, and zeep's opinion never raises."""
     wsdl = Wsdl()

@@ -55,6 +55,7 @@ class TestClock:
             f"{date_time(local, 'LocalDateTime')}</tds:SystemDateAndTime>",
         )
 
+    @pytest.mark.long
     def test_local_time_and_zone_only(self) -> None:
         """2: without UTCDateTime the local time and the zone sign the login and give the offset."""
         device = Device(auth="wsse", skew_s=1800.0)

@@ -328,6 +328,7 @@ class TestFailures:
             observation = seen.result.observations[fact]
             assert not isinstance(observation, NotObserved) or observation.detail
 
+    @pytest.mark.long
     def test_a_device_that_falls_silent_keeps_what_it_told(self) -> None:
         """Two silences end the extended reads, not the probe: identity and streams stay, no failure."""
         device = full()

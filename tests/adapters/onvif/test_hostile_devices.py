@@ -37,6 +37,7 @@ def always(reply: bytes, *, close: bool = True) -> Handler:
 
 
 class TestDead:
+    @pytest.mark.long
     def test_accepts_and_says_nothing(self) -> None:
         """A device that answers nothing is left alone after two silences, and the step is named."""
 
@@ -63,6 +64,7 @@ class TestDead:
         assert isinstance(seen.result.failure, TimedOut)
         assert seen.took_s < 15.0
 
+    @pytest.mark.long
     def test_goes_silent_in_the_middle(self) -> None:
         """A device that falls silent after the login keeps what it told; the rest names the step that timed out."""
         device = Device(replies={"GetScopes": b"", "GetNetworkInterfaces": b""})
@@ -165,6 +167,7 @@ class TestMalicious:
         assert seen.result.failure.reason is Reason.MALFORMED_HTTP
         assert seen.took_s < 25.0
 
+    @pytest.mark.long
     @pytest.mark.parametrize("drip", [b"X-Endless: 1\r\n", b"\r\n", b"x"])
     def test_slow_loris(self, drip: bytes) -> None:
         """Heads and bodies that drip without end cost no more than a dead device."""

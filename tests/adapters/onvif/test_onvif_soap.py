@@ -42,6 +42,7 @@ def test_the_private_names_are_where_they_were() -> None:
     assert "{http://www.onvif.org/ver10/device/wsdl}DeviceBinding" in document.bindings
 
 
+@pytest.mark.long
 def test_loading_leaves_the_process_as_it_was() -> None:
     """Root logging and proxy variables are the same after the package was loaded, and no socket was opened."""
     program = """

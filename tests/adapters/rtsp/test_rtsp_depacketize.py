@@ -1,5 +1,6 @@
 """Payloads to access units: the ways of RFC 6184, 7798, 2435, and the ways of cameras."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtsp_support import encoded, payloads
@@ -208,6 +209,7 @@ _ITEM = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_ITEM, max_size=25))
 def test_h264_output_invariants_hold_for_any_input(items: list[tuple[int, bool, bytes, int]]) -> None:

@@ -219,6 +219,7 @@ def test_a_camera_that_closes_after_its_challenge_is_dialled_again_once() -> Non
     run(work())
 
 
+@pytest.mark.long
 def test_a_nonce_that_changes_at_keep_alive_is_answered_once_and_the_picture_goes_on() -> None:
     """Axis renews its nonce after 150 s (quirk 7): the keep-alive's 401 is answered, frames never stop."""
 
@@ -248,6 +249,7 @@ def test_a_nonce_that_changes_at_keep_alive_is_answered_once_and_the_picture_goe
     run(work())
 
 
+@pytest.mark.long
 def test_a_password_withdrawn_during_play_stops_the_keep_alive_not_the_picture() -> None:
     """After the second refusal nothing that carries the credential is sent again."""
 

@@ -57,6 +57,7 @@ def test_the_facts_are_named_as_the_standards_know_them() -> None:
     assert set(FACTS) >= ALL_FACTS
 
 
+@pytest.mark.long
 def test_a_good_camera_gives_every_fact() -> None:
     """A window of 2 s measures everything side by side; three runs and the sub-stream follow."""
 
@@ -123,6 +124,7 @@ class Silent(GoodCamera):
         return None
 
 
+@pytest.mark.long
 def test_a_dead_camera_names_the_step_and_the_wait() -> None:
     """OPTIONS gets no answer in 3 s: that is the detail of every fact, and the check does not wait three times."""
 
@@ -219,6 +221,7 @@ def test_descriptions_that_cannot_be_used(status: str, body: bytes, kind: str, r
     run(work())
 
 
+@pytest.mark.long
 def test_a_body_shorter_than_promised_is_cut_short_not_silent() -> None:
     """Content-Length promises more than comes: the sentence says how much came."""
 
@@ -306,6 +309,7 @@ def test_replies_cut_into_single_bytes_are_read() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_deviations_are_survived_and_named() -> None:
     """Xiongmai's header names, blank lines and garbage in the stream, odd channels, a foreign SSRC, a request."""
 
@@ -345,6 +349,7 @@ def test_deviations_are_survived_and_named() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_loss_and_backward_timestamps_are_measured() -> None:
     """Every 20th packet missing gives 5 % loss."""
 
@@ -365,6 +370,7 @@ def test_loss_and_backward_timestamps_are_measured() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_b_frames_need_a_transcode() -> None:
     """A stream with B-frames is counted by its slice headers, its timestamps do not increase, and copy is out."""
 
@@ -396,6 +402,7 @@ def test_b_frames_need_a_transcode() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_the_deadline_holds_and_leaves_time_for_teardown() -> None:
     """A window longer than the time allowed is shortened, and the session is still torn down."""
 

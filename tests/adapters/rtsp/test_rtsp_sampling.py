@@ -3,6 +3,7 @@
 import base64
 
 import av
+import pytest
 from rtsp_support import SDP, GoodCamera, encoded, probe, run, scripted
 
 from adapters.port import AccessUnit, CodedPicture, CodedSample
@@ -31,6 +32,7 @@ def decoded(sample: CodedSample) -> list[int]:
     return heights
 
 
+@pytest.mark.long
 def test_a_probe_returns_key_frames_that_decode_alone() -> None:
     """Three pictures of a window of two seconds, spread over it, each decoded by a decoder that saw no other."""
 
@@ -46,6 +48,7 @@ def test_a_probe_returns_key_frames_that_decode_alone() -> None:
     assert 0.6 <= times[1] < 1.3 < times[2] <= 2.1
 
 
+@pytest.mark.long
 def test_parameter_sets_that_are_only_in_the_sdp_are_given_along() -> None:
     """The camera never sends them in band; its pictures still decode alone."""
     sps, pps = encoded()[0][:2]

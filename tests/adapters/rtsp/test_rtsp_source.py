@@ -114,6 +114,7 @@ def test_a_camera_that_closes_its_connection_is_unreachable_at_once() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_a_camera_that_falls_silent_is_timed_out() -> None:
     """No RTP for the policy's time ends the source with the phase `media`."""
 
@@ -133,6 +134,7 @@ def test_a_camera_that_falls_silent_is_timed_out() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_garbage_in_place_of_messages_ends_only_this_source() -> None:
     """A camera that turns mad mid-stream ends with its protocol error, and a second camera plays on."""
 
@@ -269,6 +271,7 @@ def test_a_refused_play_closes_the_session() -> None:
     run(work())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("public", "method"), [("OPTIONS, DESCRIBE, PLAY", "OPTIONS"), (GoodCamera.public, "GET_PARAMETER")]
 )
@@ -289,6 +292,7 @@ def test_keep_alive_uses_what_the_camera_offers_at_half_its_timeout(public: str,
     run(work())
 
 
+@pytest.mark.long
 def test_a_camera_that_ignores_keep_alives_plays_on() -> None:
     """No answer to a keep-alive is a named tolerance, not an end (quirk 28)."""
 

@@ -86,6 +86,7 @@ WHOLE = [("sets", False, 3600, 1, "", False), ("start", False, 0, 1, "", True)]
 WHOLE += [("middle", False, 0, 1, "", True)] * 3 + [("end", True, 0, 1, "", True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", sorted(KINDS))
 @settings(max_examples=150, deadline=None)
 @given(packets=PACKETS)

@@ -63,6 +63,7 @@ def test_every_tolerance_of_rtsp_is_in_the_data(tolerance: Tolerance) -> None:
     assert quirks_named(str(tolerance)), f"{tolerance} is not in adapters/vendors/quirks.toml"
 
 
+@pytest.mark.long
 def test_every_quirk_name_of_the_other_adapters_is_in_the_data() -> None:
     """A name that can appear in ``onvif.quirks`` or ``vendor.quirks`` leads to at least one quirk."""
     names = names_in_code()

@@ -149,6 +149,7 @@ _VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=3
 _LENGTHS = ("content-length", "transfer-encoding")
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(_NAMES.filter(lambda name: name.lower() not in _LENGTHS), _VALUES), max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_a_plain_head_reads_as_it_does_line_by_line(fields: list[tuple[str, str]]) -> None:

@@ -1,5 +1,6 @@
 """The words that spare a search by pattern: with them and without them, the same is taken out."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.one_of(PIECES, PIECES.map(str.upper), st.text(max_size=3)), max_size=14).map("".join))
 def test_the_words_spare_searches_and_nothing_else(text: str) -> None:

@@ -173,6 +173,7 @@ class TestScriptedServers:
         assert told.reason is reason
         assert told.detail
 
+    @pytest.mark.long
     def test_a_silent_server_costs_the_deadline_and_no_more(self) -> None:
         """No answer is a time-out, which is no refusal."""
         told, _heard = of_script(close=False)

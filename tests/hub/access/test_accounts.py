@@ -326,6 +326,7 @@ def test_one_time_passwords_are_long_and_differ() -> None:
     check_new(one_time(), "admin")
 
 
+@pytest.mark.long
 def test_the_default_parameters_are_argon2id_with_64_mib() -> None:
     """What is stored says Argon2id, 64 MiB, 3 passes, 4 lanes; a hash with less is made anew at the next sign-in."""
 

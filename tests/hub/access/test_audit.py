@@ -15,6 +15,7 @@ from hub.store.errors import Invalid
 NewUrl = Callable[[], str]
 
 
+@pytest.mark.long
 def test_a_whole_chain_verifies(new_url: NewUrl, tmp_path: Path) -> None:
     """More records than one piece holds are walked in pieces and found whole; texts and numbers come back as written."""
 

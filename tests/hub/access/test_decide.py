@@ -292,6 +292,7 @@ asks = st.builds(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=600)
 @given(asks, subjects)
 def test_no_role_passes_a_pause(ask: Ask, subject: Subject) -> None:
@@ -299,6 +300,7 @@ def test_no_role_passes_a_pause(ask: Ask, subject: Subject) -> None:
     assert isinstance(decide(ask, replace(subject, paused=True, paused_until=None), NOW), Refused)
 
 
+@pytest.mark.long
 @settings(max_examples=600)
 @given(asks, subjects)
 def test_no_role_passes_the_consent(ask: Ask, subject: Subject) -> None:

@@ -220,6 +220,7 @@ def test_search_does_not_tell_private_names(sqlite_url: str, tmp_path: Path) -> 
     run(go())
 
 
+@pytest.mark.long
 def test_filters_narrow_and_counts_agree(new_url: NewUrl, tmp_path: Path) -> None:
     """Every number of `counts` is the total of the list with that filter, for every scope."""
 
@@ -315,6 +316,7 @@ async def _mixed(hub: World) -> None:
     await hub.catalog.pause(seven.id, ANNA, until=hub.clock.now() + timedelta(hours=1))
 
 
+@pytest.mark.long
 def test_pages_follow_each_other(new_url: NewUrl, tmp_path: Path) -> None:
     """Pages by cursor show each camera once and in order, also while cameras come and go between them."""
 

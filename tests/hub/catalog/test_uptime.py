@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from hub_world import START, World, run, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,6 +87,7 @@ def test_days_are_those_of_the_time_zone() -> None:
     assert [(spent.up, spent.unknown) for _, spent in told] == [(0, 86_400), (3600, 0)]
 
 
+@pytest.mark.long
 def test_a_thousand_answers_are_one_row(sqlite_url: str, tmp_path_factory: object) -> None:
     """Answers that change nothing add no row; a silence of the hub is unknown; a fault is down."""
 

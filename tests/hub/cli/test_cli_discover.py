@@ -16,6 +16,7 @@ from hub.simulator.discovery import DiscoveryResponder
 from hub.simulator.presets import shipped
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", ["multicast", "unicast"])
 def test_scripted_cameras_are_found_with_the_address_that_check_takes(by: str) -> None:
     """Those that speak ONVIF answer with name, model and the port they listen on; RTSP-only and dead ones do not."""

@@ -263,6 +263,7 @@ def test_a_second_check_of_a_device_waits_its_turn() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_the_limit_holds_against_an_adapter_that_ignores_its_deadline() -> None:
     """A probe that ignores its deadline is cut at the limit; the check still ends with an assessment."""
 

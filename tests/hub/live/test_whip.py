@@ -14,6 +14,7 @@ from running_hub import HubThread, JumpClock, onboard, running_hub
 from webrtc_pusher import Encoder
 from webrtc_viewer import Viewer
 
+pytestmark = pytest.mark.process
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SITE = "https://ward.example.vn"
 OFFER = "\r\n".join(
@@ -284,7 +285,6 @@ def test_an_address_of_a_camera_that_pushes_is_a_name_alone(admin: httpx.Client,
     assert refused.status_code == 503, refused.text
 
 
-@pytest.mark.process
 def test_an_encoder_comes_again_after_its_worker_died(
     hub: HubThread, admin: httpx.Client, camera: str, clock: JumpClock
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from conftest import engine_with, run, still, until
 from relay_camera import SyntheticCamera
 from relay_lean import Lean
@@ -9,6 +10,7 @@ from relay_lean import Lean
 from hub.relay.camera.processing import Picture
 
 
+@pytest.mark.long
 def test_who_comes_gets_the_whole_group_though_no_picture_follows() -> None:
     """More packets than leave at once, to the second and third viewer alone, from a camera that sends nothing any more."""
     camera = SyntheticCamera(bitrate_kbps=4000, fps=50, pictures=200)

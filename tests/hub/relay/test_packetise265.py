@@ -74,6 +74,7 @@ def test_our_own_depacketiser_reads_it() -> None:
     assert got == list(units(payloads))
 
 
+@pytest.mark.long
 def test_b_pictures_are_seen() -> None:
     """A stream that is shown in another order than it is sent cannot be copied to a browser."""
     packetiser = H265Packetiser()

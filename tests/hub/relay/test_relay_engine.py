@@ -168,6 +168,7 @@ def test_a_camera_that_falls_silent_is_stalled(camera: SyntheticCamera) -> None:
     run(main())
 
 
+@pytest.mark.long
 def test_a_refused_login_is_not_tried_again(camera: SyntheticCamera) -> None:
     """One attempt, a refusal that says so, and no reconnect."""
     camera.refuses = AuthenticationFailed(

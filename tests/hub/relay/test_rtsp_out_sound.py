@@ -74,6 +74,7 @@ def heard(url: str) -> dict[str, tuple[str, list[float], int]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("sound", "codec"), [("PCMU", "pcm_mulaw"), ("PCMA", "pcm_alaw"), ("MPEG4-GENERIC", "aac")]
 )
@@ -179,6 +180,7 @@ def test_who_may_not_hear_finds_no_such_track() -> None:
     run(work())
 
 
+@pytest.mark.long
 def test_sound_that_was_not_set_up_is_not_written() -> None:
     """A recipient that wants the picture alone gets it alone."""
 

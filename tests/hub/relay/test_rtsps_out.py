@@ -93,6 +93,7 @@ def test_a_renewed_certificate_is_used_by_the_next_connection_and_a_broken_one_n
     with_output(work, certificate=certificate)
 
 
+@pytest.mark.long
 def test_an_end_by_the_hub_closes_the_connection_and_throws_away_what_waits(pem: Path) -> None:
     """One that takes nothing is hung up on all the same, and what was written for it does not come later."""
 

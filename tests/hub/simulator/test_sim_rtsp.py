@@ -159,6 +159,7 @@ def test_session_ends_without_keep_alive_and_then_is_not_found():
     asyncio.run(story())
 
 
+@pytest.mark.long
 def test_keep_alive_keeps_the_session():
     """GET_PARAMETER and OPTIONS with the session start the timeout anew."""
 
@@ -278,6 +279,7 @@ def test_marks_the_last_packet_of_each_picture():
     asyncio.run(story())
 
 
+@pytest.mark.long
 def test_stalls_and_goes_on_with_a_key_frame():
     """While media is paused the session answers but nothing is sent; afterwards it goes on with a key frame."""
 
