@@ -10,12 +10,14 @@ The names that are told:
 ``user`` nobody instead of root, and no capability;
 ``no_new_privs`` nothing that is executed gains rights (prctl(2));
 ``undumpable`` no core dump, no tracing by others of the same user;
-``syscalls`` a seccomp filter (seccomp(2)) that lets pass what computing needs: no socket, no open, no exec, no fork, no
-signal to others, no executable memory.
+``syscalls`` a seccomp filter (`calls.py`) that lets pass what computing needs: no socket, no open, no exec, no fork, no
+signal to others, no executable memory;
+``capabilities``, ``some_syscalls`` what is left of ``user`` and ``syscalls`` where a graphics driver opens files at any time.
 """
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import platform
 import resource
@@ -25,6 +27,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from hub.decode import calls
+
 KEPT_DESCRIPTOR: Final = 3  # where the hub's socket stands afterwards; 0, 1 and 2 lead nowhere
 _NOBODY: Final = 65_534
 _NICE: Final = 10
@@ -33,64 +37,6 @@ _CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000  # linux/sched.h
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # linux/prctl.h
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FLAG_TSYNC = 1, 1  # linux/seccomp.h
 _CAPABILITIES_V3: Final = 0x2008_0522  # linux/capability.h
-
-# Classic BPF as seccomp takes it (linux/filter.h, linux/bpf_common.h).
-_LOAD, _JUMP_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x45, 0x06
-_ALLOW, _DENY, _KILL = 0x7FFF_0000, 0x0005_0001, 0x8000_0000  # allow; errno EPERM; kill the process
-_NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
-
-
-def _argument(index: int) -> int:
-    """Return the offset of an argument's low word (both architectures are little-endian)."""
-    return 16 + 8 * index
-
-
-@dataclass(frozen=True, slots=True)
-class _Machine:
-    """System call numbers of one architecture (its audit number from linux/audit.h)."""
-
-    audit: int
-    seccomp: int
-    capset: int
-    # what computing, memory and the one open socket need
-    plain: tuple[int, ...]
-    # number -> (argument, bit that must not be set): memory, never executable
-    without_bit: tuple[tuple[int, int, int], ...]
-    # number -> argument that must be 0: limits of this process only
-    of_self: tuple[tuple[int, int], ...]
-
-
-_PROT_EXEC: Final = 4
-_MACHINES: Final = {
-    "x86_64": _Machine(
-        audit=0xC000_003E,
-        seccomp=317,
-        capset=126,
-        plain=(
-            *(0, 1, 3, 5, 7, 8, 11, 12),  # read write close fstat poll lseek munmap brk
-            *(13, 14, 15, 19, 20, 24, 25, 28),  # rt_sig{action,procmask,return} readv writev sched_yield mremap madvise
-            *(35, 39, 60, 96, 98, 99, 131, 186),  # nanosleep getpid exit gettimeofday getrusage sysinfo sigaltstack gettid
-            *(202, 204, 219, 228, 229, 230, 231),  # futex sched_getaffinity restart clock_{gettime,getres,nanosleep} exit_group
-            *(271, 273, 318, 324, 334),  # ppoll set_robust_list getrandom membarrier rseq
-        ),
-        without_bit=((9, 2, _PROT_EXEC), (10, 2, _PROT_EXEC)),  # mmap mprotect
-        of_self=((302, 0),),  # prlimit64
-    ),
-    "aarch64": _Machine(
-        audit=0xC000_00B7,
-        seccomp=277,
-        capset=91,
-        plain=(
-            *(57, 62, 63, 64, 65, 66, 73, 80),  # close lseek read write readv writev ppoll fstat
-            *(93, 94, 98, 99, 101, 113, 114, 115),  # exit exit_group futex set_robust_list nanosleep clock_{gettime,getres,nanosleep}
-            *(123, 124, 128, 132, 134, 135, 139),  # sched_{getaffinity,yield} restart sigaltstack rt_sig{action,procmask,return}
-            *(165, 169, 172, 178, 179),  # getrusage gettimeofday getpid gettid sysinfo
-            *(214, 215, 216, 233, 278, 283, 293),  # brk munmap mremap madvise getrandom membarrier rseq
-        ),
-        without_bit=((222, 2, _PROT_EXEC), (226, 2, _PROT_EXEC)),  # mmap mprotect
-        of_self=((261, 0),),  # prlimit64
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,34 +56,52 @@ class _Cannot(Exception):
     """One part cannot be had on this machine."""
 
 
-def keep_only(descriptor: int) -> None:
-    """Close every descriptor but one, which moves to `KEPT_DESCRIPTOR`; 0, 1 and 2 then lead nowhere."""
-    if descriptor != KEPT_DESCRIPTOR:
-        os.dup2(descriptor, KEPT_DESCRIPTOR)
+def keep_only(*descriptors: int) -> None:
+    """Close every descriptor but these, which move to `KEPT_DESCRIPTOR` and the numbers after it; 0, 1 and 2 lead nowhere."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
-    os.closerange(KEPT_DESCRIPTOR + 1, max(nowhere, descriptor, 256) + 1)
+    wanted = (nowhere, nowhere, nowhere, *descriptors)
+    # none may be overwritten before it was moved itself
+    aside = [fcntl.fcntl(one, fcntl.F_DUPFD, len(wanted)) for one in wanted]
+    for place, one in enumerate(aside):
+        os.dup2(one, place)
+    os.closerange(len(wanted), max(*aside, *wanted, 256) + 1)
 
 
-def confine(memory: int) -> Confinement:
+def confine(memory: int, *, last: int = KEPT_DESCRIPTOR, device: int | None = None) -> Confinement:
     """Confine the present process for good. `memory` is how many bytes it may take beyond what it holds now.
 
-    To be called after everything was imported, from the only thread, with only the standard descriptors and
-    `KEPT_DESCRIPTOR` open.
+    `last` is the highest descriptor that is open; `device` the one of a video device that goes on coding. To be called
+    after everything was imported, from the only thread.
     """
-    os.chdir("/")
-    os.umask(0o777)
-    with contextlib.suppress(OSError):
-        os.nice(_NICE)
-    parts: tuple[tuple[str, Callable[[], None]], ...] = (
-        ("limits", lambda: _limit(memory)),
+    return _apply(
+        ("limits", lambda: _limit(memory, last)),
         ("network", _leave_network),
         ("user", _become_nobody),
         ("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)),
         ("undumpable", lambda: _prctl(_PR_SET_DUMPABLE, 0)),
-        ("syscalls", _filter_calls),
+        ("syscalls", lambda: _filter_calls(lambda machine: calls.strict(machine, device))),
     )
+
+
+def confine_loosely() -> Confinement:
+    """Confine the present process as far as the driver of a graphics card bears it, before that is loaded.
+
+    It may open what its user may open, and start threads; no network, no other program or process, no change of files.
+    """
+    return _apply(
+        ("network", _leave_network),
+        ("capabilities", _give_up_capabilities),
+        ("no_new_privs", lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1)),
+        ("undumpable", lambda: _prctl(_PR_SET_DUMPABLE, 0)),
+        ("some_syscalls", lambda: _filter_calls(calls.loose)),
+    )
+
+
+def _apply(*parts: tuple[str, Callable[[], None]]) -> Confinement:
+    os.chdir("/")
+    os.umask(0o777)
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
     applied, missing = [], []
     for name, apply in parts:
         try:
@@ -167,7 +131,7 @@ def held_bytes() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _limit(memory: int) -> None:
+def _limit(memory: int, last: int) -> None:
     limits = {
         "RLIMIT_FSIZE": 0,
         "RLIMIT_CORE": 0,
@@ -184,7 +148,7 @@ def _limit(memory: int) -> None:
             refused.append("RLIMIT_AS")
     except OSError:
         refused.append("RLIMIT_AS")
-    if not _set_limit("RLIMIT_NOFILE", KEPT_DESCRIPTOR + 1):
+    if not _set_limit("RLIMIT_NOFILE", last + 1):
         refused.append("RLIMIT_NOFILE")
     if refused:
         raise _Cannot(f"not {', '.join(refused)}")
@@ -224,53 +188,26 @@ def _leave_network() -> None:
 
 def _become_nobody() -> None:
     """Give up root and every capability."""
-    libc = _libc()
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    machine = _MACHINES.get(platform.machine())
+    _give_up_capabilities()
+
+
+def _give_up_capabilities() -> None:
+    machine = calls.MACHINES.get(platform.machine())
     if machine is None:
         raise _Cannot(f"capabilities are not known on {platform.machine()}")
     header = struct.pack("=Ii", _CAPABILITIES_V3, 0)
-    _checked(libc.syscall(machine.capset, header, bytes(24)))
+    _checked(_libc().syscall(machine.capset, header, bytes(24)))
 
 
-def _filter_calls() -> None:
-    machine = _MACHINES.get(platform.machine())
+def _filter_calls(make: Callable[[calls.Machine], bytes]) -> None:
+    machine = calls.MACHINES.get(platform.machine())
     if machine is None or sys.byteorder != "little" or sys.maxsize < 2**32:
         raise _Cannot(f"no list of system calls for {platform.machine()}")
-    code = _program(machine)
+    code = make(machine)
     program = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     _checked(_libc().syscall(machine.seccomp, _SECCOMP_SET_MODE_FILTER, _SECCOMP_FLAG_TSYNC, header))
-
-
-def _program(machine: _Machine) -> bytes:
-    """Return the filter: a foreign architecture kills, a listed call passes, every other one is refused (EPERM)."""
-    steps: list[tuple[int, int, int, int]] = [
-        (_LOAD, 0, 0, _ARCHITECTURE),
-        (_JUMP_EQUAL, 1, 0, machine.audit),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _NUMBER),
-    ]
-    for number in machine.plain:
-        steps += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    for number, argument, bit in machine.without_bit:
-        steps += [
-            (_JUMP_EQUAL, 0, 4, number),
-            (_LOAD, 0, 0, _argument(argument)),
-            (_JUMP_BITS, 0, 1, bit),
-            (_RETURN, 0, 0, _DENY),
-            (_RETURN, 0, 0, _ALLOW),
-        ]
-    for number, argument in machine.of_self:
-        steps += [
-            (_JUMP_EQUAL, 0, 4, number),
-            (_LOAD, 0, 0, _argument(argument)),
-            (_JUMP_EQUAL, 1, 0, 0),
-            (_RETURN, 0, 0, _DENY),
-            (_RETURN, 0, 0, _ALLOW),
-        ]
-    steps.append((_RETURN, 0, 0, _DENY))
-    return b"".join(struct.pack("=HBBI", *step) for step in steps)

@@ -17,7 +17,7 @@ from decode_pictures import CODECS, coded, sample
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
 from adapters.port import CodedPicture
-from hub.decode import confine, limits
+from hub.decode import calls, limits
 from hub.decode import messages as m
 from hub.decode.errors import (
     CameraRefused,
@@ -429,8 +429,8 @@ def test_a_process_whose_hub_has_gone_does_not_compute_for_ever() -> None:
 @pytest.mark.parametrize("platform", ["x86_64", "aarch64"])
 def test_the_filter_says_no_unless_a_call_is_listed(platform: str) -> None:
     """The program is walked as the kernel does: other architectures die, listed calls pass, the rest is refused."""
-    machine = confine._MACHINES[platform]
-    code = confine._program(machine)
+    machine = calls.MACHINES[platform]
+    code = calls.strict(machine)
     assert len(code) // 8 <= 4096  # BPF_MAXINSNS
 
     def verdict(number: int, *arguments: int, audit: int = machine.audit) -> int:
@@ -450,7 +450,7 @@ def test_the_filter_says_no_unless_a_call_is_listed(platform: str) -> None:
                 case 0x06:
                     return value
 
-    allow, deny, kill = confine._ALLOW, confine._DENY, confine._KILL
+    allow, deny, kill = calls.ALLOW, calls.DENY, calls.KILL
     assert verdict(machine.plain[0], audit=0x4000_0003) == kill
     assert {verdict(number) for number in machine.plain} == {allow}
     for number, argument, bit in machine.without_bit:
