@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,7 @@ from hub.api.envelope import Envelope
 from hub.api.errors import Errors
 from hub.api.idempotency import IdempotencyBook
 from hub.api.present import Presenter
+from hub.api.readiness import Readiness
 from hub.api.server import HttpServer
 from hub.api.services import ServiceSet
 from hub.api.sse import EventStreams
@@ -53,10 +54,12 @@ from hub.compliance.declarations import Declarations
 from hub.compliance.known import Knowledge
 from hub.compliance.reassess import Reassessments
 from hub.compliance.rescore import Rescorer
+from hub.compliance.rulebook import advisories_of, packs_of
 from hub.compliance.standing import Aftermath, Link, Rhythm, StandingFacts
 from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
 from hub.coordination.factory import coordination_for
+from hub.coordination.peers import addresses_of
 from hub.decode.limits import MIB
 from hub.decode.process import DecodeSetup
 from hub.decode.service import DecodeService
@@ -82,7 +85,7 @@ from hub.onboarding.discoveries import Discoveries
 from hub.onboarding.rechecks import Rechecks
 from hub.onboarding.restating import Restating
 from hub.onboarding.service import OnboardingService
-from hub.packs import PackUnreadable, read_packs
+from hub.packs import read_packs
 from hub.relay.events import RelayEvent
 from hub.relay.hosts import hosts_to_bind
 from hub.relay.outputs.rtsp_door import HandOver, RtspDoor
@@ -96,13 +99,9 @@ from hub.reports.signing import SIGNING_KEYS, SigningKeys
 from hub.reports.unwritten import ReportWriter
 from hub.settings import Settings, SettingsRefused
 from hub.store.chain import HUB
-from hub.store.errors import StoreError
 from hub.store.sealer import Sealer
 from hub.store.store import Store
 from hub.texts import Texts
-from standards.advisories import Advisories, AdvisoriesError, shipped
-from standards.advisories import parse as parse_advisories
-from standards.pack import PackError, Packs, packaged, packaged_with
 
 KEY_FILE = "keys"
 UPKEEP_S = 600.0  # how often sign-ins that ran out are forgotten
@@ -158,36 +157,6 @@ class Hub:
         log.info("hub.stopped")
 
 
-def _packs(settings: Settings) -> Packs:
-    """Return the shipped rule packs and this hub's own ones on top.
-
-    Raises:
-        SettingsRefused: an own pack cannot be read, or is wrong.
-    """
-    if not settings.packs:
-        return packaged()
-    try:
-        return packaged_with(read_packs(settings.packs))
-    except (PackUnreadable, PackError) as error:
-        raise SettingsRefused(f"packs: {error}; `camhub standards lint` tells all that is wrong") from error
-
-
-def _advisories(settings: Settings) -> Advisories:
-    """Return the list of known flaws: this hub's own file, else the shipped one.
-
-    Raises:
-        SettingsRefused: the file cannot be read, or is wrong.
-    """
-    if settings.advisories is None:
-        return shipped()
-    try:
-        return parse_advisories(settings.advisories.read_text("utf-8"), settings.advisories.name)
-    except (OSError, UnicodeDecodeError, AdvisoriesError) as error:
-        raise SettingsRefused(
-            f"advisories: {error}; `camhub standards advisories` tells what is wrong"
-        ) from error
-
-
 async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExitStack) -> Hub:
     """Build all parts in order. Each registers its own end; they end in the reverse order."""
     texts, metrics = Texts.installed(), Metrics()
@@ -210,7 +179,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
 
     areas = AreaTable(store)
     await areas.ensure(HUB)
-    packs = _packs(settings)
+    packs = packs_of(settings)
     if settings.standard not in packs.standards():
         known = ", ".join(packs.standards())
         raise SettingsRefused(f"standard: there is no standard {settings.standard!r}; known: {known}")
@@ -238,7 +207,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
     relay_host = settings.relay.host or ("0.0.0.0" if settings.behind_proxy else settings.host.strip("[]"))  # noqa: S104
     turn_secret = settings.turn.secret.get_secret_value() if settings.turn.secret is not None else ""
     turn = TurnSetup(tuple(settings.turn.urls), Secret(turn_secret))
-    outside = await _addresses((*coordination.peers, *store.peers))
+    outside = await addresses_of((*coordination.peers, *store.peers))
 
     def own_listeners() -> frozenset[tuple[str, int]]:
         return (
@@ -397,7 +366,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             clock,
             packs,
             decode=decode,
-            advisories=_advisories(settings),
+            advisories=advisories_of(settings),
             pushes=encoders,
         ),
         knowledge=knowledge,
@@ -445,25 +414,6 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         warm.on_relay_event(event)
 
     relay.on_event = on_relay_event
-
-    def unconfined() -> bool:
-        return decode.confinement is None or decode.confinement.unconfined
-
-    async def ready() -> dict[str, str]:
-        trouble = "; ".join(worker.trouble for worker in relay.workers() if worker.trouble)
-        parts = {
-            "store": "",
-            "relay": "" if relay.worker_pid is not None else f"no relay worker runs: {trouble}",
-            "decode": decode.trouble
-            or ("works unconfined on this machine; see the log" if unconfined() else ""),
-        }
-        if trouble:
-            parts["relay_workers"] = trouble
-        try:
-            await store.ping()
-        except StoreError as error:
-            parts["store"] = str(error)
-        return parts
 
     movers = Movers(
         catalog=catalog,
@@ -542,7 +492,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
         errors=Errors(texts, metrics, partial(translate, texts=texts)),
         streams=streams,
         tabs=tabs,
-        ready=ready,
+        ready=Readiness(store, relay, decode).parts,
         turn=turn,
         examine_relay=relay.examine,
         relay_series=RelaySeries(relay.figures),
@@ -636,27 +586,3 @@ async def _say_stopped(audit: AuditLog) -> None:
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _addresses(peers: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
-    """Return where the database and Redis listen, as addresses; one on this machine counts for all its addresses."""
-    out: set[tuple[str, int]] = set()
-    loop = asyncio.get_running_loop()
-    for host, port in peers:
-        try:
-            found = {str(item[4][0]) for item in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-        except OSError:
-            found = {host}  # it was reached a moment ago; keep at least the name as given
-        for address in found:
-            out.add((address, port))
-            if ipaddress.ip_address(address).is_loopback if _is_address(address) else False:
-                out.add(("*", port))
-    return frozenset(out)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
