@@ -2,7 +2,8 @@
 
     .venv/bin/python bench/relay.py [--viewers 100 200 500 700] [--seconds 8] [--write]
 
-One run, one stream, from one scripted camera: server pinned to one core, viewers and camera to another, loopback. The server's
+One run, one stream, from one scripted camera: server pinned to one core, viewers and camera to another, a veth pair between
+them where this may be had, else loopback (`relay_link.py`). The server's
 CPU is that of all its processes (hub, workers and whatever they start) from /proc, beside how busy its core was with everything
 that ran on it. aiortc as shipped, go2rtc (built by tools/go2rtc.py where Go is at hand) and Debian's Janus run in the same run;
 what could not run is printed as missing. With --write the figures go into bench/RESULTS.md, in place of the relay's part.
@@ -25,6 +26,7 @@ sys.path.insert(0, str(HERE))
 
 import relay_browser  # noqa: E402
 from relay_lines import FOREIGN, RING_FULL_S, Missing, Result, Rig, Talker, measure, percentile  # noqa: E402
+from relay_link import linked, loopback  # noqa: E402
 from relay_stream import FPS, GROUP, NUMBERS, bitrate_kbps, encoded  # noqa: E402
 
 RESULTS = HERE / "RESULTS.md"
@@ -189,16 +191,6 @@ def ten_million_additions_s() -> float:
     return time.process_time() - began
 
 
-def outward_host() -> str:
-    """Return an address of this machine that is not loopback: aiortc and go2rtc gather no loopback candidates."""
-    from aioice.ice import get_host_addresses
-
-    found = get_host_addresses(use_ipv4=True, use_ipv6=False)
-    if not found:
-        raise Missing("no candidate can be gathered: this machine has no address but loopback")
-    return str(found[0])
-
-
 def main() -> int:
     """Measure, print, write."""
     arguments = argparse.ArgumentParser(
@@ -230,10 +222,11 @@ def main() -> int:
         streams = Path(file.name)
         streams.write_bytes(pickle.dumps(units))
         camera = Talker(given.viewer_core, str(HERE / "relay_source.py"), str(streams))
-        rig = Rig(camera, streams, given.server_core, given.viewer_core, given.seconds)
         try:
-            lines = our_lines(rig, given)
-            peers = peer_lines(rig, given)
+            with linked(given.viewer_core) as link:
+                rig = Rig(camera, link, streams, given.server_core, given.viewer_core, given.seconds)
+                lines = our_lines(rig, given)
+                peers = peer_lines(rig, given)
             seen = browsers(rig) if given.browser else {}
         finally:
             camera.end()
@@ -244,7 +237,7 @@ def main() -> int:
             (
                 f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {where}. Ten million additions in Python took {sums_s:.2f} s of CPU before and "
                 f"{ten_million_additions_s():.2f} s after this run of {(time.monotonic() - began_s) / 60:.0f} min. Server on core "
-                f"{rig.server_core}, viewers and camera on core {rig.viewer_core}, loopback; Chromium on both."
+                f"{rig.server_core}, viewers and camera on core {rig.viewer_core}; between them {rig.link.words}. Chromium on both, loopback."
             ),
             "",
             (
@@ -255,8 +248,8 @@ def main() -> int:
                 "feedback (20 a second) where the server agrees, a receiver report a second, the end of one picture a second decrypted: it "
                 "tells when the camera sent it. In to out is from there to the kernel's time of arrival at the viewer's socket. Viewers look at "
                 "their sockets every 5 ms and are not woken by each packet, which on loopback would be the server's core's work. Where it says "
-                "runs, viewers take packets that left in one call in one call (UDP_GRO), which spares the viewers, and on "
-                f"loopback the server's core too, work for each packet; browsers do not ask for that. {given.seconds:.0f} s per line."
+                "runs, viewers take packets that left in one call in one call (UDP_GRO), which spares the viewers' core; "
+                f"browsers do not ask for that. {given.seconds:.0f} s per line."
             ),
             "",
             bounds(lines, peers, seen),
@@ -288,6 +281,10 @@ def our_lines(rig: Rig, given: argparse.Namespace) -> dict[str, Result]:
             say(f"camhub, {count} viewers, runs ...")
             one = measure(rig, "camhub", count, stream=MAIN, runs=True)
             lines["200 in runs"] = replace(one, server="camhub, runs")
+            if rig.link.inside:
+                say(f"camhub, {count} viewers, loopback ...")
+                one = measure(replace(rig, link=loopback()), "camhub", count, stream=MAIN)
+                lines["200 on loopback"] = replace(one, server="camhub, loopback")
     if given.cameras:
         say(f"camhub, {given.cameras} cameras ...")
         one = measure(rig, "camhub", given.cameras, stream=SMALL, cameras=given.cameras)
@@ -308,7 +305,7 @@ def peer_lines(rig: Rig, given: argparse.Namespace) -> list[Result]:
         for count in counts:
             say(f"{server}, {count} viewers ...")
             try:
-                results.append(measure(rig, server, count, stream=MAIN, host=outward_host()))
+                results.append(measure(rig, server, count, stream=MAIN))
             except Missing as error:
                 results.append(Result(server, count, missing=str(error)))
     return results
@@ -320,7 +317,7 @@ def browsers(rig: Rig) -> dict[str, relay_browser.Seen]:
     for server in ("camhub", "go2rtc"):
         say(f"Chromium at {server} ...")
         try:
-            host = "127.0.0.1" if server == "camhub" else outward_host()
+            host = "127.0.0.1" if server == "camhub" else loopback().server
             seen[server] = relay_browser.look(rig, server, host, MAIN)
         except Missing as error:
             seen[server] = relay_browser.Seen(server, missing=str(error))

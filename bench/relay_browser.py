@@ -165,7 +165,7 @@ def look(rig: Rig, server: str, host: str, stream: str) -> Seen:
             for number in range(1, COLD + 1):
                 time.sleep(0.37 * (number % 5))  # wherever the group stands
                 waited.append(visits.after_key_frame(f"{stream}/{number}"))
-            watching = Talker(rig.viewer_core, str(HERE / "relay_viewers.py"), host)
+            watching = Talker(rig.viewer_core, str(HERE / "relay_viewers.py"), host, host)
             try:
                 connect(serving, watching, {"warm": f"{stream}/0"})
                 warm = []

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay_link import Link
 from relay_stream import FPS
 
 HERE = Path(__file__).resolve().parent
@@ -25,9 +26,10 @@ class Missing(Exception):
 class Talker:
     """A child process that speaks JSON lines, pinned to one core."""
 
-    def __init__(self, core: int, *command: str) -> None:
+    def __init__(self, core: int, *command: str, inside: tuple[str, ...] = ()) -> None:
+        """`inside` are the words that start a command in another network namespace."""
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), sys.executable, *command],
+            [*inside, "taskset", "-c", str(core), sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,6 +79,7 @@ class Rig:
     """What all lines share."""
 
     camera: Talker
+    link: Link
     streams: Path  # pickled: name -> pictures
     server_core: int
     viewer_core: int
@@ -277,7 +280,6 @@ def measure(
     count: int,
     *,
     stream: str = "2000",
-    host: str = "127.0.0.1",
     cameras: int = 1,
     at_once: int = 0,
     runs: bool = False,
@@ -287,9 +289,15 @@ def measure(
     kbps = int(stream)
     with ExitStack() as stack:
         try:
-            serving = stack.enter_context(rig.serving(server, host, stream))
+            link = rig.link
+            serving = stack.enter_context(rig.serving(server, link.server, stream))
             watching = Talker(
-                rig.viewer_core, str(HERE / "relay_viewers.py"), host, *(["runs"] if runs else [])
+                rig.viewer_core,
+                str(HERE / "relay_viewers.py"),
+                link.viewers,
+                link.server,
+                *(["runs"] if runs else []),
+                inside=link.inside,
             )
             stack.callback(watching.end)
             # A server written elsewhere has a process of its own.

@@ -1,6 +1,6 @@
 """The viewers of the relay bench: many lean WebRTC receivers in one process.
 
-``relay_viewers.py HOST [runs]``. Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers
+``relay_viewers.py HOST SERVER [runs]``. Each has a UDP socket of its own, does ICE and a real DTLS-SRTP handshake, answers
 connectivity checks, sends a protected receiver report a second and, where it was agreed, transport-wide feedback every 50 ms as
 Chromium does, counts every packet by its sequence number and decrypts the end of one picture a second, which tells when the
 camera sent it. Times are the kernel's, of when a packet reached the socket: how long it lay there does not count. For that reason
@@ -35,10 +35,10 @@ from aiortc.rtcdtlstransport import (
 )
 from pylibsrtp import Error as SrtpError
 
-HOST = sys.argv[1]
+HOST, SERVER = sys.argv[1:3]
 TRANSPORT_WIDE = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
-RUNS = "runs" in sys.argv[2:]
+RUNS = "runs" in sys.argv[3:]
 _TURNS_S = 0.005
 _FEEDBACK_TURNS, _REPORT_TURNS, _CHECK_TURNS = 10, 200, 600  # each viewer's: 50 ms, 1 s, 3 s
 _BATCH = 64
@@ -225,7 +225,9 @@ class Viewer:
         self.ssrc = int(value("ssrc"))
         self.payload_type = int(re.search(r"a=rtpmap:(\d+) H264/90000", text).group(1))
         found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", text)
-        self.remote = (found[0][0], int(found[0][1]))
+        self.remote = next(((host, int(port)) for host, port in found if host == SERVER), None)
+        if self.remote is None:
+            raise SystemExit(f"the answer names no candidate at {SERVER}: {found}")
         algorithm, print_ = re.search(r"a=fingerprint:(sha-256) (\S+)", text).groups()
         self.peer = RTCDtlsParameters([RTCDtlsFingerprint(algorithm, print_)])
         _reading[self.sock.fileno()] = self
