@@ -40,6 +40,7 @@ class ViewerSession:
     why: str = (
         ""  # why the stream wanted is not sent as the camera sends it (`hub.relay.camera.processing.WHY`)
     )
+    key_frames_s: float = 0.0  # from one key frame of the camera to the next where that is long, else 0
     audio: bool = False  # it may be heard too
     sound: str = ""  # on, or why nothing is heard (`hub.relay.events.LayerChanged`); "" until that is known
     ice: int = 1  # counts ICE restarts; its ETag

@@ -297,6 +297,7 @@ class ViewerSessions:
         if pull is not None and session.state == "opening":
             # others watch this camera already: no event will tell that it is live
             self._set_state(session, STATE_OF[pull.state], self._clock.now(), pull.code)
+        self._key_frames(session)
         return session, answer
 
     async def admit(self, camera_id: str, ask: Ask) -> tuple[Camera, Allowed]:
@@ -424,12 +425,14 @@ class ViewerSessions:
                 for session in self._running.values():
                     if (session.camera_id, session.layer) == (event.camera_id, event.layer):
                         self._set_state(session, state, event.since, event.code)
+                        self._key_frames(session)
             case LayerChanged(viewer_id=viewer_id):
                 session = self._running.get(viewer_id)
                 if session is not None:
                     session.layer, session.layer_code = event.layer, event.code
                     session.rendition, session.codec, session.why = event.rendition, event.codec, event.why
                     session.sound = event.sound or session.sound
+                    self._key_frames(session, tell=False)
                     self._say(session, "layer", self.telling.layer(session))
                     pull = self._pulls.get((session.camera_id, session.layer))
                     if pull is not None:
@@ -566,6 +569,15 @@ class ViewerSessions:
             return
         session.state, session.since, session.code = state, since, code
         self._say(session, "state", self.telling.state(session))
+
+    def _key_frames(self, session: ViewerSession, *, tell: bool = True) -> None:
+        """Take how far apart the key frames of its layer are, as far as the relay says so."""
+        pull = self._pulls.get((session.camera_id, session.layer))
+        apart_s = pull.key_frames_s if pull is not None else session.key_frames_s
+        if apart_s != session.key_frames_s:
+            session.key_frames_s = apart_s
+            if tell:
+                self._say(session, "layer", self.telling.layer(session))
 
     def _say(self, session: ViewerSession, name: str, data: dict[str, Any]) -> None:
         session.feeds.put(name, data)

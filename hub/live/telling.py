@@ -55,6 +55,8 @@ class Telling:
             "codec": session.codec,
             "why": session.why,
             "why_text": self._texts.both(f"live.why.{session.why}") if session.why else None,
+            # a key frame of what is recoded is made when one is wanted: nobody waits for the camera's
+            "key_frames_s": session.key_frames_s if session.rendition == "copy" else 0.0,
             "sound": session.sound,
             "sound_text": self._texts.both(f"live.sound.{session.sound}") if session.sound else None,
         }

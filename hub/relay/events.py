@@ -82,7 +82,9 @@ class SourceState(msgspec.Struct, frozen=True, tag=True):
     """A camera's pull changed: ``opening``, ``live``, ``stalled`` (no frame for 3 s) or ``offline``.
 
     ``offline`` with code ``idle`` is the relay hanging up after the last viewer: no news about the camera. `since` is when it began to be so (UTC), `code` and `detail` say why where it is not live, `last_frame_age_s` is the
-    age of the newest picture, -1 where there was none.
+    age of the newest picture, -1 where there was none. ``opening`` with code ``no_key_frame``: pictures come, none to begin
+    with. `key_frames_s`: seconds from key frame to key frame where they are too many (`hub.relay.camera.keyframes`), else 0; an event comes
+    again when that changes.
     """
 
     camera_id: str
@@ -92,6 +94,7 @@ class SourceState(msgspec.Struct, frozen=True, tag=True):
     detail: str = ""
     last_frame_age_s: float = -1.0
     layer: str = "main"  # which of the camera's streams
+    key_frames_s: float = 0.0
 
 
 class LayerChanged(msgspec.Struct, frozen=True, tag=True):

@@ -12,6 +12,7 @@ const refusal = { status: 403, code: 'wrong_area', detail: '', hint: '', params:
 function seen(phase: Phase, more: Partial<Case> = {}): Case {
   return { phase, way: { name: 'webrtc' }, sent: null, sends: { codec: 'H264', relay: 'copy' }, decoders: chromium, layer: null, ...more };
 }
+const opening: Phase = { name: 'opening', since: 0, code: '', cause: null };
 const causes = (one: Case): string[] => explain(one).map((found) => found.cause);
 
 describe('why can I not see it?', () => {
@@ -29,11 +30,11 @@ describe('why can I not see it?', () => {
     expect(causes(seen({ name: 'blocked' }, { decoders: { ...chromium, mse: false } }))).toEqual(['blocked_no_mse']);
   });
   it.each(['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec'])('names the camera setting where %s is recoded', (why) => {
-    const found = explain(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why, cause: null } }));
-    expect(found).toEqual([{ cause: `recoded_${why}`, done: 'recoded', remedy: `recoded_${why}_fix` }]);
+    const found = explain(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why, cause: null, keyFramesS: 0 } }));
+    expect(found).toMatchObject([{ cause: `recoded_${why}`, done: 'recoded', remedy: `recoded_${why}_fix` }]);
   });
   it('says a word of the hub that it does not know as an unplayable codec', () => {
-    expect(causes(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why: 'something_new', cause: null } }))).toEqual(['recoded_codec']);
+    expect(causes(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'transcode', why: 'something_new', cause: null, keyFramesS: 0 } }))).toEqual(['recoded_codec']);
   });
   it('blames neither network nor browser for a pause, a refusal or a dead camera', () => {
     const blocked = { way: { name: 'mse', why: 'network' } } as const;
@@ -50,7 +51,7 @@ describe('why can I not see it?', () => {
     expect(causes(seen({ name: 'cannot_play', refusal: null }, { decoders: { ...firefox, mse: false, source: { H264: false, H265: false } } }))).toEqual(['no_h264']);
   });
   it('admits that it does not know', () => {
-    expect(causes(seen({ name: 'opening', since: 0 }, { sends: null }))).toEqual(['unknown_cause']);
+    expect(causes(seen(opening, { sends: null }))).toEqual(['unknown_cause']);
   });
   it('says the weak network behind a smaller stream', () => {
     expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'auto', code: 'network' } }))).toEqual(['weak']);
@@ -64,10 +65,20 @@ describe('why can I not see it?', () => {
   });
   it('says why the main stream that was asked for is not shown', () => {
     const found = explain(seen({ name: 'live' }, { sends: { codec: 'H265', relay: 'transcode' }, layer: { layer: 'sub', wanted: 'main', code: 'codec_not_playable' } }));
-    expect(found).toEqual([{ cause: 'undecoded_h265', done: 'other_layer', remedy: 'recoded_h265_fix' }]);
+    expect(found).toEqual([{ cause: 'undecoded_h265', done: 'other_layer', remedy: 'recoded_h265_fix', rule: 'STR-06' }]);
   });
   it('says that the line of the house carries the smaller stream alone', () => {
     expect(causes(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code: 'uplink' } }))).toEqual(['uplink']);
+  });
+  it('says how far apart the key frames are, and which setting brings them nearer', () => {
+    const sent = { codec: 'H264', rendition: 'copy', why: '', cause: null, keyFramesS: 8 };
+    const setting = { remedy: 'key_frames_fix', rule: 'STR-08' };
+    expect(explain(seen({ name: 'live' }, { sent }))).toEqual([{ cause: 'key_frames', done: 'key_frames_done', params: { s: 8 }, ...setting }]);
+    expect(explain(seen({ ...opening, code: 'no_key_frame' }, { sent }))).toEqual([{ cause: 'no_key_frame', done: 'no_key_frame_done', ...setting }]);
+  });
+  it('says of a view that ended that alone', () => {
+    const sent = { codec: 'H264', rendition: 'transcode', why: 'mjpeg', cause: null, keyFramesS: 8 };
+    expect(causes(seen({ name: 'ended', code: 'x', cause: null, at: new Date(0) }, { sent }))).toEqual(['ended']);
   });
   it('has words for everything that it says', () => {
     const phases: Phase[] = [
@@ -83,7 +94,8 @@ describe('why can I not see it?', () => {
       { name: 'blocked' },
       { name: 'cannot_play', refusal: null },
       { name: 'ended', code: 'x', cause: null, at: new Date(0) },
-      { name: 'opening', since: 0 },
+      opening,
+      { ...opening, code: 'no_key_frame' },
     ];
     const cases = phases.flatMap((phase) =>
       [null, 'H264', 'H265', 'JPEG', 'MPEG4', 'VP9'].flatMap((codec) => [
@@ -93,7 +105,7 @@ describe('why can I not see it?', () => {
     );
     for (const code of ['uplink_full', 'transcodes_full']) cases.push(seen({ name: 'full', refusal: { ...refusal, code }, due: 0 }));
     for (const code of ['uplink', 'one_stream', 'network']) cases.push(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code } }));
-    for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null } }));
+    for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null, keyFramesS: 12 } }));
     const words = cases.flatMap(explain).flatMap((one) => [one.cause, one.done, one.remedy]).filter((key) => key !== null);
     expect(words.filter((key) => !(`player.why_${key}` in english))).toEqual([]);
   });

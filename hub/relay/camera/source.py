@@ -26,6 +26,7 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.port import AccessUnit, MediaSource, Track
+from hub.relay.camera.keyframes import LONG_S, KeyFrames
 from hub.relay.camera.processing import Picture, Sound
 from hub.relay.camera.renditions import Rendition
 from hub.relay.camera.sound import AAC, Sounds, SoundSetup, copied
@@ -41,6 +42,7 @@ STALLED_AFTER_S: Final = 3.0
 REOPEN_AFTER_S: Final = (
     12.0  # of silence: longer than a camera's slowest hiccup, shorter than its session time-out
 )
+KEY_FRAME_WITHIN_S: Final = 60.0  # so long pictures without one are waited through
 _WATCH_EVERY_S = 0.25
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
@@ -48,6 +50,7 @@ _FAULTS_LIMIT = 50  # unreadable pictures in a row before the connection is open
 _DAMAGED: Final = (
     "packets were lost between camera and hub; the picture waits for the camera's next whole key frame"
 )
+_NO_KEY_FRAME: Final = "the camera sends pictures; the first to begin with, a key frame, has not come yet"
 # Trying again cannot help, and with a credential it would harm.
 _FINAL: Final = (
     AddressRefused,
@@ -98,6 +101,8 @@ class Pull:
             listened=lambda codec: any(rendition.fanout.hears(codec) for rendition in self._renditions),
         )
         self._opened_s = 0.0
+        self._key_frames = KeyFrames()
+        self._early_s = 0.0  # when a picture last came in this connection before its first key frame
         self._pictures = 0  # handed on in this connection
         self._last_picture_s = 0.0
         self._held_s = 0.0  # when a picture last was held back, for others before it were damaged
@@ -150,6 +155,7 @@ class Pull:
             self._detail,
             round(age, 2),
             self.layer,
+            self._key_frames.long_s,
         )
 
     async def ask_key_frame(self) -> bool:
@@ -210,6 +216,8 @@ class Pull:
             AdapterError: why it ended; always raises.
         """
         self._pictures = self._faults = 0
+        self._early_s = 0.0
+        self._key_frames.begin()
         self._failed = asyncio.get_running_loop().create_future()
         self._failure = None
         if self._state != "offline":
@@ -261,6 +269,8 @@ class Pull:
         now = self._clock.monotonic()
         unseen = now - max(self._last_picture_s, self._opened_s)
         silent = min(unseen, now - self._held_s)
+        if now - self._opened_s < KEY_FRAME_WITHIN_S:
+            silent = min(silent, now - self._early_s)  # to open it anew would begin the same wait again
         if silent > REOPEN_AFTER_S:
             raise _Silent(self.spec.url, silent)
         if unseen > STALLED_AFTER_S and self._state == "live":
@@ -268,6 +278,10 @@ class Pull:
                 self._set("stalled", "damaged", _DAMAGED, began_s=unseen)
             else:
                 self._set("stalled", "no_frames", f"no picture for {unseen:.0f} s", began_s=unseen)
+        elif self._state == "opening" and self._early_s and unseen > LONG_S:
+            self._set("opening", "no_key_frame", _NO_KEY_FRAME)
+        if self._key_frames.news():
+            self._on_state(self.state())
         self._look()
 
     def _take(self, unit: AccessUnit) -> None:
@@ -278,6 +292,11 @@ class Pull:
             return
         if video is None or unit.track != video.index or self._failure is not None:
             return
+        if unit.key_frame:
+            self._key_frames.came(unit.timestamp, video.clock_rate_hz)
+            self._early_s = 0.0
+        elif self._key_frames.none_yet:
+            self._early_s = unit.arrived_s
         unread = copied = held = False
         for rendition in tuple(self._renditions):
             try:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx
 import pytest
 from hub_support import simulators
 from running_hub import HubThread, onboard, running_hub
+
+from hub.relay.events import SourceState
 
 pytestmark = pytest.mark.slow
 
@@ -155,6 +158,23 @@ def test_a_viewer_chooses_its_layer(admin: httpx.Client, where: str) -> None:
     assert admin.put(f"{session}/layer", json={"layer": "huge"}).status_code in {400, 422}
     admin.delete(session)
     assert admin.post(where, params={"layer": "huge"}, content=OFFER).status_code in {400, 415, 422}
+
+
+def test_a_viewer_is_told_where_a_camera_makes_everybody_wait_for_its_key_frames(
+    hub: HubThread, admin: httpx.Client, where: str
+) -> None:
+    """What the relay measures stands in the session, also of who comes later; 0 again once the camera was set right."""
+    session = offered(admin, where).headers["location"]
+    eventually(lambda: admin.get(session).json()["state"] == "live", "live")
+    told = hub.hub.services.viewers.on_relay_event
+    camera, at = where.split("/")[-2], datetime.now(UTC)
+    for apart_s in (8.0, 0.0):
+        hub.loop.call_soon_threadsafe(told, SourceState(camera, "live", at, key_frames_s=apart_s))
+        eventually(lambda apart_s=apart_s: admin.get(session).json()["key_frames_s"] == apart_s, "told")
+        later = offered(admin, where).headers["location"]
+        assert admin.get(later).json()["key_frames_s"] == apart_s
+        admin.delete(later)
+    admin.delete(session)
 
 
 def test_the_ways_to_the_relay_are_tested_on_demand(admin: httpx.Client) -> None:

@@ -8,6 +8,8 @@ export class Layering {
   sent = $state.raw<Sent | null>(null);
   /** Null while the hub has not said. */
   sound = $state.raw<Sound | null>(null);
+  /** The one that was asked for and has not come: it begins with its next key frame. */
+  awaited = $state<LayerName | null>(null);
   /** What the viewer asked for; `auto` goes by the size of the picture and by what the network bears. */
   choice = $state<Wanted>('auto');
   #hub: Hub;
@@ -37,6 +39,7 @@ export class Layering {
   ended(): void {
     this.#location = null;
     this.played = null;
+    this.awaited = null;
     this.sound = null;
   }
 
@@ -63,7 +66,8 @@ export class Layering {
       code: String(said['layer_code'] ?? ''),
       cause: (said['layer_cause'] ?? null) as Text | null,
     };
-    this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '', cause: (said['why_text'] ?? null) as Text | null };
+    this.sent = { codec: word('codec'), rendition: word('rendition'), why: word('why') ?? '', cause: (said['why_text'] ?? null) as Text | null, keyFramesS: Number(said['key_frames_s']) || 0 };
+    this.awaited = null;
     const sound = word('sound');
     this.sound = sound ? { code: sound, cause: (said['sound_text'] ?? null) as Text | null } : null;
   }
@@ -78,13 +82,16 @@ export class Layering {
   async #put(location: string, layers: readonly Wanted[]): Promise<void> {
     for (const layer of layers) {
       if (layer === 'auto' && !(await this.#reached('main'))) return;
+      this.awaited = layer === 'auto' || layer === this.played?.layer ? null : layer;
       try {
-        await fetch(`${location}/layer`, {
+        const answer = await fetch(`${location}/layer`, {
           method: 'PUT',
           ...asking(this.#hub, { 'content-type': 'application/json' }),
           body: JSON.stringify({ layer }),
         });
+        if (!answer.ok) this.awaited = null;
       } catch {
+        this.awaited = null;
         return; // the picture goes on as it is; the events tell which layer that is
       }
     }

@@ -170,7 +170,7 @@ export class Live {
       this.#session = session;
       this.#everConnected = session.connection === null || session.connection.connectionState === 'connected';
       this.#frameAt = performance.now();
-      if (!resuming) this.phase = { name: 'opening', since: performance.now() };
+      if (!resuming) this.phase = { name: 'opening', since: performance.now(), code: '', cause: null };
       if (this.purpose === 'test') this.testEndsAt = Date.now() + TEST_S * 1000;
       this.layers.begun(session.location);
       this.#listen(session.location);
@@ -400,9 +400,10 @@ export class Live {
         break;
       case 'opening':
       case 'live':
+        if (this.phase.name === 'opening') this.phase = { ...this.phase, code: event.code ?? '', cause: event.cause };
         if (this.phase.name === 'fault' || this.phase.name === 'stopped') {
           this.#frameAt = performance.now();
-          if (this.phase.name === 'fault' && !this.picture.kept) this.phase = { name: 'opening', since: performance.now() };
+          if (this.phase.name === 'fault' && !this.picture.kept) this.phase = { name: 'opening', since: performance.now(), code: '', cause: null };
         }
     }
   }

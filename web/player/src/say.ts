@@ -40,7 +40,7 @@ export function told(phase: Phase, purpose: string, say: Say, now: Date): Told |
     case 'asking':
       return { sign: 'hourglass', title: t('player.asking'), offers: ['cancel'] };
     case 'opening':
-      return { sign: 'hourglass', title: t('player.opening'), offers: ['cancel'] };
+      return { sign: 'hourglass', title: t('player.opening'), detail: pick(phase.cause), offers: ['cancel'] };
     case 'stopped':
       return { sign: 'no_video', title: t('player.stopped', { at: clock(phase.at) }), detail: pick(phase.cause) || t('player.stopped_detail'), offers: ['again'] };
     case 'reconnecting': {
@@ -108,6 +108,12 @@ export function byLayer(live: Live, say: Say): string {
   const name = layer ? t(layer === 'sub' ? 'player.layer_is_sub' : 'player.layer_is_main', { size }).trim() : size;
   const cause = say.pick(live.layers.played?.cause).replace(/\.$/, '');
   return [name, cause].filter(Boolean).join(': ');
+}
+
+/** That another stream was asked for and is waited for; empty where none is. */
+export function byWaiting(live: Live, say: Say): string {
+  const { awaited } = live.layers;
+  return awaited ? say.t('player.awaits', { layer: say.tk('player', `layer_${awaited}`).toLocaleLowerCase() }) : '';
 }
 
 /** That the hub converts, and why; empty where the picture comes as the camera sends it. */

@@ -10,7 +10,7 @@ export interface Text {
 export type Phase =
   | { name: 'idle' }
   | { name: 'asking' }
-  | { name: 'opening'; since: number }
+  | { name: 'opening'; since: number; code: string; cause: Text | null }
   | { name: 'live' }
   | { name: 'hesitating' }
   | { name: 'stopped'; at: Date; code: string; cause: Text | null }
@@ -47,6 +47,8 @@ export interface Sent {
   why: string;
   /** The same as a sentence of the hub. */
   cause: Text | null;
+  /** Seconds from key frame to key frame where the camera puts them far apart, else 0: so long waits who begins. */
+  keyFramesS: number;
 }
 
 /** What may be heard of a camera: `on`, or a word of the hub for why nothing is. */
