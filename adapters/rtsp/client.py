@@ -144,7 +144,11 @@ class RtspClient:
 
         def connection() -> Connection:
             return Connection(
-                self.session, peer=self.peer, on_frames=self._tracks.frames, on_lost=self._connection_lost
+                self.session,
+                peer=self.peer,
+                take_frames=self._tracks.take_frames,
+                on_frames=self._tracks.frames,
+                on_lost=self._connection_lost,
             )
 
         try:

@@ -67,11 +67,13 @@ class Connection(asyncio.BufferedProtocol):
         session: Session,
         *,
         peer: str,
+        take_frames: Callable[[bytes, int], int],
         on_frames: Callable[[int, Sequence[bytes]], None],
         on_lost: Callable[[AdapterError], None],
     ) -> None:
+        """Prepare. `take_frames` is offered frames where they stand (`MessageParser`), `on_frames` gets those it left."""
         self._session = session
-        self._parser = MessageParser(session.tolerances)
+        self._parser = MessageParser(session.tolerances, take_frames)
         self._peer = peer
         self._on_frames = on_frames
         self._on_lost = on_lost
@@ -134,7 +136,10 @@ class Connection(asyncio.BufferedProtocol):
         try:
             run: list[bytes] = []  # frames of one channel that came together
             on = -1
-            for event in self._parser.feed(data):
+            events = self._parser.feed(data)
+            if not events:
+                return
+            for event in events:
                 if type(event) is Frame:
                     channel, packet = event
                     if channel != on:
@@ -307,10 +312,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close after what is written has gone out. Silent: neither callback is called any more."""
-        self._on_frames, self._on_lost = (
-            _ignore_frames,
-            _ignore_loss,
-        )  # those who listened can be freed at once
+        # Those who listened can be freed at once.
+        self._on_frames, self._on_lost, self._parser.take_frames = _ignore_frames, _ignore_loss, None
         if self.failure is None:
             self.failure = Unreachable("the session was closed", peer=self._peer, operation=self._operation)
         for transport in (self._out, self._transport):

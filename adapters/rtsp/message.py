@@ -5,7 +5,7 @@ the stream was cut. Everything that a camera sends is bounded.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ _STATUS_LINE = re.compile(r"RTSP/(\d)\.(\d)[ \t]+(\d{3})(?:[ \t]+(.*))?$")
 _REQUEST_LINE = re.compile(r"([A-Z_]{1,20})[ \t]+(\S+)[ \t]+RTSP/(\d)\.(\d)$")
 _METHOD_START = re.compile(rb"[A-Z_]{2,20}(?:[ \t]|\Z)")
 _FOREIGN = (b"HTTP/", b"<", b"SSH-", b"220 ", b"ICY ")
-_DOLLAR = 0x24
+DOLLAR = 0x24  # what an interleaved frame begins with: channel and size follow (RFC 2326 section 10.12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,15 @@ class MessageParser:
     them and only where an RTP or RTCP version 2 follows.
     """
 
-    def __init__(self, tolerances: Tolerances) -> None:
+    def __init__(
+        self, tolerances: Tolerances, take_frames: Callable[[bytes, int], int] | None = None
+    ) -> None:
+        """Prepare; `take_frames` is offered the bytes from the first frame of a read on (the hot path).
+
+        It takes what it knows and returns where that stops; the rest comes as events. Nothing is offered behind a message:
+        what that says has to be heard first.
+        """
+        self.take_frames = take_frames
         self._tolerances = tolerances
         self._parts: list[bytes] = []
         self._held = 0  # bytes in _parts
@@ -155,8 +163,15 @@ class MessageParser:
         events: list[Event] = []
         position, end = 0, len(data)
         need = 1
+        take_frames = self.take_frames
         while position < end:
-            if data[position] == _DOLLAR and not self._garbage:
+            if data[position] == DOLLAR and not self._garbage:
+                if take_frames is not None and not events:
+                    taken = take_frames(data, position)
+                    take_frames = None
+                    if taken > position:
+                        self._started, position = True, taken
+                        continue
                 position, need = self._frames(data, position, events)
                 if need:
                     break
@@ -176,7 +191,7 @@ class MessageParser:
         """Cut frames until something else begins: the hot path. Return as `_slow` does."""
         end, need = len(data), 0
         begun = position
-        while position < end and data[position] == _DOLLAR:
+        while position < end and data[position] == DOLLAR:
             if end - position < 4:
                 need = 4
                 break
@@ -233,7 +248,7 @@ class MessageParser:
         dollar = reply = -1  # where the next ones stand: each is looked for once, whatever the other does
         while here < end:
             byte = data[here]
-            if byte == _DOLLAR:
+            if byte == DOLLAR:
                 if end - here < 5:
                     return self._skipped(data, position, here), 5
                 if data[here + 1] in self.channels and data[here + 4] >> 6 == 2:

@@ -7,8 +7,10 @@ from adapters.port import AccessUnit, Track
 from adapters.rtsp.depacketize import Depacketizer, Input, NalDepacketizer
 from adapters.rtsp.policy import Policies, SsrcPolicy
 from adapters.rtsp.rtp import (
-    FIXED_HEADER,
+    FRAMED_HEADER,
+    MARKED,
     PLAIN,
+    UNMARKED,
     Goodbye,
     RtpPacket,
     SenderReport,
@@ -16,7 +18,7 @@ from adapters.rtsp.rtp import (
     build_receiver_report,
     parse_rtcp,
     parse_rtp,
-    read_fixed,
+    read_framed,
 )
 from adapters.rtsp.timeline import Reception, Reorder, Timeline, WallClock
 from adapters.rtsp.tolerance import Tolerance, Tolerances, Violation
@@ -71,42 +73,53 @@ class TrackReceiver:
         self._foreign = 0
         self._other_type = (-1, 0)
 
-    def packets(self, run: Sequence[bytes], now_s: float) -> None:
-        """Take RTP packets that arrived together, in the order of arrival.
+    def frames(self, head: int, data: bytes, position: int, now_s: float) -> int:
+        """Take this track's packets where they stand in what was read; return where its whole frames stop.
 
-        Those that go on where the last one ended, as nearly all do, are taken a picture at a time; it comes to the same
-        as `rtp` for each.
+        `head` is what its frames begin with, dollar and channel. Packets that go on where the last one ended, as nearly all do,
+        are taken a picture at a time; it comes to the same as `rtp` for each.
         """
-        if self._reorder is not None or self._together is None or self.observer is not None:
-            for data in run:
-                self.rtp(data, now_s)
-            return
+        end = len(data)
+        last, plain, following, source = end - FRAMED_HEADER, -1, -1, self._ssrc
+        swift = self._reorder is None and self._together is not None and self.observer is None
         held: list[bytes] = []  # payloads of one timestamp, none but the last with the marker
-        stamp = 0
-        following, ssrc, plain = self.reception.following, self._ssrc, self._payload_type
-        for data in run:
-            if len(data) > FIXED_HEADER:
-                first, second, sequence, timestamp, source = read_fixed(data)
-                if (
-                    first == PLAIN
-                    and source == ssrc
-                    and sequence == following
-                    and second & 0x7F == plain
-                    and (not held or timestamp == stamp)
-                ):
-                    held.append(data[FIXED_HEADER:])
-                    stamp, following = timestamp, (sequence + 1) & 0xFFFF
-                    if second > 0x7F:
-                        self._in_step(held, stamp, now_s, marker=True)
-                        held = []
-                    continue
+        stamp, known = 0, False
+        while position < last:
+            begins, size, kind, sequence, timestamp, ssrc = read_framed(data, position)
+            stop = position + 4 + size
+            if begins != head or stop > end:
+                break
+            if swift and not known:
+                known, following, source = True, self.reception.following, self._ssrc
+                if self._payload_type is not None:
+                    plain = PLAIN | self._payload_type
+            if (
+                sequence == following
+                and ssrc == source
+                and kind & UNMARKED == plain
+                and (timestamp == stamp or not held)
+                and size > 12
+            ):
+                held.append(data[position + FRAMED_HEADER : stop])
+                position = stop
+                stamp, following = timestamp, (sequence + 1) & 0xFFFF
+                if kind & MARKED:
+                    self._in_step(held, stamp, now_s, marker=True)
+                    held = []
+                continue
             if held:
                 self._in_step(held, stamp, now_s, marker=False)
                 held = []
-            self.rtp(data, now_s)
-            following, ssrc, plain = self.reception.following, self._ssrc, self._payload_type
+            self.rtp(data[position + 4 : stop], now_s)
+            position, known = stop, False
         if held:
             self._in_step(held, stamp, now_s, marker=False)
+        return position
+
+    def packets(self, run: Sequence[bytes], now_s: float) -> None:
+        """Take RTP packets, in the order of arrival."""
+        for data in run:
+            self.rtp(data, now_s)
 
     def _in_step(self, payloads: Sequence[bytes], stamp: int, now_s: float, *, marker: bool) -> None:
         """Take the payloads of packets of one timestamp that follow each other and the last one taken."""

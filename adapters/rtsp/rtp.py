@@ -8,9 +8,13 @@ from standards.reason import Reason
 
 NTP_TO_UNIX_S = 2_208_988_800  # 1900-01-01 to 1970-01-01
 _FIXED = struct.Struct("!BBHII")
-read_fixed = _FIXED.unpack_from  # the fields of the fixed header of a packet of at least FIXED_HEADER bytes
-FIXED_HEADER = 12
-PLAIN = 0x80  # first byte of a packet without padding, extension and contributing sources
+# An interleaved frame (RFC 2326 section 10.12) whose packet has a fixed header: dollar and channel, size, version to
+# payload type, sequence number, timestamp, source.
+read_framed = struct.Struct("!HHHHII").unpack_from
+FRAMED_HEADER = 16
+PLAIN = 0x8000  # version to payload type without padding, extension, contributing sources and marker
+MARKED = 0x80
+UNMARKED = 0xFF7F
 _SENDER = struct.Struct("!IIIIII")
 MAX_RTCP_PACKETS = 32  # in one compound datagram
 

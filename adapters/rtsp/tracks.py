@@ -4,6 +4,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from adapters.deadline import Deadline
 from adapters.errors import AdapterError
@@ -11,6 +12,7 @@ from adapters.port import AccessUnit, ProbeContext, Track
 from adapters.rtsp.audio import parse_audio_config
 from adapters.rtsp.connection import Connection, our_fault, remote_error
 from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.message import DOLLAR
 from adapters.rtsp.policy import Policies
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.sdp import Media, parameter_sets
@@ -59,6 +61,9 @@ class Tracks:
         self._address = ""  # of the camera, as dialled
         self._local_address = ""
         self._by_channel: dict[int, Callable[[Sequence[bytes], float], None]] = {}
+        self._readers: dict[
+            int, Callable[[bytes, int, float], int]
+        ] = {}  # by channel, where nobody listens in
         self._sockets: list[DatagramReceiver] = []
 
     def between(self, address: str, local_address: str) -> None:
@@ -143,6 +148,10 @@ class Tracks:
         takers = self._to_receiver(receiver, control=False), self._to_receiver(receiver, control=True)
         if agreed.channels is not None:
             self._by_channel.update(zip(agreed.channels, takers, strict=True))
+            if self._context.tap is None:
+                rtp, rtcp = agreed.channels
+                self._readers[rtp] = partial(receiver.frames, DOLLAR << 8 | rtp)
+                self._readers[rtcp] = partial(_reports, receiver)
         elif sockets:
             for used, take, port in zip(sockets, takers, ports or (None, None), strict=True):
                 used.expect(port)
@@ -151,8 +160,24 @@ class Tracks:
         self.opened.append(opened)
         return opened
 
+    def take_frames(self, data: bytes, position: int) -> int:
+        """Take whole frames of the tracks from `position` of what was read on (called for every read: the hot path).
+
+        Returns where something else stands: a message, a frame that is not whole or belongs to no track.
+        """
+        if self._session.state is not State.PLAYING:
+            return position
+        end, now_s, readers = len(data), self._context.clock.monotonic(), self._readers
+        while position + 4 <= end and data[position] == DOLLAR:
+            read = readers.get(data[position + 1])
+            stop = read(data, position, now_s) if read is not None else position
+            if stop == position:
+                break
+            position = stop
+        return position
+
     def frames(self, channel: int, run: Sequence[bytes]) -> None:
-        """Take interleaved frames of one channel that came together (called for every read: the hot path)."""
+        """Take interleaved frames of one channel that came together."""
         take = self._by_channel.get(channel)
         if take is None:
             self._tolerances.note(Tolerance.UNASSIGNED_CHANNEL, len(run))
@@ -196,7 +221,7 @@ class Tracks:
         for used in self._sockets:
             used.close()
         self._sockets = []
-        self._by_channel = {}
+        self._by_channel, self._readers = {}, {}
         self._on_failed = _ignore_failure
 
     def _datagrams(self, take: Callable[[Sequence[bytes], float], None]) -> Callable[[bytes], None]:
@@ -231,6 +256,15 @@ class Tracks:
                 take((data,), now_s)
 
         return taken
+
+
+def _reports(receiver: TrackReceiver, data: bytes, position: int, now_s: float) -> int:
+    """Take one frame of RTCP; return where it stops, `position` where it is not whole."""
+    stop = position + 4 + (data[position + 2] << 8 | data[position + 3])
+    if stop > len(data):
+        return position
+    receiver.reports((data[position + 4 : stop],), now_s)
+    return stop
 
 
 def _configuration(media: Media) -> bytes:

@@ -33,6 +33,16 @@ class NalAssembler:
         self._by_timestamp = by_timestamp
         self._last_sent: int | None = None
 
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether the next packet begins a unit of which nothing is known yet, and a marker would end it."""
+        return self._timestamp is None and not self._lost and not self._by_timestamp
+
+    def whole(self, timestamp: int, arrived_s: float, nal: bytes) -> AccessUnit:
+        """Return the unit that is one slice, no key frame's, which begins its picture; `at_rest` is so before and after."""
+        self._last_sent = timestamp
+        return AccessUnit(self._track, timestamp, arrived_s, [nal], False)
+
     def begin(self, item: Input, out: list[AccessUnit]) -> None:
         """Open the packet's access unit: closes the one before if the timestamp is another."""
         if self._timestamp is not None and item.timestamp != self._timestamp:

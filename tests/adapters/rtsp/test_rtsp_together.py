@@ -1,6 +1,7 @@
 """Packets that arrive together come to the same as each by itself, whatever they hold."""
 
 from dataclasses import asdict
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.port import AccessUnit, Track
 from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.message import Frame, MessageParser, encode_frame
 from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.rtp import build_rtp
@@ -22,6 +24,16 @@ H264 = {
     "slice": b"\x41\x9a\x33\x44",
     "second slice": b"\x41\x1a\x33\x44",
     "sets": b"\x78\x00\x04\x67\x4d\x00\x1e\x00\x04\x68\xee\x3c\x80",
+    "slice start": b"\x5c\x81\x9a\x11",
+    "slice middle": b"\x5c\x01\x22\x33",
+    "slice end": b"\x5c\x41\x44\x55",
+    "zero end": b"\x5c\x41\x44\x00",
+    "zeros": b"\x5c\x01\x44\x00\x00",
+    "one and slice": b"\x5c\x01\x01\x41\x1a\x77",
+    "other importance": b"\x1c\x01\x22\x33",
+    "forbidden bit": b"\xc1\x9a\x33\x44",
+    "code inside": b"\x41\x9a\x33\x00\x00\x01\x41\x1a\x44",
+    "short slice": b"\x41\x9a",
     "nothing": b"",
 }
 H265 = {
@@ -33,6 +45,16 @@ H265 = {
     "slice": b"\x02\x01\xd0\x33",
     "second slice": b"\x02\x01\x10\x33",
     "sets": b"\x60\x01\x00\x04\x42\x01\x01\x02\x00\x03\x44\x01\x03",
+    "slice start": b"\x62\x01\x81\xd0\x11",
+    "slice middle": b"\x62\x01\x01\x22\x33",
+    "slice end": b"\x62\x01\x41\x44\x55",
+    "zero end": b"\x62\x01\x41\x44\x00",
+    "zeros": b"\x62\x01\x01\x44\x00\x00",
+    "one and slice": b"\x62\x01\x01\x01\x02\x01\x10\x77",
+    "other importance": b"\x62\x02\x01\x22\x33",
+    "forbidden bit": b"\x82\x01\xd0\x33",
+    "code inside": b"\x02\x01\xd0\x33\x00\x00\x01\x02\x01\x10\x44",
+    "short slice": b"\x02\x01",
     "nothing": b"",
 }
 KINDS = {"H264": H264, "H265": H265, "numbered": H265, "JPEG": H264}
@@ -67,6 +89,10 @@ def receiver(codec: str) -> tuple[TrackReceiver, list[AccessUnit], Tolerances]:
     return made, units, tolerances
 
 
+def taken(made: TrackReceiver, now_s: float, data: bytes, position: int) -> int:
+    return made.frames(0x2402, data, position, now_s)
+
+
 def broken(data: bytes, fault: str) -> bytes:
     """Return a packet with a fault, or what is none but is not plain either."""
     if fault == "short":
@@ -84,17 +110,24 @@ def broken(data: bytes, fault: str) -> bytes:
 
 WHOLE = [("sets", False, 3600, 1, "", False), ("start", False, 0, 1, "", True)]
 WHOLE += [("middle", False, 0, 1, "", True)] * 3 + [("end", True, 0, 1, "", True)]
+SLICES = [("slice", True, 3600, 1, "", False), ("slice start", False, 3600, 1, "", False)]
+SLICES += [("slice middle", False, 0, 1, "", True)] * 2 + [("slice end", True, 0, 1, "", True)]
+CODE_BETWEEN = [("slice start", False, 3600, 1, "", False), ("zeros", False, 0, 1, "", True)]
+CODE_BETWEEN += [("one and slice", False, 0, 1, "", True), ("slice end", True, 0, 1, "", True)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("codec", sorted(KINDS))
 @settings(max_examples=150, deadline=None)
-@given(packets=PACKETS)
-@example(packets=WHOLE * 3)
+@given(packets=PACKETS, cut=st.integers(0, 60))
+@example(packets=WHOLE * 3, cut=0)
+@example(packets=SLICES * 3, cut=0)
+@example(packets=SLICES * 3, cut=33)
+@example(packets=CODE_BETWEEN * 2, cut=0)
 def test_what_comes_together_is_taken_as_if_it_came_alone(
-    codec: str, packets: list[tuple[str, bool, int, int, str, bool]]
+    codec: str, packets: list[tuple[str, bool, int, int, str, bool]], cut: int
 ) -> None:
-    """Units, statistics, the report to the camera and each tolerance are the same."""
+    """Units, statistics, the report to the camera and each tolerance are the same, wherever a read was cut."""
     runs: list[list[bytes]] = []
     sequence, timestamp = 65_530, 0xFFFFFF00
     for kind, marker, ticks, step, fault, joined in packets:
@@ -108,7 +141,12 @@ def test_what_comes_together_is_taken_as_if_it_came_alone(
     for number, run in enumerate(runs):
         for data in run:
             one.rtp(data, number / 25)
-        other.packets(run, number / 25)
+        read = b"".join(encode_frame(2, data) for data in run)
+        parser = MessageParser(together_noted, partial(taken, other, number / 25))
+        for piece in (read[:cut], read[cut:]):
+            for event in parser.feed(piece):
+                assert isinstance(event, Frame)
+                other.rtp(event.data, number / 25)
     assert [asdict(unit) for unit in together] == [asdict(unit) for unit in alone]
     assert together_noted.counts == alone_noted.counts
     assert (other.unreadable, other.last_packet_s, other.source) == (
