@@ -43,6 +43,9 @@ WRONG_TOKENS: Final = 20  # a minute from one address
 OFFERS: Final = 30  # a minute with one token
 _COMES_BACK: Final = 3  # times that an encoder's own old connection is given a second to prove dead
 _MEASURE_AGAIN_S: Final = 60.0
+SETTLED_S: Final = (
+    5.0  # a browser begins with small pictures, and makes them larger as it learns what its path takes
+)
 _PUSH: Final = {"vi": "phiên phát", "en": "push"}
 _RETRY: Final = {"retry-after": "5"}
 # Why a push ends: the labels of its counter, each with a sentence under `live.push`.
@@ -89,6 +92,7 @@ class Push:
     since: datetime
     state: str = "connecting"  # connecting | live | silent | ended
     code: str = ""  # why it is not live
+    live_s: float = 0.0  # since when pictures come, monotonic
     ice: int = 1  # counts ICE restarts; its ETag
 
     @property
@@ -273,6 +277,7 @@ class Encoders:
                 push = self._running.get(push_id)
                 if push is not None:
                     push.state, push.code, push.since = "live", "", event.since
+                    push.live_s = self._clock.monotonic()
                     self._wake.set()
             case PushState(push_id=push_id, code="push_silent"):
                 push = self._running.get(push_id)
@@ -357,7 +362,8 @@ class Encoders:
             return
         now_s = self._clock.monotonic()
         asked_s = self._measured_s.get(camera.id)
-        if asked_s is None or now_s - asked_s >= _MEASURE_AGAIN_S:
+        settled = now_s - push.live_s >= SETTLED_S
+        if settled and (asked_s is None or now_s - asked_s >= _MEASURE_AGAIN_S):
             self._measured_s[camera.id] = now_s
             self._spawn(self._unmeasured(camera, push.token))
 

@@ -12,6 +12,7 @@ from adapters.port import Track
 from adapters.rtsp.parameter_sets import sets_of
 from adapters.rtsp.tolerance import Tolerances
 from hub.relay.errors import RelayRefused
+from hub.relay.webrtc.extension import TRANSPORT_WIDE
 from hub.relay.webrtc.sdp import (
     LocalTransport,
     MediaLine,
@@ -26,6 +27,7 @@ from hub.relay.webrtc.sdp import (
 
 _SOUNDS: Final = {"OPUS": 48_000, "PCMA": 8000, "PCMU": 8000}
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
+_START_KBIT_S: Final = 2_000  # a browser begins at 300 of its own, and makes its picture small for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Pushed:
 
     video: Taken
     audio: Taken | None
+    transport_wide: int = 0  # identifier of the header extension on the picture's line; 0: not agreed
 
     @property
     def our_role(self) -> str:
@@ -88,7 +91,13 @@ def take_offer(offer: Offer, *, audio: bool) -> Pushed:
                 if chosen is not None and chosen.payloadType != codec.payloadType:
                     heard = _taken(1, one, chosen, int(chosen.clockRate))
                     break
-    return Pushed(video, heard)
+    wide = dict(line.extensions).get(TRANSPORT_WIDE, 0) if "transport-cc" in _feedback(codec) else 0
+    return Pushed(video, heard, wide)
+
+
+def _feedback(codec: Any) -> set[str]:
+    """Return the kinds of feedback that were offered for a codec, as in ``a=rtcp-fb``."""
+    return {f"{item.type} {item.parameter or ''}".strip() for item in codec.rtcpFeedback}
 
 
 def _picture(line: MediaLine) -> Any:
@@ -149,9 +158,17 @@ def write_push_answer(
             lines.append(f"a=mid:{line.mid}")
         lines += ["a=recvonly", "a=rtcp-mux", "a=rtcp-rsize", map_line(one.codec)]
         if one is taken.video:
-            said = {f"{item.type} {item.parameter or ''}".strip() for item in one.codec.rtcpFeedback}
+            said = _feedback(one.codec)
             lines += [f"a=rtcp-fb:{payload} {item}" for item in _FEEDBACK if item in said]
+            if taken.transport_wide:
+                lines += [
+                    f"a=rtcp-fb:{payload} transport-cc",
+                    f"a=extmap:{taken.transport_wide} {TRANSPORT_WIDE}",
+                ]
         told = codec_parameters(one.codec)
+        if one is taken.video and taken.transport_wide and "goog-remb" in _feedback(one.codec):
+            # libwebrtc's own parameter; what it knows of the path soon corrects it.
+            told = {**told, "x-google-start-bitrate": min(_START_KBIT_S, kbit_s or _START_KBIT_S)}
         if told:
             words = ";".join(key if value is None else f"{key}={value}" for key, value in told.items())
             lines.append(f"a=fmtp:{payload} {words}")

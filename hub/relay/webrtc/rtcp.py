@@ -138,6 +138,11 @@ def nack(ssrc: int, media_ssrc: int, sequences: Sequence[int]) -> bytes:
     return struct.pack(f"!BBHII{len(items)}I", 0x80 | _NACK, _RTPFB, 2 + len(items), ssrc, media_ssrc, *items)
 
 
+def nothing_received(ssrc: int) -> bytes:
+    """Write an empty receiver report, which a compound packet begins with (RFC 3550 6.4.2)."""
+    return struct.pack("!BBHI", 0x80, _RR, 1, ssrc)
+
+
 def goodbye(ssrc: int) -> bytes:
     """Write an empty receiver report and a BYE."""
-    return struct.pack("!BBHI", 0x80, _RR, 1, ssrc) + struct.pack("!BBHI", 0x81, _BYE, 1, ssrc)
+    return nothing_received(ssrc) + struct.pack("!BBHI", 0x81, _BYE, 1, ssrc)

@@ -14,6 +14,8 @@ from running_hub import HubThread, JumpClock, onboard, running_hub
 from webrtc_pusher import Encoder
 from webrtc_viewer import Viewer
 
+from hub.live.whip import SETTLED_S
+
 pytestmark = pytest.mark.process
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SITE = "https://ward.example.vn"
@@ -119,6 +121,7 @@ def test_what_an_encoder_pushes_is_measured_seen_and_cut_by_a_pause(
         assert answer.headers["location"].startswith(f"/whip/{camera}/")
         assert "b=AS:" in answer.text
         eventually(lambda: push_of(admin, camera)["state"] == "live", "pictures come")
+        clock.ahead_s += SETTLED_S
 
         def entry() -> dict[str, Any]:
             return dict(admin.get(f"/api/v1/cameras/{camera}").json())

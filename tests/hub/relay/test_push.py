@@ -15,6 +15,7 @@ from test_relay_worker import service, vouching
 from webrtc_pusher import Pushing
 
 from adapters.errors import NotPushed
+from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, SourceSpec, SourceState, ViewerEnded
 from hub.relay.webrtc import rtcp
@@ -288,6 +289,39 @@ def test_an_offer_that_cannot_be_taken_is_refused_by_name(edit: Any, status: int
                 relay.engine.publish("p1", CAMERA, edit(OFFER))
             assert (refused.value.status, refused.value.code) == (status, code)
             assert len(relay.engine._pushes) == 0
+
+    run(main())
+
+
+GOOGLE = OFFER.replace(
+    "a=rtpmap:96",
+    "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
+    "a=rtcp-fb:96 transport-cc\r\na=rtcp-fb:96 goog-remb\r\na=rtpmap:96",
+)
+
+
+@pytest.mark.parametrize(
+    ("offer", "feedback", "start"),
+    [
+        (OFFER, False, ""),
+        (GOOGLE, True, "x-google-start-bitrate=900"),
+        (GOOGLE.replace("a=rtcp-fb:96 goog-remb\r\n", ""), True, ""),
+        (GOOGLE.replace("a=rtcp-fb:96 transport-cc\r\n", ""), False, ""),
+    ],
+)
+def test_an_encoder_that_goes_by_feedback_is_told_how_its_path_is(
+    offer: str, feedback: bool, start: str
+) -> None:
+    """Transport-wide numbers are agreed where they are offered, and no browser begins above what it may send."""
+
+    async def main() -> None:
+        async with engine_with(SyntheticCamera(), EngineLimits(push_kbit_s=900)) as relay:
+            answer = relay.engine.publish("p1", CAMERA, offer)
+            lines = answer.splitlines()
+            assert ("a=rtcp-fb:96 transport-cc" in lines) == feedback
+            assert any(line.startswith("a=extmap:4 ") for line in lines) == feedback
+            format_line = next(line for line in lines if line.startswith("a=fmtp:96 "))
+            assert format_line.partition("profile-level-id=42e01f")[2].lstrip(";") == start
 
     run(main())
 
