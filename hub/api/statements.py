@@ -12,7 +12,7 @@ from hub.api.schemas import AttestationCreate, ReasonBody, WaiverCreate
 from hub.api.security import Caller, needs, signed_in
 from hub.api.services import Services
 from hub.compliance.selector import Selector
-from hub.compliance.statements import NewAttestation, NewWaiver, Sort, Statement
+from hub.compliance.statement import NewAttestation, NewWaiver, Sort, Statement
 from hub.problems import Problem
 from hub.store.errors import ServiceError
 from standards.observation import rfc3339

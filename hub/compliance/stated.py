@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, or_, select
 
 from hub.catalog.judgements import unpack_facts
-from hub.compliance.statements import Sort, statement_from
+from hub.compliance.statement import Sort, statement_from
 from hub.store import tables
 from hub.store.store import Reading
 from standards.waiver import Attestation, Waiver

@@ -1,18 +1,11 @@
 """Waivers and attestations as a hub keeps them: proposed by one person, decided by another, ending by themselves.
 
-::
-
-    proposed --approve (another person)--> approved --expires_at--> (expired)
-        |------reject--> rejected             |------revoke------> revoked
-
 A waiver sets one rule aside for some cameras until a date; the verdict stays FAIL and the report says "waived". An
 attestation puts a paper behind a rule's outcome for one camera. Neither ever changes a verdict (`standards.waiver`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, insert, or_, select, update
@@ -27,11 +20,21 @@ from hub.catalog.types import Camera
 from hub.compliance.declarations import known_paper
 from hub.compliance.refused import StatementRefused
 from hub.compliance.selector import Selector
+from hub.compliance.statement import (
+    STATES,
+    NewAttestation,
+    NewWaiver,
+    Sort,
+    Statement,
+    proposed,
+    row_of,
+    statement_from,
+)
 from hub.problems import Problem
 from hub.store import tables
 from hub.store.chain import HUB
 from hub.store.errors import Invalid, ServiceError
-from hub.store.store import Reading, Store, Writing, new_id
+from hub.store.store import Reading, Store, Writing
 from standards.declaration import ROLES
 from standards.observation import rfc3339
 from standards.pack import Packs
@@ -42,93 +45,6 @@ _TABLE, _CAMERAS, _AREAS = tables.statements, tables.cameras, tables.areas
 LONGEST_ATTESTATION = timedelta(days=1825)
 BATCH = 100
 MAX_LIMIT = 200
-STATES = ("proposed", "active", "expired", "rejected", "revoked")
-
-
-class Sort(StrEnum):
-    """The two kinds of statements that need two people."""
-
-    WAIVER = "waiver"
-    ATTESTATION = "attestation"
-
-
-@dataclass(frozen=True, slots=True)
-class NewWaiver:
-    """What is proposed: every field is needed (standard reference 3.4)."""
-
-    rule: str
-    selector: Selector
-    justification: str
-    authority: str
-    compensating_control: str
-    expires: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewAttestation:
-    """What is proposed for one camera: who stands behind a rule's outcome (standard reference 3.5)."""
-
-    rule: str
-    camera_id: str
-    author: str
-    role: str
-    explanation: str
-    declared: datetime | None
-    valid_until: datetime | None
-    attachment_sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One waiver or attestation as kept. `data` holds the fields of its kind."""
-
-    id: str
-    kind: Sort
-    rule: str
-    camera_id: str | None
-    area_code: str | None
-    selector: Selector
-    data: Mapping[str, Any]
-    starts_at: datetime
-    expires_at: datetime
-    stored_state: str  # proposed approved rejected revoked
-    proposed_by: str
-    proposer: str
-    proposed_at: datetime
-    decided_by: str | None
-    decider: str | None
-    decided_at: datetime | None
-    reason: str
-
-    def state(self, now: datetime) -> str:
-        """Return proposed, active, expired, rejected or revoked. One that nobody decided in time has expired."""
-        if self.stored_state in ("rejected", "revoked"):
-            return self.stored_state
-        if now >= self.expires_at:
-            return "expired"
-        return "active" if self.stored_state == "approved" else "proposed"
-
-    def waiver(self) -> Waiver:
-        """Return what `assess` takes."""
-        return Waiver(
-            rule=self.rule,
-            justification=self.data["justification"],
-            authority=self.data["authority"],
-            created=self.starts_at,
-            expires=self.expires_at,
-            compensating_control=self.data["compensating_control"],
-        )
-
-    def attestation(self) -> Attestation:
-        """Return what `assess` takes."""
-        return Attestation(
-            rule=self.rule,
-            author=self.data["author"],
-            role=self.data["role"],
-            declared=self.starts_at,
-            valid_until=self.expires_at,
-            attachment_sha256=self.data["attachment_sha256"],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +98,7 @@ class Statements:
         async with self._store.write() as tx:
             area = await self._place(tx, new.selector, who)
             data = {name: text.strip() for name, text in needed.items()}
-            made = _proposed(
+            made = proposed(
                 Sort.WAIVER,
                 rule.id,
                 new.selector,
@@ -238,7 +154,7 @@ class Statements:
                 "explanation": new.explanation.strip(),
                 "attachment_sha256": new.attachment_sha256,
             }
-            made = _proposed(
+            made = proposed(
                 Sort.ATTESTATION,
                 rule.id,
                 selector,
@@ -397,7 +313,7 @@ class Statements:
             for row in await tx.all(due):
                 one = statement_from(row)
                 await tx.execute(update(_TABLE).where(_TABLE.c.id == one.id).values(settled=True))
-                await tx.audit(f"{one.kind}.expired", HUB, _subject(one), _facts(one))
+                await tx.audit(f"{one.kind}.expired", HUB, one.subject, one.facts())
                 if one.stored_state == "approved":
                     out[one.selector] = None
         return tuple(out)
@@ -439,18 +355,8 @@ class Statements:
         return None
 
     async def _keep(self, tx: Writing, made: Statement, who: Principal) -> Statement:
-        values = {name: getattr(made, name) for name in _PLAIN}
-        await tx.execute(
-            insert(_TABLE).values(
-                kind=str(made.kind),
-                selector=made.selector.as_json(),
-                data=dict(made.data),
-                state=made.stored_state,
-                settled=False,
-                **values,
-            )
-        )
-        await tx.audit(f"{made.kind}.proposed", who.actor(), _subject(made), {**_facts(made), **made.data})
+        await tx.execute(insert(_TABLE).values(row_of(made)))
+        await tx.audit(f"{made.kind}.proposed", who.actor(), made.subject, {**made.facts(), **made.data})
         return made
 
     async def _read(self, tx: Reading, statement_id: str, who: Principal) -> Statement:
@@ -479,8 +385,8 @@ class Statements:
             }
             values = {"state": state, "settled": state != "approved", **decided}
             await tx.execute(update(_TABLE).where(_TABLE.c.id == one.id).values(**values))
-            said = {**_facts(one), "reason": reason} if reason else _facts(one)
-            await tx.audit(f"{one.kind}.{state}", who.actor(), _subject(one), said)
+            said = {**one.facts(), "reason": reason} if reason else one.facts()
+            await tx.audit(f"{one.kind}.{state}", who.actor(), one.subject, said)
         return replace(one, stored_state=state, **decided)  # type: ignore[arg-type]
 
     async def _may_decide(self, tx: Reading, one: Statement, who: Principal, *, own: bool) -> None:
@@ -495,68 +401,6 @@ class Statements:
             raise Problem("wrong_area", field="id")
         if why == "own" and own:
             raise Problem("approval_own", field="id")
-
-
-_PLAIN = (
-    "id", "rule", "camera_id", "area_code", "starts_at", "expires_at", "proposed_by", "proposer", "proposed_at",
-    "decided_by", "decider", "decided_at", "reason",
-)  # fmt: skip
-
-
-def _proposed(
-    kind: Sort,
-    rule: str,
-    selector: Selector,
-    *,
-    area: str | None,
-    data: Mapping[str, Any],
-    lasts: tuple[datetime, datetime],
-    who: Principal,
-    now: datetime,
-) -> Statement:
-    return Statement(
-        id=new_id(),
-        kind=kind,
-        rule=rule,
-        camera_id=selector.value if selector.way == "camera" else None,
-        area_code=area,
-        selector=selector,
-        data=data,
-        starts_at=lasts[0],
-        expires_at=lasts[1],
-        stored_state="proposed",
-        proposed_by=who.user_id,
-        proposer=who.display_name or who.name,
-        proposed_at=now,
-        decided_by=None,
-        decider=None,
-        decided_at=None,
-        reason="",
-    )
-
-
-def statement_from(row: Any) -> Statement:
-    """Return a row of the table as a statement."""
-    return Statement(
-        kind=Sort(row.kind),
-        selector=Selector.of(row.selector),
-        data=row.data,
-        stored_state=row.state,
-        **{name: getattr(row, name) for name in _PLAIN},
-    )
-
-
-def _subject(one: Statement) -> str:
-    return f"camera/{one.camera_id}" if one.camera_id else f"{one.kind}/{one.id}"
-
-
-def _facts(one: Statement) -> dict[str, Any]:
-    return {
-        "statement": one.id,
-        "rule": one.rule,
-        "selector": one.selector.as_json(),
-        "expires": rfc3339(one.expires_at),
-    }
 
 
 async def _camera(tx: Reading, camera_id: str, now: datetime) -> Camera | None:
