@@ -40,7 +40,7 @@ LONGEST = (
     "hub/live/test_relay_workers_of_a_hub.py",
     "web/",
 )
-GROUPS = ("browser", "firefox", "gstreamer", "vlc", "redis", "postgres")
+GROUPS = ("browser", "firefox", "gstreamer", "vlc", "coturn", "redis", "postgres")
 
 
 def pytest_configure() -> None:
@@ -68,6 +68,7 @@ def _missing() -> dict[str, str]:
     return reasons
 
 
+@pytest.hookimpl(trylast=True)  # behind the choice by markers: what no chosen test needs is not looked for
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first; skip the groups whose programs this machine lacks, each with its reason."""
     places = {name: place for place, name in enumerate(LONGEST)}

@@ -45,6 +45,7 @@ SYSTEM = {
         ("gst-inspect-1.0",),
     ),
     "vlc": (("vlc-bin", "vlc-plugin-base"), ("vlc",)),
+    "coturn": (("coturn",), ("turnserver",)),
     "redis": (("redis-server",), ("redis-server",)),
     "postgres": (("postgresql",), ("/usr/lib/postgresql",)),
 }

@@ -9,8 +9,8 @@ from typing import Any
 PAGE = """<!doctype html><meta charset="utf-8"><title>relay</title><video id="v" muted autoplay playsinline></video>
 <script>
 const video = document.getElementById("v"), canvas = document.createElement("canvas");
-window.play = async (viewer, audio) => {
-  const pc = new RTCPeerConnection(); window.pc = pc; window.firstFrame = null; window.states = [];
+window.play = async (viewer, audio, network) => {
+  const pc = new RTCPeerConnection(network); window.pc = pc; window.firstFrame = null; window.states = [];
   if (audio) pc.addTransceiver("audio", {direction: "recvonly"});
   pc.addTransceiver("video", {direction: "recvonly"});
   pc.ontrack = (event) => {

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from conftest import engine_with
+from coturn import coturn
 from relay_camera import SyntheticCamera
 from relay_coded import coded_camera
 from relay_page import ARGUMENTS, RelayThread, relay_thread, serve_page
 
+from adapters.secret import Secret
 from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, ViewerEnded
+from hub.relay.webrtc.turn import TurnSetup
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = "/usr/bin/chromium"
@@ -24,6 +27,11 @@ pytestmark = [
     # Playwright's sync interface leaves its own loop and pipes to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+PAIR = """async () => { let kind = ""; const stats = await pc.getStats();
+  stats.forEach((item) => { if (item.type === "transport") kind = stats.get(stats.get(item.selectedCandidatePairId).localCandidateId).candidateType; });
+  return kind; }"""
 
 
 SetUp = Callable[..., contextlib.AbstractContextManager["Stage"]]
@@ -35,15 +43,20 @@ class Stage:
     def __init__(self, thread: RelayThread, relay: Any, browser: Any, address: str) -> None:
         self.thread, self.relay, self._browser, self._address = thread, relay, browser, address
 
-    def press_play(self, viewer: str, *, audio: bool = False) -> Any:
-        """Open a tab and press play; return the tab once the answer is there. `audio`: the page offers to hear too."""
+    def press_play(self, viewer: str, *, audio: bool = False, network: dict[str, Any] | None = None) -> Any:
+        """Open a tab and press play; return the tab once the answer is there.
+
+        `audio`: the page offers to hear too. `network`: the RTCConfiguration of the page.
+        """
         tab = self._browser.new_page()
         tab.goto(self._address)
-        self.reply = tab.evaluate(f"play('{viewer}', {str(audio).lower()})")
+        self.reply = tab.evaluate(
+            "([viewer, audio, network]) => play(viewer, audio, network)", [viewer, audio, network or {}]
+        )
         return tab
 
     @staticmethod
-    def wait(tab: Any, condition: Callable[[dict], bool], limit_s: float = 5.0) -> dict:
+    def wait(tab: Any, condition: Callable[[dict], bool], limit_s: float = 60.0) -> dict:
         """Look at the picture until a condition holds."""
         ends = time.monotonic() + limit_s
         while True:
@@ -67,6 +80,16 @@ def browser() -> Iterator[Any]:
 def stage(browser: Any) -> SetUp:
     """Return what sets everything up in front of that browser, and takes it down."""
     return functools.partial(_stage, browser)
+
+
+@contextlib.contextmanager
+def coturn_beside(thread: RelayThread, secret: str) -> Iterator[int]:
+    """Run a TURN server in the relay's loop and give its port."""
+    stack = contextlib.AsyncExitStack()
+    try:
+        yield thread.do(stack.enter_async_context(coturn(secret)), 90)
+    finally:
+        thread.do(stack.aclose())
 
 
 @contextlib.contextmanager
@@ -229,6 +252,23 @@ def test_chromium_plays_over_tcp_where_no_udp_goes(stage: SetUp) -> None:
         assert seen["brightest"] > 200
         path = scene.relay.engine._viewers["tcp"].peer.sock
         assert type(path).__name__ == "TcpPath"
+
+
+@pytest.mark.coturn
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_chromium_plays_through_a_turn_server_where_nothing_else_may_be_used(
+    stage: SetUp, transport: str
+) -> None:
+    """With a short-lived credential of ours and `relay` alone: the pair in use is the server's, and the picture moves."""
+    with stage(SyntheticCamera()) as scene, coturn_beside(scene.thread, "north") as port:
+        turn = TurnSetup((f"turn:127.0.0.1:{port}?transport={transport}",), Secret("north"))
+        user, password = turn.credential("turned", time.time())
+        server = {"urls": list(turn.urls), "username": user, "credential": password.reveal()}
+        network = {"iceServers": [server], "iceTransportPolicy": "relay"}
+        tab = scene.press_play("turned", network=network)
+        seen = scene.wait(tab, lambda seen: seen["decoded"] > 25)
+        assert seen["brightest"] > 200
+        assert tab.evaluate(PAIR) == "relay"
 
 
 def test_chromium_changes_layers_on_one_connection_without_a_dropped_picture(stage: SetUp) -> None:

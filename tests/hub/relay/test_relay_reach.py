@@ -1,13 +1,11 @@
 """Ways to the relay other than plain UDP: TCP, a TURN server, another network in mid-view; and the test of all of them."""
 
 import asyncio
-import contextlib
-import shutil
 import socket
 
 import pytest
 from conftest import engine_with, run, until
-from free_ports import free_port
+from coturn import coturn
 from relay_camera import SyntheticCamera
 from relay_lean import Lean
 from test_relay_transport import _Ear, request
@@ -169,32 +167,8 @@ def test_a_credential_ends_and_is_told_in_link_headers() -> None:
     assert "north" not in repr(setup) + turn_link
 
 
-@contextlib.asynccontextmanager
-async def coturn(secret: str):
-    """Run Debian's coturn on loopback."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        "turnserver", "-n", "--no-cli", "--listening-ip=127.0.0.1", f"--listening-port={port}",
-        "--relay-ip=127.0.0.1", "--allow-loopback-peers", "--use-auth-secret", f"--static-auth-secret={secret}",
-        "--realm=camhub.test", "--no-tls", "--no-dtls", "--log-file=stdout", "--simple-log", "--pidfile=",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(1200):
-            try:
-                _reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            except OSError:
-                await asyncio.sleep(0.05)
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
-
-
+@pytest.mark.coturn
 @pytest.mark.process
-@pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn (turnserver) is not installed")
 def test_a_viewer_plays_through_coturn_with_a_credential_made_here() -> None:
     """The self-test goes through it and finds a wrong secret; a viewer with no other way gets its picture."""
 
