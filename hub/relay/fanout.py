@@ -7,7 +7,7 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -16,7 +16,7 @@ from hub.relay.camera.processing import Picture, Sound
 from hub.relay.camera.timeline import Timeline
 from hub.relay.many import MOST
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.sender import Burst, PacketSender, Path, SendFailed, Written
+from hub.relay.sender import Burst, PacketSender, Path, SendFailed
 from hub.relay.webrtc.icetcp import TcpPath
 from hub.relay.webrtc.lines import Sort
 from hub.relay.webrtc.viewer import Viewer
@@ -32,6 +32,9 @@ _WORTH_A_GROUP: Final = 3  # viewers; fewer are not worth the laying out
 _RUN_UPS: Final = (
     64  # portions of the running group of pictures that are kept laid out for those who come next
 )
+_SORTS_HELD: Final = (
+    8  # of one run: where each viewer is of a sort of its own, nobody comes for its headers again
+)
 _RATE_OVER_S: Final = (
     4.0  # the bit rate is measured over at least so long: two groups of pictures of most cameras
 )
@@ -39,10 +42,9 @@ _RATE_OVER_S: Final = (
 
 # (index, stop, shape, squeezed) -> the last packet, all of them laid out
 Runs = dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]]
-# Viewers of one sort whose next packet is the same, by the same socket
-Group = tuple[Sort, int, Path]
-# (sort, index, stop) -> the runs, and how far each brings a viewer: index, bytes, tick of the last packet
-Together = dict[tuple[Sort, int, int], tuple[list[Written], list[tuple[int, int, int]]]]
+Shape = tuple[int, int]  # bytes of the authentication tag, bytes of the header
+# Viewers whose next packet is the same and laid out alike, by the same socket
+Group = tuple[Shape, int, Path]
 
 
 class Reader(Protocol):
@@ -65,6 +67,36 @@ class Listener(Reader, Protocol):
 
     def hear(self, sound: Sound, tick: int) -> None:
         """Take one frame; `tick` counts its clock rate on the line that the pictures' ticks share."""
+
+
+class Laid:
+    """Packets laid out for the viewers of a group; their headers once for each sort among them."""
+
+    def __init__(self, sender: PacketSender, packets: Sequence[Packet], shape: Shape, index: int) -> None:
+        """`index` is that of the first packet in its ring."""
+        self._sender = sender
+        self._index = index
+        self._headed: dict[Sort, list[bytes]] = {}
+        self.runs = sender.runs(sender.prepare(packets, *shape))
+        # How far each run brings a viewer: index, bytes, tick of the last packet
+        self.reached: list[tuple[int, int, int]] = []
+        count = octets = 0
+        for run in self.runs:
+            count += run.packets
+            octets += len(run.burst.template)
+            self.reached.append((index + count, octets, packets[count - 1].timestamp))
+
+    def headed(self, sort: Sort) -> list[bytes]:
+        """Return the runs with the headers of a sort."""
+        found = self._headed.get(sort)
+        if found is None:
+            if len(self._headed) >= _SORTS_HELD:
+                self._headed.clear()
+            found = self._headed[sort] = self._sender.written(self.runs, sort.look, self._index)
+        return found
+
+
+Together = dict[tuple[Shape, int, int], Laid]  # (shape, index, stop)
 
 
 class Fanout:
@@ -259,7 +291,7 @@ class Fanout:
         if viewer.next_index is not None and self.ring.head - viewer.next_index > _AT_ONCE:
             return True
         try:
-            left, blocked = self._send_alone(viewer, {})
+            left, blocked = self._send_alone(viewer, self.ring.head, {})
         except Exception:  # noqa: BLE001  ours: the task meets it too, and tells; the camera goes on
             return True
         return left or blocked is not None
@@ -284,16 +316,19 @@ class Fanout:
         two hundred others must not be asked at each.
         """
         clock, more = self._loop.time, False
+        # Everybody is brought up to the same packet, whatever comes meanwhile: who is served last would otherwise stand
+        # elsewhere than who was served first, and from then on each would be served alone.
+        head = self.ring.head
         asked = list((self.viewers if self._for_all else self._behind).values())
         self._for_all, self._behind = False, {}
         turn_ends_s = clock() + _TURN_S
         runs: Runs = {}
         together: Together = {}
-        for group, viewers in self._groups(asked):
+        for group, viewers in self._groups(asked, head):
             if group is None:
-                left, blocked = self._send_alone(viewers[0], runs)
+                left, blocked = self._send_alone(viewers[0], head, runs)
             else:
-                left, blocked = self._send_together(group, viewers, together)
+                left, blocked = self._send_together(group, viewers, head, together)
             if left:
                 more = True
                 self._behind.update({one.viewer_id: one for one in viewers if one.viewer_id in self.viewers})
@@ -309,26 +344,26 @@ class Fanout:
                 more = reader.take() or more
         return more
 
-    def _groups(self, asked: Iterable[Viewer]) -> Iterator[tuple[Group | None, list[Viewer]]]:
-        """Yield those who lack packets: a few at a time of one sort who lack the same, all others one by one."""
-        head, base = self.ring.head, self.ring.base
+    def _groups(self, asked: Iterable[Viewer], head: int) -> Iterator[tuple[Group | None, list[Viewer]]]:
+        """Yield those who lack packets before `head`: a few at a time who lack the same, all others one by one."""
+        base = self.ring.base
         groups: dict[Group, list[Viewer]] = {}
         alone: list[Viewer] = []
         for viewer in asked:
             index = viewer.next_index
             if index is None or index >= head or viewer.ended:
                 continue
-            path, sort = viewer.peer.sock, viewer.sort
-            if sort is None or path is None or index < viewer.catch_up_until or index < base:
+            path = viewer.peer.sock
+            if viewer.sort is None or path is None or index < viewer.catch_up_until or index < base:
                 alone.append(viewer)
             else:
-                group = (sort, index, path)
+                group = (viewer.shape, index, path)
                 if group in groups:
                     groups[group].append(viewer)
                 else:
                     groups[group] = [viewer]
         for group, viewers in groups.items():
-            _sort, index, path = group
+            _shape, index, path = group
             if (
                 len(viewers) < _WORTH_A_GROUP
                 or not self._sender.sends_together(path)
@@ -342,58 +377,60 @@ class Fanout:
             yield None, [viewer]
 
     def _send_together(
-        self, group: Group, viewers: list[Viewer], runs: Together
+        self, group: Group, viewers: list[Viewer], head: int, runs: Together
     ) -> tuple[bool, socket.socket | None]:
-        """Send a group what it lacks; return whether some lack more, and the socket whose buffer is full."""
-        sort, index, path = group
+        """Send a group what it lacks before `head`; return whether some lack more, and the socket whose buffer is full."""
+        shape, index, path = group
         ring, now = self.ring, self._loop.time()
         # Since the group was made the task has given way: some may have ended or moved on. Beyond its lease the hub no
         # longer vouches for a viewer; the engine ends it.
         served = [one for one in viewers if one.lease_until_s >= now and not one.ended]
-        viewers = [
-            one
+        here = [
+            (one, one.sort)
             for one in served
-            if one.sort is sort and one.next_index == index and one.ring is ring and one.peer.sock is path
+            if one.sort is not None
+            and one.shape == shape
+            and one.next_index == index
+            and one.ring is ring
+            and one.peer.sock is path
         ]
-        left = len(viewers) < len(served)
-        if not viewers:
+        left = len(here) < len(served)
+        if not here:
             return left, None
         if index < ring.base or isinstance(path, TcpPath):
             return True, None
-        stop = ring.head
+        stop = head
         more = stop - index > _AT_ONCE
         if more:
             stop = index + _PORTION
-        key = (sort, index, stop)
-        run = runs.get(key)
-        if run is None:
-            packets = ring.run(index, stop)
-            bursts = self._sender.prepare(packets, *viewers[0].shape)
-            run = runs[key] = (self._sender.written(bursts, sort.look, index), [])
-            octets = 0
-            for written in run[0]:
-                index += written.count
-                octets += len(written.template)
-                run[1].append((index, octets, packets[index - key[1] - 1].timestamp))
+        key = (shape, index, stop)
+        laid = runs.get(key)
+        if laid is None:
+            laid = runs[key] = Laid(self._sender, ring.run(index, stop), shape, index)
+        viewers = [one for one, _sort in here]
         try:
             got = self._sender.send_together(
-                path, [one.srtp for one in viewers], [one.peer.address for one in viewers], run[0]
+                path,
+                [one.srtp for one in viewers],
+                [one.peer.address for one in viewers],
+                laid.runs,
+                [laid.headed(sort) for _one, sort in here],
             )
         except SendFailed:
             for one in viewers:  # one of them has no keys any more: it ends, the others go on
-                self._send_alone(one, {})
+                self._send_alone(one, head, {})
             return True, None
-        reached, blocked = run[1], got[-1] < len(run[0])
+        reached, blocked = laid.reached, got[-1] < len(laid.runs)
         for viewer, taken in zip(viewers, got, strict=True):
             if taken:
                 to, octets, tick = reached[taken - 1]
                 viewer.took(to, octets, tick, now)
         return more or blocked or left, path if blocked else None
 
-    def _send_alone(self, viewer: Viewer, runs: Runs) -> tuple[bool, socket.socket | None]:
-        """Send one viewer what it lacks; return whether it lacks more, and the socket whose buffer is full."""
+    def _send_alone(self, viewer: Viewer, head: int, runs: Runs) -> tuple[bool, socket.socket | None]:
+        """Send one viewer what it lacks before `head`; return whether it lacks more, and the socket whose buffer is full."""
         ring = self.ring
-        head, index = ring.head, viewer.next_index
+        index = viewer.next_index
         if index is None or viewer.ended or index >= head or viewer.lease_until_s < self._loop.time():
             return False, None
         if viewer.ring is not ring:

@@ -8,7 +8,6 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final, NamedTuple
 
@@ -54,15 +53,13 @@ class Burst(NamedTuple):
     protected_last: int  # size of the last once protected
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A burst with the headers of a look: what all viewers of a sort get, before it is protected."""
+class Run(NamedTuple):
+    """A burst as it is sent to several viewers: what libsrtp is told of its packets, and has to make of them, once for each of `MOST`."""
 
-    template: bytes
-    stride: int
-    count: int  # packets
-    lengths: bytes  # of `Burst`, once for each of `MOST` viewers
-    protected: bytes  # and what libsrtp has to make of them
+    burst: Burst
+    packets: int
+    lengths: bytes
+    protected: bytes
 
 
 class PacketSender:
@@ -182,31 +179,36 @@ class PacketSender:
         """Tell whether datagrams of many viewers may leave by a path in one call."""
         return self._many is not None and type(path) is socket.socket
 
-    def written(self, bursts: Sequence[Burst], look: Look, index: int) -> list[Written]:
-        """Write the headers of a look once for all who share it; `index` is that of the first packet in its ring."""
-        done: list[Written] = []
+    def runs(self, bursts: Sequence[Burst]) -> list[Run]:
+        """Return bursts as `send_together` takes them."""
+        found: list[Run] = []
         for burst in bursts:
-            template = bytearray(burst.template)
             count = len(burst.headers)
+            sizes = _INTS[count].pack(*repeat(burst.stride, count - 1), burst.protected_last)
+            found.append(Run(burst, count, burst.lengths * MOST, sizes * MOST))
+        return found
+
+    def written(self, runs: Sequence[Run], look: Look, index: int) -> list[bytes]:
+        """Write the headers of a look, once for all who share it; `index` is that of the first packet in its ring."""
+        done: list[bytes] = []
+        for burst, count, _lengths, _protected in runs:
+            template = bytearray(burst.template)
             _write_headers(template, burst.headers, look, index)
-            sizes = [burst.stride] * (count - 1) + [burst.protected_last]
-            done.append(
-                Written(
-                    bytes(template),
-                    burst.stride,
-                    count,
-                    burst.lengths * MOST,
-                    _INTS[count].pack(*sizes) * MOST,
-                )
-            )
+            done.append(bytes(template))
             index += count
         return done
 
     def send_together(
-        self, sock: socket.socket, keys: Sequence[Any], to: Sequence[Address], runs: Sequence[Written]
+        self,
+        sock: socket.socket,
+        keys: Sequence[Any],
+        to: Sequence[Address],
+        runs: Sequence[Run],
+        headed: Sequence[Sequence[bytes]],
     ) -> list[int]:
-        """Send the same packets to at most `MOST` viewers of one sort (libsrtp's handles, addresses): each run to all in one call.
+        """Send the same packets to at most `MOST` viewers (libsrtp's handles, addresses), each with its headers: each run to all in one call.
 
+        `headed` is what `written` made of the runs, for each of them; those of one look share it.
         Returns how many of the runs each of them got: fewer than there are where the kernel takes no more now.
 
         Raises:
@@ -217,21 +219,21 @@ class PacketSender:
         if many is None:
             return got
         name, live = many.address(to), len(to)
-        for written in runs:
-            template, stride, count = written.template, written.stride, written.count
-            size = len(template)
+        for number, (burst, count, lengths, protected) in enumerate(runs):
+            size, stride = len(burst.template), burst.stride
             # A run has its packets a stride apart; for those of one packet any slot will do, and few sizes of it are better.
             slot = stride * count if count > 1 else stride + 63 & ~63
             step = stride if count > 1 else slot
-            for place in range(live):
-                at = place * slot
-                view[at : at + size] = template
+            at = 0
+            for one in headed[:live]:
+                view[at : at + size] = one[number]
+                at += slot
             octets = live * count * _INT
-            self._lengths_view[:octets] = written.lengths[:octets]
+            self._lengths_view[:octets] = lengths[:octets]
             handles = chain.from_iterable(map(repeat, keys[:live], repeat(count)))
             if any(map(lib.srtp_protect, handles, self._pointers(step, live * count), self._length_at)):
                 raise SendFailed("libsrtp refused a packet")
-            if self._lengths_view[:octets].tobytes() != written.protected[:octets]:
+            if self._lengths_view[:octets].tobytes() != protected[:octets]:
                 raise SendFailed("libsrtp made packets of another size")
             done = 0
             while done < live:

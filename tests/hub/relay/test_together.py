@@ -62,10 +62,11 @@ def test_the_same_packets_reach_each_viewer_under_its_own_key(host: str, *, segm
         sending.setblocking(False)
         if not sender.sends_together(sending):
             pytest.skip("this system has no sendmmsg")
-        runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 7)
+        runs = sender.runs(sender.prepare(PACKETS, 16, 20))
+        headed = sender.written(runs, LOOK, 7)
         to = [sock.getsockname() for sock in receiving]
         handles = [out._srtp[0] for out, _back in pairs]
-        assert sender.send_together(sending, handles, to, runs) == [len(runs)] * MOST
+        assert sender.send_together(sending, handles, to, runs, [headed] * len(to)) == [len(runs)] * MOST
     assert (sender.blocked, sender.failed) == (0, 0)
     for (_out, back), sock in zip(pairs, receiving, strict=True):
         for number, packet in enumerate(PACKETS):
@@ -77,6 +78,28 @@ def test_the_same_packets_reach_each_viewer_under_its_own_key(host: str, *, segm
             assert int.from_bytes(plain[8:12], "big") == 99
             assert plain[12:17] == b"\xbe\xde\x00\x01\x31"
             assert int.from_bytes(plain[17:19], "big") == (65520 + 7 + number) & 0xFFFF
+        sock.close()
+
+
+def test_viewers_whose_numbers_differ_leave_in_one_call_too() -> None:
+    """One who skipped, or got a packet again, has numbers of its own: its headers are its own, all else is shared."""
+    receiving, pairs = receivers(3, "127.0.0.1"), keys(3)
+    looks = [LOOK._replace(sequence=place * 1000, number=place * 7, offset=place) for place in range(3)]
+    sender = PacketSender()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.setblocking(False)
+        runs = sender.runs(sender.prepare(PACKETS, 16, 20))
+        to = [sock.getsockname() for sock in receiving]
+        handles = [out._srtp[0] for out, _back in pairs]
+        headed = [sender.written(runs, look, 7) for look in looks]
+        assert sender.send_together(sending, handles, to, runs, headed) == [len(runs)] * 3
+    for (_out, back), sock, look in zip(pairs, receiving, looks, strict=True):
+        for number, packet in enumerate(PACKETS):
+            plain = back.unprotect(sock.recv(2048))
+            assert plain[20:] == packet.payload
+            assert int.from_bytes(plain[2:4], "big") == look.sequence + 7 + number
+            assert int.from_bytes(plain[4:8], "big") == packet.timestamp + look.offset
+            assert int.from_bytes(plain[17:19], "big") == look.number + 7 + number
         sock.close()
 
 
@@ -102,16 +125,18 @@ def test_what_a_full_buffer_does_not_take_is_told_for_each_viewer(monkeypatch: p
     assert isinstance(full, _Full)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
         sending.setblocking(False)
-        runs = sender.written(sender.prepare(PACKETS, 16, 20), LOOK, 0)
+        runs = sender.runs(sender.prepare(PACKETS, 16, 20))
+        headed = sender.written(runs, LOOK, 0)
         to = [sock.getsockname() for sock in receiving]
         handles = [out._srtp[0] for out, _back in pairs]
         full.room = 6
-        got = sender.send_together(sending, handles, to, runs)
+        got = sender.send_together(sending, handles, to, runs, [headed] * len(to))
         assert got == [2, 2, 1, 1]
         assert sender.blocked == 2
         full.room = 1000
         for handle, one, done in zip(handles, to, got, strict=True):
-            assert sender.send_together(sending, [handle], [one], runs[done:]) == [len(runs) - done]
+            left = sender.send_together(sending, [handle], [one], runs[done:], [headed[done:]])
+            assert left == [len(runs) - done]
     for (_out, back), sock in zip(pairs, receiving, strict=True):
         assert [back.unprotect(sock.recv(2048))[20:] for _ in PACKETS] == [one.payload for one in PACKETS]
         sock.close()
@@ -123,11 +148,12 @@ def test_an_address_that_cannot_be_reached_costs_its_viewer_alone() -> None:
     sender = PacketSender()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
         sending.setblocking(False)
-        runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
+        runs = sender.runs(sender.prepare(PACKETS[1:3], 16, 20))
+        headed = sender.written(runs, LOOK, 0)
         first, last = receiving[0].getsockname(), receiving[1].getsockname()
         to = [first, ("255.255.255.255", 9), last]  # a broadcast that was not asked for is refused
         handles = [out._srtp[0] for out, _back in pairs]
-        assert sender.send_together(sending, handles, to, runs) == [1, 1, 1]
+        assert sender.send_together(sending, handles, to, runs, [headed] * len(to)) == [1, 1, 1]
         assert sender.failed == 2
     for place, sock in ((0, receiving[0]), (2, receiving[1])):
         assert [pairs[place][1].unprotect(sock.recv(2048))[20:] for _ in range(2)] == [
@@ -145,12 +171,13 @@ def test_a_packet_that_cannot_be_protected_leaves_to_nobody() -> None:
     strict = Session(policy)  # repeats nothing
     sender = PacketSender()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
-        runs = sender.written(sender.prepare(PACKETS[1:3], 16, 20), LOOK, 0)
+        runs = sender.runs(sender.prepare(PACKETS[1:3], 16, 20))
+        headed = sender.written(runs, LOOK, 0)
         to = [sock.getsockname() for sock in receiving]
         handles = [pairs[0][0]._srtp[0], strict._srtp[0]]
-        sender.send_together(sending, handles, to, runs)
+        sender.send_together(sending, handles, to, runs, [headed] * len(to))
         with pytest.raises(SendFailed):
-            sender.send_together(sending, handles, to, runs)
+            sender.send_together(sending, handles, to, runs, [headed] * len(to))
     for sock in receiving:
         assert [len(sock.recv(2048)) for _ in range(2)] == [1184 + 36] * 2
         sock.setblocking(False)
