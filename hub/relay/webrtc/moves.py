@@ -51,6 +51,8 @@ class Moves:
         if wanted in {viewer.feed.layer, "auto"}:
             if viewer.joining is not None:
                 viewer.joining.leave(viewer)
+            if viewer.viewer_id in viewer.feed.viewers:
+                viewer.moving_to = ""  # the other layer may be being opened for it at this moment
             self._on_event(self.told(viewer, viewer.feed, ""))
         else:
             self._move(viewer, spec, wanted, "")
@@ -134,7 +136,10 @@ class Moves:
         except RelayRefused as error:
             self.not_joined(viewer, error.code)
             return
-        if viewer.ended or viewer.moving_to != name or choice.rendition.closing:
+        if viewer.ended or viewer.moving_to != name:
+            return
+        if choice.rendition.closing:
+            self.not_joined(viewer, "relay_busy")
             return
         viewer.moving_why = choice.why
         choice.rendition.fanout.join(viewer)

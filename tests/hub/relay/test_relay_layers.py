@@ -1,5 +1,6 @@
 """Main and sub-stream of one camera: a viewer changes between them without a new offer, by choice or by its network."""
 
+import asyncio
 import secrets
 from itertools import pairwise
 from typing import Any
@@ -145,6 +146,33 @@ def test_a_sub_stream_that_cannot_be_opened_leaves_the_viewer_where_it_is() -> N
             assert refused.value.status == 422
             await viewer.close()
             await other.close()
+
+    run(work())
+
+
+def test_who_goes_back_on_a_change_while_the_other_stream_is_opened_stays() -> None:
+    """The sub-stream opens slowly and the viewer chooses main again meanwhile: it keeps main once the other is there."""
+    main, sub, _opened = main_and_sub()
+    may_open = asyncio.Event()
+
+    async def slowly(description: Any, deadline: Any, audio: bool) -> Any:
+        if description.url == SUB:
+            await may_open.wait()
+        return await (sub if description.url == SUB else main).open(description, deadline, audio)
+
+    async def work() -> None:
+        async with engine_with(main, open_source=slowly) as relay:
+            viewer_id, viewer = await watching(relay)
+            relay.engine.choose_layer(viewer_id, "sub")
+            await until(lambda: relay.engine.layer("camera-1", "sub") is not None, 30, "sub being opened")
+            relay.engine.choose_layer(viewer_id, "main")
+            may_open.set()
+            held = relay.engine.layer("camera-1", "sub")
+            assert held is not None
+            await until(lambda: held.renditions["copy"].known and not held.waiting, 30, "sub open")
+            before = len(viewer.video())
+            await viewer.until(lambda: len(viewer.video()) > before + 60, "some pictures more")
+            assert (width(viewer), relay.of(LayerChanged)[-1].layer) == (320, "main")
 
     run(work())
 
