@@ -51,7 +51,9 @@ class TrackReceiver:
         ordered: bool,
         ssrc: int | None,
         own_ssrc: int,
+        reorder: Reorder | None = None,
     ) -> None:
+        """Prepare; `reorder` holds what comes out of order where it is not `ordered`."""
         self.track = track
         self.reception = Reception(track.clock_rate_hz)
         self.wall_clock = WallClock(track.clock_rate_hz)
@@ -60,7 +62,7 @@ class TrackReceiver:
         self.unreadable = 0
         self.said_goodbye = False
         self._timeline = Timeline(track.clock_rate_hz, tolerances, policy=policies.jump)
-        self._reorder = None if ordered else Reorder()
+        self._reorder = None if ordered else reorder or Reorder()
         self._payload_type = payload_type
         self._depacketizer = depacketizer
         self._together = depacketizer.together if isinstance(depacketizer, NalDepacketizer) else None

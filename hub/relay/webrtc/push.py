@@ -18,62 +18,27 @@ from adapters.rtsp.measure import CODEC_NAMES, Measurement, Missing
 from adapters.rtsp.policy import DEFAULT
 from adapters.rtsp.receiver import TrackReceiver
 from adapters.rtsp.sampling import Sampler
+from adapters.rtsp.timeline import Reorder
 from adapters.rtsp.tolerance import Tolerances
 from hub.relay.webrtc import rtcp
 from hub.relay.webrtc.arrivals import Arrivals, transport_wide_number
 from hub.relay.webrtc.dtls import Certificate, DtlsSession, Turns
 from hub.relay.webrtc.ice import IcePeer
 from hub.relay.webrtc.push_limits import Allowance, Meter
+from hub.relay.webrtc.push_repair import Gaps, brought_again
 from hub.relay.webrtc.push_sdp import Pushed, Taken
 
+_NUMBER_AND_SOURCE: Final = struct.Struct("!H4xI")
 _REPORT_EVERY_S: Final = 1.0
-_NACK_EVERY_S: Final = 0.05  # what is still missing is asked for again; a packet is given up after 0.15 s
-_NACK_TIMES: Final = 3
-_MAX_MISSING: Final = 256  # more in a row is an outage: a key frame is asked for instead
+_GIVEN_UP_S: Final = 0.3  # then the pictures behind it go on without a packet
+_HELD: Final = (
+    1024  # packets behind one that is missing: a key frame comes at once, faster than what was lost of it
+)
 _KEY_FRAME_EVERY_S: Final = 0.5
 SILENT_AFTER_S: Final = 5.0  # without a picture
 DEAD_AFTER_S: Final = 2.0  # without a packet: who comes again with the same token is believed
 _FIRST_PICTURE_S: Final = 10.0  # a busy encoder may take its time; rule STR-11 judges how long it took
 _STEP_S: Final = 0.05
-
-
-class Gaps:
-    """Which packets of one stream are missing, and which of them to ask for (RFC 4585 6.2.1). Sans I/O."""
-
-    def __init__(self) -> None:
-        self._next: int | None = None
-        self._asked: dict[int, tuple[int, float]] = {}  # sequence number -> times, when last
-        self.outages = 0
-
-    def came(self, sequence: int) -> None:
-        """Note a packet."""
-        if self._asked.pop(sequence, None) is not None:
-            return
-        if self._next is None:
-            self._next = (sequence + 1) & 0xFFFF
-            return
-        step = (sequence - self._next) & 0xFFFF
-        if step >= 0x8000:
-            return  # late, or twice
-        if step > _MAX_MISSING:
-            self._asked.clear()
-            self.outages += 1
-        else:
-            self._asked.update({(self._next + place) & 0xFFFF: (0, 0.0) for place in range(step)})
-        self._next = (sequence + 1) & 0xFFFF
-
-    def wanted(self, now_s: float) -> list[int]:
-        """Return the numbers to ask for now; what was asked for in vain is given up."""
-        out: list[int] = []
-        for sequence, (times, last_s) in list(self._asked.items()):
-            if times and now_s - last_s < _NACK_EVERY_S:
-                continue
-            if times >= _NACK_TIMES or len(out) >= _MAX_MISSING:
-                del self._asked[sequence]
-                continue
-            self._asked[sequence] = (times + 1, now_s)
-            out.append(sequence)
-        return out
 
 
 class Pusher:
@@ -112,6 +77,7 @@ class Pusher:
         self._next_report_s = 0.0
         self._key_frame_s = 0.0
         self._missing = Gaps()
+        self._broken = False  # the pictures that come cannot be read before the next key frame
         self._arrivals = Arrivals()
         self._video_ssrc = 0
         self._sink: Callable[[AccessUnit], None] | None = None
@@ -174,29 +140,30 @@ class Pusher:
         if 192 <= data[1] <= 223:
             self._report(data)
             return
-        plain = self._dtls.unprotect(data)
+        plain: bytes | None = self._dtls.unprotect(data)
         if plain is None:
             self.forged += 1
             return
-        receiver = self._receivers.get(plain[1] & 0x7F)
-        if receiver is None:
-            return
         self.packets += 1
         self._packet_s = now_s
+        if self.taken.transport_wide:
+            number = transport_wide_number(plain, self.taken.transport_wide)
+            if number is not None:
+                self._arrivals.came(number, now_s)
+        kind = plain[1] & 0x7F
+        if kind == self.taken.rtx_payload_type:
+            kind = self.taken.video.payload_type
+            plain = brought_again(plain, kind, self._video_ssrc)
+        receiver = self._receivers.get(kind)
+        if receiver is None or plain is None:
+            return
         if receiver.track.index == 0:
-            sequence, self._video_ssrc = (
-                struct.unpack_from("!H", plain, 2)[0],
-                struct.unpack_from("!I", plain, 8)[0],
-            )
+            sequence, self._video_ssrc = _NUMBER_AND_SOURCE.unpack_from(plain, 2)
             before = self._missing.outages
             self._missing.came(sequence)
             if self._missing.outages != before:
                 self.ask_key_frame()
             self._ask_missing()
-            if self.taken.transport_wide:
-                number = transport_wide_number(plain, self.taken.transport_wide)
-                if number is not None:
-                    self._arrivals.came(number, now_s)
         receiver.rtp(plain, self._clock.monotonic())
 
     # What a source does
@@ -222,6 +189,11 @@ class Pusher:
             if asked:
                 self._key_frame_s = now
                 self._send(self._dtls.protect_rtcp(asked))
+
+    def _repair(self) -> None:
+        """Ask for a key frame where somebody takes the pictures: an encoder of a browser sends none by itself."""
+        if self._sink is not None or self._also is not None:
+            self.ask_key_frame()
 
     def keep_house(self, now_s: float) -> None:
         """Report what came and what is missing; end who sends too much (called ten times a second)."""
@@ -326,6 +298,7 @@ class Pusher:
             ordered=False,
             ssrc=None,
             own_ssrc=self.ssrc,
+            reorder=Reorder(_HELD, _GIVEN_UP_S),
         )
 
     def _deliver(self, unit: AccessUnit) -> None:
@@ -335,6 +308,12 @@ class Pusher:
             if not self.live:
                 self.live = True
                 self._on_live(self, True)
+            if unit.key_frame:
+                self._broken = unit.lost_inside > 0
+            elif unit.lost_packets:
+                self._broken = True
+            if self._broken:
+                self._repair()
             if self._also is not None:
                 self._also(unit)
         if self._sink is not None and not self.ended:

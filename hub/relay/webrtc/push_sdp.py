@@ -1,8 +1,8 @@
 """Offer and answer of those who push (WHIP, RFC 9725): what an encoder wants to send and what of it is taken.
 
 H.264 and H.265 are taken, since the depacketisers read them; of the sound Opus and G.711, and none at all where it is not
-shared: a refused m-line brings no packet. Retransmission in a stream of its own is not agreed; an encoder resends in the
-stream itself then (RFC 4585).
+shared: a refused m-line brings no packet. Retransmission in a stream of its own is agreed where it is offered: a browser
+probes its path with padding there, and in the stream itself else, where a lost probe is a hole that nothing fills.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from adapters.rtsp.parameter_sets import sets_of
 from adapters.rtsp.tolerance import Tolerances
 from hub.relay.errors import RelayRefused
 from hub.relay.webrtc.extension import TRANSPORT_WIDE
+from hub.relay.webrtc.resend import NO_RTX
 from hub.relay.webrtc.sdp import (
     LocalTransport,
     MediaLine,
@@ -22,6 +23,7 @@ from hub.relay.webrtc.sdp import (
     codec_name,
     codec_parameters,
     map_line,
+    rtx_of,
     transport_lines,
 )
 
@@ -52,6 +54,7 @@ class Pushed:
     video: Taken
     audio: Taken | None
     transport_wide: int = 0  # identifier of the header extension on the picture's line; 0: not agreed
+    rtx_payload_type: int = NO_RTX
 
     @property
     def our_role(self) -> str:
@@ -91,8 +94,10 @@ def take_offer(offer: Offer, *, audio: bool) -> Pushed:
                 if chosen is not None and chosen.payloadType != codec.payloadType:
                     heard = _taken(1, one, chosen, int(chosen.clockRate))
                     break
-    wide = dict(line.extensions).get(TRANSPORT_WIDE, 0) if "transport-cc" in _feedback(codec) else 0
-    return Pushed(video, heard, wide)
+    said = _feedback(codec)
+    wide = dict(line.extensions).get(TRANSPORT_WIDE, 0) if "transport-cc" in said else 0
+    again = rtx_of(line, video.payload_type) if "nack" in said else NO_RTX
+    return Pushed(video, heard, wide, NO_RTX if heard is not None and again == heard.payload_type else again)
 
 
 def _feedback(codec: Any) -> set[str]:
@@ -146,8 +151,10 @@ def write_push_answer(
             lines += [map_line(codec) for codec in line.codecs if str(codec.payloadType) == line.formats[0]]
             continue
         payload = one.payload_type
+        again = taken.rtx_payload_type if one is taken.video else NO_RTX
+        formats = str(payload) if again == NO_RTX else f"{payload} {again}"
         lines += [
-            f"m={line.kind} {port} {line.protocol} {payload}",
+            f"m={line.kind} {port} {line.protocol} {formats}",
             f"c=IN {family} {address}",
             *([f"b=AS:{kbit_s}"] if kbit_s and one is taken.video else ()),
             f"a=rtcp:{port} IN {family} {address}",
@@ -172,4 +179,6 @@ def write_push_answer(
         if told:
             words = ";".join(key if value is None else f"{key}={value}" for key, value in told.items())
             lines.append(f"a=fmtp:{payload} {words}")
+        if again != NO_RTX:
+            lines += [f"a=rtpmap:{again} rtx/90000", f"a=fmtp:{again} apt={payload}"]
     return "\r\n".join(lines) + "\r\n"

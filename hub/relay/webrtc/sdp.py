@@ -251,13 +251,13 @@ def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agree
         audio_payload_type=audio_type,
         codec=source.codec,
         audio_codec=source.audio_codec if audio is not None else "",
-        rtx_payload_type=_rtx(video, int(codec.payloadType)) if "nack" in said else NO_RTX,
+        rtx_payload_type=rtx_of(video, int(codec.payloadType)) if "nack" in said else NO_RTX,
         transport_wide=wide,
         playout_delay=extensions.get(PLAYOUT_DELAY, 0),
     )
 
 
-def _rtx(line: MediaLine, payload_type: int) -> int:
+def rtx_of(line: MediaLine, payload_type: int) -> int:
     """Return the payload type of retransmissions of another one (RFC 4588 8.1), where it was offered."""
     for codec in line.codecs:
         if codec_name(codec) == "RTX" and str(codec_parameters(codec).get("apt", "")) == str(payload_type):

@@ -15,12 +15,13 @@ from test_relay_worker import service, vouching
 from webrtc_pusher import Pushing
 
 from adapters.errors import NotPushed
+from adapters.rtsp.rtp import build_rtp
 from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import PushState, SourceSpec, SourceState, ViewerEnded
 from hub.relay.webrtc import rtcp
-from hub.relay.webrtc.push import Gaps
 from hub.relay.webrtc.push_limits import Allowance, Meter
+from hub.relay.webrtc.push_repair import Gaps, brought_again
 
 OFFER = "\r\n".join(
     (
@@ -347,19 +348,31 @@ def test_an_ice_restart_gives_new_credentials_and_plain_candidates_none() -> Non
 
 
 def test_what_is_missing_is_asked_for_and_given_up() -> None:
-    """Each number at most three times, 50 ms apart; what comes is asked for no more; an outage asks for nothing."""
+    """Each number at most five times, 50 ms apart; what comes is asked for no more; an outage asks for nothing."""
     missing = Gaps()
     for sequence in (65_533, 65_534, 2, 3):
         missing.came(sequence)
     assert missing.wanted(10.0) == [65_535, 0, 1]
     assert missing.wanted(10.01) == []
     missing.came(0)
-    assert missing.wanted(10.06) == [65_535, 1]
-    assert missing.wanted(10.12) == [65_535, 1]
-    assert missing.wanted(10.18) == []
+    for times in range(1, 5):
+        assert missing.wanted(10.0 + 0.06 * times) == [65_535, 1]
+    assert missing.wanted(10.3) == []
     missing.came(2000)
     assert missing.outages == 1
     assert missing.wanted(11.0) == []
+
+
+def test_what_is_sent_again_stands_where_it_was_lost() -> None:
+    """RFC 4588 4: the old number is in front of the payload; padding that probes the path, and what is cut short, is nothing."""
+    lost = build_rtp(96, 65_535, 77, 9, b"payload", marker=True)
+    again = build_rtp(97, 3, 77, 11, (65_535).to_bytes(2, "big") + b"payload", marker=True)
+    assert brought_again(again, 96, 9) == lost
+    probe = bytearray(build_rtp(97, 4, 77, 11, bytes(223) + b"\xe0"))
+    probe[0] |= 0x20
+    assert brought_again(bytes(probe), 96, 9) is None
+    for length in range(15):
+        assert brought_again(again[:length], 96, 9) is None
 
 
 def test_a_nack_names_up_to_seventeen_packets_in_an_item() -> None:
