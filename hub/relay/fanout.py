@@ -151,6 +151,7 @@ class Fanout:
     def picture(self, picture: Picture) -> None:
         """Take one picture from the source."""
         tick = self._timeline.map(picture.timestamp, picture.clock_rate_hz, picture.arrived_s)
+        first = self.ring.head
         self.ring.append(picture.payloads, tick, key_frame=picture.key_frame)
         if picture.key_frame:
             self._key_frame_s = picture.arrived_s
@@ -165,7 +166,7 @@ class Fanout:
             for viewer in self.viewers.values():
                 if viewer.ring is self.ring and viewer.next_index is None:
                     viewer.begin()
-        if len(self.viewers) != 1 or self.readers or self._send_at_once():
+        if len(self.viewers) != 1 or self.readers or self._send_at_once(picture.payloads, tick, first):
             self._for_all = True
             self._wake.set()
 
@@ -282,16 +283,34 @@ class Fanout:
             self.bits_per_s = self._octets * 8 / took
             self._octets, self._octets_since_s = 0, now_s
 
-    def _send_at_once(self) -> bool:
-        """Send the only viewer what it lacks without waking the task, whose wake-up costs as much as the sending.
+    def _send_at_once(self, payloads: list[bytes], tick: int, first: int) -> bool:
+        """Send the only viewer what it lacks, as a rule this picture, without waking the task, whose wake-up costs as much as the sending.
 
         Returns whether there is anything left for the task: more packets than leave at once, or a full path.
         """
         viewer = next(iter(self.viewers.values()))
         if viewer.next_index is not None and self.ring.head - viewer.next_index > _AT_ONCE:
             return True
+        sort, path, now = viewer.sort, viewer.peer.sock, self._loop.time()
         try:
+            if (
+                viewer.next_index == first >= viewer.catch_up_until
+                and sort is not None
+                and viewer.ring is self.ring
+                and viewer.lease_until_s >= now
+                and isinstance(path, socket.socket)
+            ):
+                octets = self._sender.send_picture(
+                    path, viewer.peer.address, viewer.srtp, sort, payloads, timestamp=tick, index=first
+                )
+                if octets is not None:
+                    if octets:
+                        viewer.took(first + len(payloads), octets, tick, now)
+                    return not octets
             left, blocked = self._send_alone(viewer, self.ring.head, {})
+        except SendFailed:
+            self._on_ended(viewer, "send_failed")
+            return False
         except Exception:  # noqa: BLE001  ours: the task meets it too, and tells; the camera goes on
             return True
         return left or blocked is not None

@@ -17,7 +17,7 @@ from hub.relay.many import MOST, ManyMessages
 from hub.relay.ring import Packet
 from hub.relay.webrtc.extension import Extension
 from hub.relay.webrtc.icetcp import Address, TcpPath
-from hub.relay.webrtc.lines import Look, Origin, Sorts
+from hub.relay.webrtc.lines import Look, Origin, Sort, Sorts
 
 PRIVATE_NAMES: Final = {
     "pylibsrtp._binding.lib": ("srtp_protect", "srtp_err_status_ok"),
@@ -174,6 +174,46 @@ class PacketSender:
             sequence += count
             number += count
         return sent, total
+
+    def send_picture(
+        self,
+        sock: socket.socket,
+        address: Address,
+        srtp: Any,
+        sort: Sort,
+        payloads: Sequence[bytes],
+        *,
+        timestamp: int,
+        index: int,
+    ) -> int | None:
+        """Send one picture, whose first packet is `index` of its ring, to one viewer of a sort, without laying it out first.
+
+        Returns the bytes sent, 0 where the path takes none now, `None` where the picture is not one run: nothing was done then.
+
+        Raises:
+            SendFailed: libsrtp refused; the viewer has to end.
+        """
+        sizes, look, tag = list(map(len, payloads)), sort.look, sort.tag
+        size, last, count = sizes[0], sizes[-1], len(sizes)
+        # As in `prepare`: only the last may be shorter, none longer.
+        if count > (_RUN_MAX if self._segments else 1) or sizes.count(size) < count - (last < size):
+            return None
+        view, header = self._view, HEADER + look.extension.size
+        stride = header + size + tag
+        body = bytes(header + tag).join(payloads)
+        view[header : header + len(body)] = body
+        place = (count - 1) * stride
+        headers = [(at, 0, timestamp) for at in range(0, place, stride)]
+        headers.append((place, 0x80, timestamp))
+        _write_headers(view, headers, look, index)
+        lengths = _INTS[count].pack(*repeat(header + size, count - 1), header + last)
+        self._lengths_view[: len(lengths)] = lengths
+        if any(map(lib.srtp_protect, repeat(srtp, count), self._pointers(stride, count), self._length_at)):
+            raise SendFailed("libsrtp refused a packet")
+        if self._lengths[count - 1] != header + last + tag:
+            raise SendFailed("libsrtp made a packet of another size")
+        octets = header + len(body) + tag
+        return octets if self._send(sock, address, octets, stride) else 0
 
     def sends_together(self, path: Path | None) -> bool:
         """Tell whether datagrams of many viewers may leave by a path in one call."""

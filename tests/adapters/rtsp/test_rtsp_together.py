@@ -113,6 +113,7 @@ WHOLE += [("middle", False, 0, 1, "", True)] * 3 + [("end", True, 0, 1, "", True
 SLICES = [("slice", True, 3600, 1, "", False), ("slice start", False, 3600, 1, "", False)]
 SLICES += [("slice middle", False, 0, 1, "", True)] * 2 + [("slice end", True, 0, 1, "", True)]
 CODE_BETWEEN = [("slice start", False, 3600, 1, "", False), ("zeros", False, 0, 1, "", True)]
+ZERO_BEHIND = [("slice start", False, 3600, 1, "", False), ("zero end", True, 0, 1, "", True)]
 CODE_BETWEEN += [("one and slice", False, 0, 1, "", True), ("slice end", True, 0, 1, "", True)]
 
 
@@ -124,6 +125,7 @@ CODE_BETWEEN += [("one and slice", False, 0, 1, "", True), ("slice end", True, 0
 @example(packets=SLICES * 3, cut=0)
 @example(packets=SLICES * 3, cut=33)
 @example(packets=CODE_BETWEEN * 2, cut=0)
+@example(packets=ZERO_BEHIND * 2, cut=0)
 def test_what_comes_together_is_taken_as_if_it_came_alone(
     codec: str, packets: list[tuple[str, bool, int, int, str, bool]], cut: int
 ) -> None:

@@ -72,3 +72,51 @@ def test_the_only_viewer_is_sent_a_picture_as_it_comes() -> None:
                 await one.close()
 
     run(work())
+
+
+def test_the_only_viewer_gets_pictures_of_any_shape() -> None:
+    """One run, packets that grow or differ, more than a run holds: each packet comes once, in order, with its picture's end marked."""
+    camera = SyntheticCamera()
+    shapes = [
+        [900],
+        [900, 900, 300],
+        [300, 900],
+        [900, 300, 900],
+        [700] * 16,
+        [700] * 17,
+        [700] * 40 + [1],
+        [2] * 3,
+    ]
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, answer = await relay.view((only := Lean()).offer())
+            await only.connect(answer)
+            serving = relay.engine._viewers[viewer_id]
+            await until(lambda: serving.packets > 10, 30, "packets")
+            camera.silent = True
+            await still(lambda: serving.packets, "packets")
+            fanout = serving.feed
+            assert fanout is not None
+            await only.until(lambda: len(only.video()) == serving.packets, "what was sent")
+            begun, sent = (
+                len(only.video()),
+                [bytes((0x41, n)) * (size // 2 + 1) for s in shapes for n, size in enumerate(s)],
+            )
+            place = 0
+            for shape in shapes:
+                now = asyncio.get_running_loop().time()
+                payloads = sent[place : place + len(shape)]
+                fanout.picture(Picture(payloads, int(now * 90_000), 90_000, now, key_frame=False))
+                place += len(shape)
+                await only.until(lambda upto=begun + place: len(only.video()) >= upto, "the picture")
+            got = only.video()[begun:]
+            assert [packet.payload for packet in got] == sent
+            assert [packet.marker for packet in got] == [
+                n == len(s) - 1 for s in shapes for n in range(len(s))
+            ]
+            assert len({packet.sequence for packet in got}) == len(sent)
+            assert serving.octets > sum(map(len, sent))
+            await only.close()
+
+    run(work())
