@@ -52,7 +52,10 @@ async def begin(command: tuple[str, ...], inherited: tuple[int, ...]) -> Begun:
     Raises:
         RelayUnavailable: the system does not let it; says why.
     """
-    ours, theirs = socket.socketpair()
+    try:
+        ours, theirs = socket.socketpair()
+    except OSError as error:  # no descriptor is left just now
+        raise RelayUnavailable(f"the relay worker cannot be started: {error.strerror}") from error
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import secrets
 import signal
 import socket
@@ -27,6 +28,7 @@ from hub.relay.camera.places import SharedPlaces
 from hub.relay.errors import RelayRefused
 from hub.relay.events import LayerChanged, SourceSpec, SourceState, ViewerEnded
 from hub.relay.workers import process as workers
+from hub.relay.workers.launch import RelayUnavailable, begin
 from hub.relay.workers.service import RelayService
 
 pytestmark = pytest.mark.long
@@ -324,6 +326,33 @@ def test_a_worker_that_dies_again_and_again_is_started_after_longer_pauses_and_t
             assert str(state.failures) in state.trouble or state.pid is None
         finally:
             await relay.aclose()
+
+    run(main())
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Hold every descriptor that this process may have."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 200, before[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def test_a_worker_that_cannot_be_begun_for_want_of_descriptors_is_told_like_any_other() -> None:
+    """The supervisor tries again after such a refusal; anything else would end it, and no worker would come back."""
+
+    async def main() -> None:
+        with no_descriptor_left(), pytest.raises(RelayUnavailable, match="cannot be started"):
+            await begin((sys.executable, "-c", DYING), ())
 
     run(main())
 
