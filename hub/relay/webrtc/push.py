@@ -85,13 +85,8 @@ class Pusher:
         self._receivers = {one.payload_type: self._receiver(one) for one in self._all()}
         self._on_live = on_live
         self._on_ended = on_ended
-        self._handshake: asyncio.Task[None] | None = None
         self._dtls = DtlsSession(
-            certificate,
-            taken.video.line.fingerprints,
-            role=taken.our_role,
-            send=self._send,
-            turns=turns,
+            certificate, taken.video.line.fingerprints, role=taken.our_role, turns=turns, owner=self
         )
 
     @property
@@ -123,12 +118,11 @@ class Pusher:
 
     def checked(self) -> None:
         """Begin the handshake at the first check."""
-        if self._handshake is None and not self.ended:
-            self._handshake = asyncio.create_task(self._connect(), name=f"dtls {self.push_id}")
+        self._dtls.begin()
 
     def dtls(self, data: bytes) -> None:
         """Hand a DTLS record on."""
-        self._dtls.path.feed(data)
+        self._dtls.feed(data)
 
     def rtcp(self, data: bytes) -> None:
         """Take one SRTP or SRTCP packet (RFC 5761 4 parts them by the second byte)."""
@@ -188,7 +182,7 @@ class Pusher:
             asked = video.picture_loss(self._clock.monotonic())
             if asked:
                 self._key_frame_s = now
-                self._send(self._dtls.protect_rtcp(asked))
+                self.send_datagram(self._dtls.protect_rtcp(asked))
 
     def _repair(self) -> None:
         """Ask for a key frame where somebody takes the pictures: an encoder of a browser sends none by itself."""
@@ -207,11 +201,11 @@ class Pusher:
             self._on_live(self, False)
         self._ask_missing()
         for told in self._arrivals.feedback(self.ssrc, self._video_ssrc):
-            self._send(self._dtls.protect_rtcp(told))
+            self.send_datagram(self._dtls.protect_rtcp(told))
         if self._next_report_s <= now_s:
             self._next_report_s = now_s + _REPORT_EVERY_S
             for receiver in self._receivers.values():
-                self._send(self._dtls.protect_rtcp(receiver.report(self._clock.monotonic())))
+                self.send_datagram(self._dtls.protect_rtcp(receiver.report(self._clock.monotonic())))
 
     async def measure(self, *, window_s: float, samples: int, within_s: float) -> PushSeen:
         """Measure what is pushed: to the first picture, then for `window_s`; keep up to `samples` coded pictures.
@@ -265,17 +259,14 @@ class Pusher:
         if self.ended or self._loop.time() > until_s:
             raise not_pushed(self.camera_id)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Say goodbye and free everything. Idempotent."""
         self.ended = True
         self._over.set()
-        if self._handshake is not None and not self._handshake.done():
-            self._handshake.cancel()
-            await asyncio.gather(self._handshake, return_exceptions=True)
         if self.connected:
             self.connected = False
-            self._send(self._dtls.protect_rtcp(rtcp.goodbye(self.ssrc)))
-        await self._dtls.close()
+            self.send_datagram(self._dtls.protect_rtcp(rtcp.goodbye(self.ssrc)))
+        self._dtls.close()
 
     def _all(self) -> tuple[Taken, ...]:
         return (self.taken.video,) if self.taken.audio is None else (self.taken.video, self.taken.audio)
@@ -339,19 +330,21 @@ class Pusher:
             self.nacked += len(wanted)
             # Behind an empty report: one that counts would be of a few packets, and seem to lose a third of them.
             asked = rtcp.nothing_received(self.ssrc) + rtcp.nack(self.ssrc, self._video_ssrc, wanted)
-            self._send(self._dtls.protect_rtcp(asked))
+            self.send_datagram(self._dtls.protect_rtcp(asked))
 
-    async def _connect(self) -> None:
-        failure = await self._dtls.handshake()
-        if self.ended:
-            return
-        if failure:
-            self._on_ended(self, "dtls_failed")
-            return
-        self._dtls.on_closed(lambda: self._on_ended(self, "pusher_left"))
-        self.connected = True
+    # What its association tells (dtls.Secured)
 
-    def _send(self, data: bytes) -> None:
+    def secured(self) -> None:
+        """Begin to take what comes."""
+        self.connected = not self.ended
+
+    def unsecured(self, *, left: bool) -> None:
+        """End."""
+        self.connected = False
+        self._on_ended(self, "pusher_left" if left else "dtls_failed")
+
+    def send_datagram(self, data: bytes) -> None:
+        """Send over the path in use."""
         path = self.peer.sock
         if path is None:
             return

@@ -218,7 +218,7 @@ class Pushes:
 
     async def _farewell(self, pusher: Pusher) -> None:
         try:
-            await pusher.close()
+            pusher.close()
         finally:
             if self._port is not None:
                 self._port.unregister(pusher.peer)

@@ -105,13 +105,8 @@ class Viewer:
         self._on_connected = on_connected
         self._on_ended = on_ended
         self._on_picture_lost = on_picture_lost
-        self._handshake: asyncio.Task[None] | None = None
         self._dtls = DtlsSession(
-            certificate,
-            agreed.video.fingerprints,
-            role=agreed.our_role,
-            send=self._send_datagram,
-            turns=turns,
+            certificate, agreed.video.fingerprints, role=agreed.our_role, turns=turns, owner=self
         )
 
     @property
@@ -133,12 +128,11 @@ class Viewer:
 
     def checked(self) -> None:
         """Begin the handshake at the first check: until then a viewer costs no TLS state."""
-        if self._handshake is None and not self.ended:
-            self._handshake = asyncio.create_task(self._connect(), name=f"dtls {self.viewer_id}")
+        self._dtls.begin()
 
     def dtls(self, data: bytes) -> None:
         """Hand a DTLS record on."""
-        self._dtls.path.feed(data)
+        self._dtls.feed(data)
 
     def rtcp(self, data: bytes) -> None:
         """Read reports, resend what is missing, restart a decoder that lost its picture."""
@@ -310,7 +304,7 @@ class Viewer:
                 octets=self._sound_octets,
                 cname=self.cname,
             )
-            self._send_datagram(self._dtls.protect_rtcp(packet))
+            self.send_datagram(self._dtls.protect_rtcp(packet))
         line = self._lines.last
         if self.connected and self.packets and line is not None:
             packet = rtcp.sender_report(
@@ -321,34 +315,35 @@ class Viewer:
                 octets=self.octets,
                 cname=self.cname,
             )
-            self._send_datagram(self._dtls.protect_rtcp(packet))
+            self.send_datagram(self._dtls.protect_rtcp(packet))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Say goodbye and free everything. Idempotent."""
         self.ended = True
         self.next_index = self.sort = self.srtp = None
-        if self._handshake is not None and not self._handshake.done():
-            self._handshake.cancel()
-            await asyncio.gather(self._handshake, return_exceptions=True)
         if self.connected:
             self.connected = False
-            self._send_datagram(self._dtls.protect_rtcp(rtcp.goodbye(self.ssrc)))
-        await self._dtls.close()
+            self.send_datagram(self._dtls.protect_rtcp(rtcp.goodbye(self.ssrc)))
+        self._dtls.close()
 
-    async def _connect(self) -> None:
-        failure = await self._dtls.handshake()
+    # What its association tells (dtls.Secured)
+
+    def secured(self) -> None:
+        """Begin to receive."""
         if self.ended:
             return
-        if failure:
-            self._on_ended(self, "dtls_failed")
-            return
-        self._dtls.on_closed(lambda: self._on_ended(self, "viewer_left"))
         self.connected = True
         self.srtp = self._dtls.srtp
         self._reshape()
         self._on_connected(self)
 
-    def _send_datagram(self, data: bytes) -> None:
+    def unsecured(self, *, left: bool) -> None:
+        """End."""
+        self.connected = False
+        self._on_ended(self, "viewer_left" if left else "dtls_failed")
+
+    def send_datagram(self, data: bytes) -> None:
+        """Send over the path in use."""
         path = self.peer.sock
         if path is None:
             return

@@ -123,7 +123,7 @@ class Viewers(Mapping[str, Viewer]):
             on_picture_lost=self._picture_lost,
         )
         if rendition.closing or viewer_id in self._viewers:
-            await viewer.close()
+            viewer.close()
             raise RelayRefused(
                 503, "relay_busy", "the camera was being released; try again", retry_after_s=1.0
             )
@@ -265,7 +265,7 @@ class Viewers(Mapping[str, Viewer]):
 
     async def _farewell(self, viewer: Viewer) -> None:
         try:
-            await viewer.close()
+            viewer.close()
         finally:
             if self._port is not None:
                 self._port.unregister(viewer.peer)
