@@ -3,17 +3,19 @@
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_support import black_within, chromium, firefox, no_firefox
+from coturn import coturn
 from hub_support import RunningHub, onboard, serving, simulators
 from playwright.sync_api import Browser, Page
 
@@ -35,6 +37,15 @@ START = (
 STATES = "() => [...document.querySelectorAll('camhub-player')].map(one => one.state)"
 FRAMES = """() => [...document.querySelectorAll('camhub-player')].map(
   one => one.shadowRoot.querySelector('video').getVideoPlaybackQuality().totalVideoFrames)"""
+# A network that lets a browser reach its TURN server and nothing else; the ways of all pairs that were found to work.
+RELAY_ONLY = """const all = window.connections = []; window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(told) { super({ ...told, iceTransportPolicy: 'relay' }); all.push(this); }
+}"""
+LOCAL_KINDS = """async () => { const kinds = new Set();
+  for (const one of connections) { const stats = await one.getStats(); stats.forEach(item => {
+    if (item.type === 'candidate-pair' && item.state === 'succeeded') kinds.add(stats.get(item.localCandidateId).candidateType);
+  }); }
+  return [...kinds]; }"""
 WORDS = "() => document.querySelector('camhub-player').shadowRoot.querySelector('section').innerText"
 
 
@@ -63,9 +74,10 @@ class Stage:
     camera: str
     token: str
 
-    def open(self, browser: Browser, count: int = 1) -> Page:
-        """Open the other site's page and start all its players."""
+    def open(self, browser: Browser, count: int = 1, script: str = "") -> Page:
+        """Open the other site's page, with a script before all others, and start all its players."""
         page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+        page.add_init_script(script)
         page.goto(self.site.page(self.hub.url, self.camera, count))
         page.wait_for_function("() => customElements.get('camhub-player')")
         page.evaluate(START, self.token)
@@ -122,9 +134,16 @@ def staged(data: Path, **settings: str) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A hub whose relay browsers reach by UDP and TCP."""
-    with staged(tmp_path_factory.mktemp("hub")) as started:
-        yield started
+    """A hub whose relay browsers reach by UDP and TCP, and through a TURN server where there is one."""
+    with ExitStack() as stack:
+        turn = {}
+        if shutil.which("turnserver"):
+            port = stack.enter_context(coturn("north"))
+            turn = {
+                "CAMHUB_TURN__URLS": json.dumps([f"turn:127.0.0.1:{port}?transport=udp"]),
+                "CAMHUB_TURN__SECRET": "north",
+            }
+        yield stack.enter_context(staged(tmp_path_factory.mktemp("hub"), **turn))
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +198,15 @@ def test_a_browser_without_udp_plays_over_tcp(stage: Stage) -> None:
     with chromium("--force-webrtc-ip-handling-policy=disable_non_proxied_udp") as browser:
         page = stage.open(browser)
         assert all_live(page)[0]["way"] == "webrtc"
+
+
+@pytest.mark.coturn
+def test_a_browser_that_reaches_only_the_turn_server_plays_through_it(stage: Stage) -> None:
+    """The player takes the servers and the credential that the hub names with its answer: no other pair may be used here."""
+    with chromium() as browser:
+        page = stage.open(browser, script=RELAY_ONLY)
+        assert all_live(page)[0]["way"] == "webrtc"
+        assert page.evaluate(LOCAL_KINDS) == ["relay"]
 
 
 def test_where_udp_and_tcp_are_blocked_mse_plays_and_says_why(walled: Stage) -> None:

@@ -83,16 +83,6 @@ def stage(browser: Any) -> SetUp:
 
 
 @contextlib.contextmanager
-def coturn_beside(thread: RelayThread, secret: str) -> Iterator[int]:
-    """Run a TURN server in the relay's loop and give its port."""
-    stack = contextlib.AsyncExitStack()
-    try:
-        yield thread.do(stack.enter_async_context(coturn(secret)), 90)
-    finally:
-        thread.do(stack.aclose())
-
-
-@contextlib.contextmanager
 def _stage(browser: Any, camera: SyntheticCamera, *, sub: SyntheticCamera | None = None, transcodes: int = 0):
     """Set everything up and take it down; viewers named ``tcp...`` are told no UDP candidate, ``auto...`` adapt."""
     with relay_thread() as thread:
@@ -260,7 +250,7 @@ def test_chromium_plays_through_a_turn_server_where_nothing_else_may_be_used(
     stage: SetUp, transport: str
 ) -> None:
     """With a short-lived credential of ours and `relay` alone: the pair in use is the server's, and the picture moves."""
-    with stage(SyntheticCamera()) as scene, coturn_beside(scene.thread, "north") as port:
+    with coturn("north") as port, stage(SyntheticCamera()) as scene:
         turn = TurnSetup((f"turn:127.0.0.1:{port}?transport={transport}",), Secret("north"))
         user, password = turn.credential("turned", time.time())
         server = {"urls": list(turn.urls), "username": user, "credential": password.reveal()}

@@ -77,6 +77,47 @@ def test_a_tcp_viewer_that_reads_nothing_slows_nobody_and_comes_back_at_a_key_fr
     run(work())
 
 
+def test_the_connection_of_a_viewer_that_has_ended_is_hung_up(camera: SyntheticCamera) -> None:
+    """A browser need not close it: each would hold a descriptor of the worker for as long as it likes."""
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer = Lean()
+            viewer_id, answer = await relay.view(viewer.offer())
+            await viewer.connect(answer, tcp=True)
+            await viewer.until(viewer.video, "packets")
+            assert len(relay.engine._port._tcp._paths) == 1
+            relay.engine.stop(viewer_id, "paused_by_owner")
+            await until(lambda: not relay.engine._port._tcp._paths, 30, "hung up")
+            await viewer.close()
+
+    run(work())
+
+
+def test_a_viewer_that_proves_itself_over_many_connections_keeps_the_newest() -> None:
+    """Eight addresses are heard; the connection that falls out is hung up."""
+
+    async def work() -> None:
+        port, ear = UdpPort(), _Ear()
+        number = port.open(("127.0.0.1",), 0)
+        peer = IcePeer("them", ear)
+        port.register(peer)
+        held = []
+        for _ in range(12):
+            reader, writer = await asyncio.open_connection("127.0.0.1", number)
+            check = request(peer)
+            writer.write(len(check).to_bytes(2, "big") + check)
+            await asyncio.wait_for(reader.readexactly(2), 60)  # the answer to the check
+            held.append((reader, writer))
+        await until(lambda: sum(reader.at_eof() for reader, _writer in held) >= 4, 30, "four hung up")
+        assert len(port._tcp._paths) == len(peer.addresses) == 8
+        for _reader, writer in held:
+            writer.close()
+        port.close()
+
+    run(work())
+
+
 def test_a_connection_that_proves_nothing_is_hung_up() -> None:
     """A web request, a forged check and too many connections from one place cost no viewer anything."""
 
@@ -172,8 +213,8 @@ def test_a_credential_ends_and_is_told_in_link_headers() -> None:
 def test_a_viewer_plays_through_coturn_with_a_credential_made_here() -> None:
     """The self-test goes through it and finds a wrong secret; a viewer with no other way gets its picture."""
 
-    async def work() -> None:
-        async with coturn("north") as number, engine_with(SyntheticCamera()) as relay:
+    async def work(number: int) -> None:
+        async with engine_with(SyntheticCamera()) as relay:
             urls = (f"turn:127.0.0.1:{number}?transport=udp", f"turn:127.0.0.1:{number}?transport=tcp")
             good = TurnSetup(urls, Secret("north"))
             findings = await relay.engine.examine(good)
@@ -199,7 +240,8 @@ def test_a_viewer_plays_through_coturn_with_a_credential_made_here() -> None:
                 assert relay.engine._viewers[viewer_id].peer.address == transport.get_extra_info("sockname")
                 await viewer.close()
 
-    run(work())
+    with coturn("north") as number:
+        run(work(number))
 
 
 def test_the_self_test_names_what_would_fail() -> None:

@@ -2,6 +2,7 @@
  * A WHEP viewer: one receive-only video track, one of sound where it is wanted, one POST, one DELETE (draft-ietf-wish-whep).
  */
 import { address, asking, type Hub } from './hub';
+import { iceServers } from './ice';
 import { refusal, Refused, type Refusal } from './refusal';
 
 export interface WhepOptions {
@@ -23,9 +24,6 @@ export interface WhepSession {
   close: () => void;
 }
 
-/** How long an offer waits for its own addresses. The hub answers on one port, so the first host address is enough. */
-const GATHER_MS = 400;
-
 export async function open(options: WhepOptions): Promise<WhepSession> {
   const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   const transceiver = connection.addTransceiver('video', { direction: 'recvonly' });
@@ -36,12 +34,13 @@ export async function open(options: WhepOptions): Promise<WhepSession> {
     if (event.track.kind === 'video') options.onStream(event.streams[0] ?? new MediaStream([event.track]));
   });
   try {
-    await connection.setLocalDescription(await connection.createOffer());
-    await gathered(connection, options.signal);
+    // The hub never dials, so the offer needs no addresses and goes out at once. They are looked for with the answer, which names the
+    // TURN servers: those that come later would need a restart.
+    const offer = await connection.createOffer();
     const response = await fetch(address(options.hub, options.path), {
       method: 'POST',
       ...asking(options.hub, { 'content-type': 'application/sdp', accept: 'application/sdp, application/problem+json' }),
-      body: connection.localDescription?.sdp ?? '',
+      body: offer.sdp ?? '',
       // never aborted: an answer that nobody waits for any more still names the session that has to be ended
     });
     if (response.status !== 201) throw new Refused(await refusalOf(response));
@@ -60,6 +59,9 @@ export async function open(options: WhepOptions): Promise<WhepSession> {
       throw new DOMException('stopped by the viewer', 'AbortError');
     }
     try {
+      const servers = iceServers(response.headers.get('link'));
+      if (servers.length) connection.setConfiguration({ ...connection.getConfiguration(), iceServers: servers });
+      await connection.setLocalDescription(offer);
       await connection.setRemoteDescription({ type: 'answer', sdp: answer });
     } catch (error) {
       session.close();
@@ -72,24 +74,6 @@ export async function open(options: WhepOptions): Promise<WhepSession> {
     connection.close();
     throw error;
   }
-}
-
-function gathered(connection: RTCPeerConnection, signal: AbortSignal): Promise<void> {
-  if (connection.iceGatheringState === 'complete') return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      connection.removeEventListener('icegatheringstatechange', check);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const check = (): void => {
-      if (connection.iceGatheringState === 'complete') done();
-    };
-    const timer = setTimeout(done, GATHER_MS);
-    connection.addEventListener('icegatheringstatechange', check);
-    signal.addEventListener('abort', done);
-  });
 }
 
 async function refusalOf(response: Response): Promise<Refusal> {
