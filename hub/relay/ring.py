@@ -58,14 +58,14 @@ class PacketRing:
         self._picture += 1
         if key_frame:
             self._start, self._start_picture = self.head, self._picture
-        picture, packets = self._picture, self._packets
-        for payload in payloads:
-            packets.append(_packet(Packet, (payload, 0, timestamp, picture)))
+        picture, packets, new = self._picture, self._packets, _packet
+        packets += [new(Packet, (payload, 0, timestamp, picture)) for payload in payloads]
         if payloads:
-            packets[-1] = _packet(Packet, (payloads[-1], 0x80, timestamp, picture))
-        if self._start is not None and self.head - self._start > self._limit:
+            packets[-1] = new(Packet, (payloads[-1], 0x80, timestamp, picture))
+        head = self._base + len(packets)
+        if self._start is not None and head - self._start > self._limit:
             self._start = None
-        keep_from = self.head - self._keep
+        keep_from = head - self._keep
         if self._start is not None:
             keep_from = min(keep_from, self._start)
         excess = keep_from - self._base

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from adapters.port import AccessUnit, Track
-from adapters.rtsp import h264
+from adapters.rtsp import h264, h265
 from hub.relay.camera.chain import Chain
 from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.camera.packetise265 import H265Packetiser
@@ -28,6 +28,7 @@ class Copy:
         self._units = 0  # access units read in this connection
         self._running = False  # a key frame came in this connection
         self._chain = Chain()
+        self._played: h264.Sps | h265.Sps | None = None  # what was looked at, and browsers play
 
     @property
     def held(self) -> bool:
@@ -50,6 +51,7 @@ class Copy:
         self._clock_rate_hz = track.clock_rate_hz
         self._opened_s, self._units, self._running = opened_s, 0, False
         self._chain.begin(track.codec)
+        self._played = None
 
     def take(self, unit: AccessUnit) -> None:
         """Packetise one access unit; nothing goes on before the first key frame, as nothing could be decoded."""
@@ -62,15 +64,8 @@ class Copy:
                 "WebRTC; set the encoder's profile to Baseline or its B-frame count to 0",
                 "b_frames",
             )
-        sps = packetiser.sps
-        if sps is not None and (
-            sps.chroma_format != "4:2:0" or (sps.bit_depth > 8 and self._codec == "H264")
-        ):
-            raise Unplayable(
-                f"the camera sends {Offered(self._codec).words} {sps.chroma_format} of {sps.bit_depth} bits, which browsers do "
-                "not play; set the encoder's profile to Main or High",
-                "format",
-            )
+        if packetiser.sps is not self._played:
+            self._look_at(packetiser.sps)
         if not payloads:
             return
         self._units += 1
@@ -83,6 +78,17 @@ class Copy:
         self._on_picture(
             Picture(payloads, unit.timestamp, self._clock_rate_hz, unit.arrived_s, unit.key_frame)
         )
+
+    def _look_at(self, sps: h264.Sps | h265.Sps | None) -> None:
+        if sps is not None and (
+            sps.chroma_format != "4:2:0" or (sps.bit_depth > 8 and self._codec == "H264")
+        ):
+            raise Unplayable(
+                f"the camera sends {Offered(self._codec).words} {sps.chroma_format} of {sps.bit_depth} bits, which browsers do "
+                "not play; set the encoder's profile to Main or High",
+                "format",
+            )
+        self._played = sps
 
     def offered(self, now_s: float) -> Offered | None:
         """Say what the camera sends as soon as its SPS is known and B pictures are ruled out as far as they can be."""

@@ -5,7 +5,7 @@ markers are dropped. SEI units are dropped too: no browser shows them, and camer
 regions, serial numbers, positions) that a viewer has no right to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from adapters.rtsp import h264
@@ -43,8 +43,12 @@ class H264Packetiser:
         """Tell whether an SPS and a PPS are known, so that a key frame can be decoded."""
         return bool(self._sps and self._pps)
 
-    def payloads(self, nals: Iterable[bytes], *, key_frame: bool) -> list[bytes]:
+    def payloads(self, nals: Sequence[bytes], *, key_frame: bool) -> list[bytes]:
         """Return the RTP payloads of one access unit in order; empty where it holds no picture."""
+        if len(nals) == 1 and not key_frame and nal_type(nals[0]) == h264.SLICE:  # what nearly all are
+            nal = nals[0]
+            self.b_pictures = self.b_pictures or _is_b(nal)
+            return [nal] if len(nal) <= self.payload_max else self._fragments(nal)
         pictures: list[bytes] = []
         in_band = False
         for nal in nals:
@@ -119,12 +123,12 @@ class H264Packetiser:
         step = self.payload_max - 2
         indicator = (nal[0] & 0xE0) | _FU_A
         kind = nal[0] & 0x1F
-        middle = bytes((indicator, kind))
-        last = 1 + ((len(nal) - 2) // step) * step
-        out = [middle + nal[start : start + step] for start in range(1, len(nal), step)]
-        out[0] = bytes((indicator, 0x80 | kind)) + nal[1 : 1 + step]
-        out[-1] = bytes((indicator, 0x40 | kind)) + nal[last:]
-        return out
+        last, middle = 1 + ((len(nal) - 2) // step) * step, bytes((indicator, kind))
+        return [
+            bytes((indicator, 0x80 | kind)) + nal[1 : 1 + step],
+            *[middle + nal[start : start + step] for start in range(1 + step, last, step)],
+            bytes((indicator, 0x40 | kind)) + nal[last:],
+        ]
 
     def _count(self, repair: str) -> None:
         self.repairs[repair] = self.repairs.get(repair, 0) + 1

@@ -132,11 +132,12 @@ class H265Packetiser:
         """Cut a unit into fragmentation units (4.4.3): all of one size but the last."""
         step = self.payload_max - 3
         head, kind = _header(_FU, nal), nal_type(nal)
-        out = [head + bytes([kind]) + nal[start : start + step] for start in range(2, len(nal), step)]
-        last = 2 + ((len(nal) - 3) // step) * step
-        out[0] = head + bytes([0x80 | kind]) + nal[2 : 2 + step]
-        out[-1] = head + bytes([0x40 | kind]) + nal[last:]
-        return out
+        last, middle = 2 + ((len(nal) - 3) // step) * step, head + bytes((kind,))
+        return [
+            head + bytes((0x80 | kind,)) + nal[2 : 2 + step],
+            *[middle + nal[start : start + step] for start in range(2 + step, last, step)],
+            head + bytes((0x40 | kind,)) + nal[last:],
+        ]
 
     def _count(self, repair: str) -> None:
         self.repairs[repair] = self.repairs.get(repair, 0) + 1

@@ -145,7 +145,8 @@ class Rendition:
         except AdapterError as error:
             self._failed(error)
         else:
-            self.look()
+            if not self._offered.done():
+                self.look()
             if self._processor.held:
                 # What is in the ring is as old as the gap: nobody begins with it.
                 self.fanout.ring.forget_start()
