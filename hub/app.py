@@ -229,6 +229,7 @@ async def _assemble(settings: Settings, clock: Clock, ui: Path, stack: AsyncExit
             turn=turn,
             max_transcodes=settings.relay.recoded_at_once,
             max_sounds=settings.relay.sounds,
+            encoder=settings.relay.encoder,
             transcode_width=settings.relay.transcode_width,
             transcode_fps=float(settings.relay.transcode_fps),
             transcode_bit_s=settings.relay.transcode_kbit_s * 1000,

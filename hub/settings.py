@@ -125,6 +125,10 @@ class Relay(BaseModel):
         default=2000, ge=100, le=50_000, description="at most so many thousand bits a second"
     )
 
+    encoder: Literal["auto", "software", "nvenc", "qsv"] = Field(
+        default="auto",
+        description="what codes recoded streams: auto = the kernel's video coder where it passes its trial, else libx264; software = libx264; nvenc, qsv = graphics cards, whose drivers cannot be confined as well",
+    )
     sounds: int = Field(
         default=8,
         ge=0,

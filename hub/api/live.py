@@ -201,6 +201,14 @@ class LiveController(Controller):
                     "failures": one.failures,
                     "last_end": one.last_end or None,
                     "trouble": one.trouble or None,
+                    "coder": None
+                    if one.coder is None
+                    else {
+                        "name": one.coder.name,
+                        "device": one.coder.device or None,
+                        "why": one.coder.why or None,
+                        "hardware_streams": one.hardware,
+                    },
                 }
                 for one in workers
             ]

@@ -23,6 +23,11 @@ _EXIT_WITHIN_S: Final = 2.0
 _ENVIRONMENT: Final = ("PYTHONPATH",)
 
 
+def environment() -> dict[str, str]:
+    """Return what a child is told of the hub's environment."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
 class Child(Generic[Asked, Told]):
     """One child process and our end of its socket."""
 
@@ -41,16 +46,20 @@ class Child(Generic[Asked, Told]):
 
     @classmethod
     async def start(
-        cls, language: Language[Asked, Told], command: Sequence[str], *first: Asked
+        cls,
+        language: Language[Asked, Told],
+        command: Sequence[str],
+        *first: Asked,
+        inherited: Sequence[int] = (),
     ) -> "Child[Asked, Told]":
-        """Start `command`, which gets the number of the inherited descriptor as its last argument; wait until it is confined.
+        """Start `command`, which gets the number of its socket's descriptor as its last argument; wait until it is confined.
 
-        `first` is what it must be told before it can be ready.
+        `first` is what it must be told before it can be ready; `inherited` descriptors stand before the last argument.
 
         Raises:
             DecodeUnavailable: it cannot be started, or does not become ready; says why.
         """
-        child = await cls._started(language, command)
+        child = await cls._started(language, command, inherited)
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 for message in first:
@@ -72,17 +81,20 @@ class Child(Generic[Asked, Told]):
         return child
 
     @classmethod
-    async def _started(cls, language: Language[Asked, Told], command: Sequence[str]) -> "Child[Asked, Told]":
+    async def _started(
+        cls, language: Language[Asked, Told], command: Sequence[str], inherited: Sequence[int]
+    ) -> "Child[Asked, Told]":
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
+                *map(str, inherited),
                 str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(*inherited, theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env=environment(),
                 cwd="/",
             )
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The child's end of the socket: whole messages over the one descriptor that a confined process keeps."""
+"""The child's end of the socket: whole messages over the descriptor that a confined process keeps."""
 
 import os
 
@@ -9,11 +9,11 @@ from hub.decode.limits import LENGTH
 
 def hear(language: Language[Asked, Told]) -> Asked | None:
     """Return the hub's next message; `None` once the hub has gone, announces too much or says what is no message."""
-    head = _exactly(LENGTH)
+    head = exactly(LENGTH)
     size = int.from_bytes(head or b"", "big")
     if not head or size > language.longest_asked:
         return None
-    body = _exactly(size)
+    body = exactly(size)
     try:
         return None if body is None else language.asked(body)
     except Broken:
@@ -27,7 +27,8 @@ def say(language: Language[Asked, Told], message: Told) -> None:
         data = data[os.write(KEPT_DESCRIPTOR, data) :]
 
 
-def _exactly(size: int) -> bytes | None:
+def exactly(size: int) -> bytes | None:
+    """Return the next `size` bytes; `None` once the other side has gone."""
     # read(2), not recv(2): the filter knows no call of sockets
     data = bytearray()
     while len(data) < size:

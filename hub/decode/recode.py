@@ -17,6 +17,7 @@ import structlog
 from hub.decode import limits
 from hub.decode import recode_messages as m
 from hub.decode.child import Child
+from hub.decode.coders.process import CodingProcess
 from hub.decode.errors import DecoderCrashed, DecodeTimedOut, NotDecodable
 from hub.decode.language import Begin, Broken
 
@@ -32,21 +33,31 @@ _FAULTS_LIMIT: Final = 250  # damaged units in a row: ten seconds of them
 class RecodeSetup:
     """How streams are recoded. `command` starts a process and gets the descriptor as its last argument.
 
-    `memory` (bytes) bounds what a process takes beyond what it holds at its start.
+    `memory` (bytes) bounds what a process takes beyond what it holds at its start. `coding` starts a coding process and gets
+    the kind of hardware and a descriptor as its last arguments.
     """
 
     memory: int = 512 * limits.MIB
     command: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.decode.recode_worker"))
+    coding: tuple[str, ...] = field(default=(sys.executable, "-P", "-m", "hub.decode.coders.worker"))
 
 
 class Recoding:
     """One stream that is recoded, in a process of its own."""
 
-    def __init__(self, child: Child[m.FromHub, m.FromWorker], take: Callable[[m.Coded], None]) -> None:
+    def __init__(
+        self,
+        child: Child[m.FromHub, m.FromWorker],
+        take: Callable[[m.Coded], None],
+        coding: CodingProcess | None = None,
+        told: Callable[[m.Coder], None] = lambda _coder: None,
+    ) -> None:
         self.confinement = child.confinement
         self.taken = self.shown = self.hidden = self.dropped = self.faults = 0
         self._child = child
         self._take = take
+        self._coding = coding
+        self._told = told
         self._sent: deque[float] = deque()  # when each unit that is not answered yet was sent, loop time
         self._numbers = 0
         self._dropping = False
@@ -54,17 +65,37 @@ class Recoding:
 
     @classmethod
     async def start(
-        cls, setup: RecodeSetup, how: m.OpenPicture | m.OpenSound, take: Callable[[m.Coded], None]
+        cls,
+        setup: RecodeSetup,
+        how: m.OpenPicture | m.OpenSound,
+        take: Callable[[m.Coded], None],
+        *,
+        hardware: str = "",
+        told: Callable[[m.Coder], None] = lambda _coder: None,
     ) -> "Recoding":
         """Start a process and wait until it is confined. `take` gets what was coded, in order, from `run`.
+
+        `hardware` is a kind of coder (`coders/kinds.py`) that is tried beside, in a process of its own; `told` hears, from
+        `run`, what came of it.
 
         Raises:
             DecodeUnavailable: it does not become ready; says why.
         """
-        child = await Child.start(m.LANGUAGE, setup.command, Begin(setup.memory), how)
+        coding = await CodingProcess.start(setup.coding, hardware) if hardware else None
+        try:
+            inherited = () if coding is None else (coding.socket.fileno(),)
+            child = await Child.start(
+                m.LANGUAGE, setup.command, Begin(setup.memory), how, inherited=inherited
+            )
+        except BaseException:
+            if coding is not None:
+                await asyncio.shield(coding.end())
+            raise
+        if coding is not None:
+            coding.socket.close()  # the child has it: its end is the coding process's end
         if child.confinement.unconfined:
             log.error("recode.process.unconfined", pid=child.pid, missing=child.confinement.missing)
-        return cls(child, take)
+        return cls(child, take, coding, told)
 
     @property
     def pid(self) -> int:
@@ -131,6 +162,10 @@ class Recoding:
             answered += 1
             self._sent.popleft()
             self._count(done)
+            if done.coder is not None:
+                self._told(done.coder)
+                if not done.coder.hardware and self._coding is not None:
+                    await self._coding.end()
             for coded in done.coded:
                 self.shown += 1
                 self._take(coded)
@@ -138,6 +173,8 @@ class Recoding:
     async def aclose(self) -> None:
         """End the process. Idempotent."""
         await self._child.end(politely=False)
+        if self._coding is not None:
+            await self._coding.end()
 
     def _count(self, done: m.Done) -> None:
         if not done.fault:

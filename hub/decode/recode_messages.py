@@ -64,12 +64,33 @@ class Coded(msgspec.Struct, frozen=True, array_like=True):
     key: bool
 
 
+class Coder(msgspec.Struct, frozen=True, tag=True):
+    """What codes from now on.
+
+    `name` is FFmpeg's; `device` the hardware's name, which for libx264 is the one that is not used, or not any more, because
+    of `why`. `aside`: that holds for other streams too. `applied` and `missing` tell what confines hardware's process.
+    """
+
+    name: Word
+    device: Word = ""
+    why: Word = ""
+    aside: bool = False
+    applied: Annotated[tuple[Word, ...], Meta(max_length=32)] = ()
+    missing: Annotated[tuple[Word, ...], Meta(max_length=32)] = ()
+
+    @property
+    def hardware(self) -> bool:
+        """Tell whether a device codes."""
+        return bool(self.device) and not self.why
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """A unit was taken. `fault` says why it brought nothing, where it is damaged."""
+    """A unit was taken. `fault` says why it brought nothing, where it is damaged; `coder` what codes, where that is news."""
 
     number: _Count
     coded: Annotated[tuple[Coded, ...], Meta(max_length=64)]
     fault: Word = ""
+    coder: Coder | None = None
 
 
 FromWorker = Ready | Failed | Done

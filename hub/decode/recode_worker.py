@@ -1,6 +1,7 @@
-"""A recoding process: ``python -m hub.decode.recode_worker FD``, for one stream of one camera.
+"""A recoding process: ``python -m hub.decode.recode_worker [CODING_FD] FD``, for one stream of one camera.
 
 It confines itself like a decode process (`worker.py`): no store, no key, no credential, no network and no file.
+`CODING_FD` is a socket of a coding process (`coders/worker.py`), which gets pixels from here and nothing else.
 """
 
 import signal
@@ -10,9 +11,11 @@ from typing import Final
 
 import av
 
+from adapters.clock import SystemClock
 from hub.decode import inherited
 from hub.decode import recode_messages as m
-from hub.decode.confine import allow_processor, confine, keep_only
+from hub.decode.coders.remote import RemoteCoder
+from hub.decode.confine import KEPT_DESCRIPTOR, allow_processor, confine, keep_only
 from hub.decode.errors import NotDecodable
 from hub.decode.language import Begin, Failed, Ready
 from hub.decode.recoder import PictureRecoder, SoundRecoder, prove
@@ -27,16 +30,18 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     av.logging.set_level(None)
-    keep_only(int(arguments[0]))
+    keep_only(*map(int, reversed(arguments)))
+    coding = KEPT_DESCRIPTOR + 1 if len(arguments) > 1 else None
     begin, how = inherited.hear(m.LANGUAGE), inherited.hear(m.LANGUAGE)
     if not isinstance(begin, Begin) or not isinstance(how, m.OpenPicture | m.OpenSound):
         return _FAILED
     try:
         prove(how)  # also loads whatever loads late: afterwards no file can be opened
-        held = confine(begin.memory)
+        remote = RemoteCoder(coding, SystemClock().monotonic) if coding is not None else None
+        held = confine(begin.memory, last=coding or KEPT_DESCRIPTOR)
         allow_processor(_UNIT_CPU_S)
         prove(how)
-        recoder = PictureRecoder(how) if isinstance(how, m.OpenPicture) else SoundRecoder(how)
+        recoder = PictureRecoder(how, remote) if isinstance(how, m.OpenPicture) else SoundRecoder(how)
     except Exception as error:  # noqa: BLE001  said to the hub, which says it to people
         inherited.say(m.LANGUAGE, Failed(f"{type(error).__name__}: {error}"[:300]))
         return _FAILED
@@ -49,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
             coded, fault = [], str(error)[:300]
         except MemoryError:
             return _MEMORY
-        inherited.say(m.LANGUAGE, m.Done(unit.number, tuple(coded), fault))
+        news = recoder.news() if isinstance(recoder, PictureRecoder) else None
+        inherited.say(m.LANGUAGE, m.Done(unit.number, tuple(coded), fault, news))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Coded pictures to H.264, coded sound to Opus. Runs in the recoding process only.
 
-The decoder is one of four by its name, one thread, its picture's size read by our own parsers first; the coder is x264
-without look-ahead and without B pictures, so that each picture in gives its picture out.
+The decoder is one of four by its name, one thread, its picture's size read by our own parsers first; the coder has no
+look-ahead and no B pictures, so that each picture in gives its picture out (`coders/`).
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,15 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 
 from hub.decode import limits
+from hub.decode.coders.coding import Coding
+from hub.decode.coders.messages import Wanted
+from hub.decode.coders.remote import RemoteCoder
 from hub.decode.errors import NotDecodable, TooLarge
 from hub.decode.masks import Painter
-from hub.decode.recode_messages import Coded, OpenPicture, OpenSound
+from hub.decode.recode_messages import Coded, Coder, OpenPicture, OpenSound
 from hub.decode.sizes import bound, check_declared
 
 _DECODERS: Final = {"H264": "h264", "H265": "hevc", "JPEG": "mjpeg", "MPEG4": "mpeg4"}
@@ -26,7 +29,6 @@ _START: Final = b"\x00\x00\x00\x01"
 _OPUS_HZ: Final = 48_000
 _OPUS_FRAME: Final = 960  # samples of 20 ms
 _SOUND_DECODERS: Final = {"MPEG4-GENERIC": "aac"}
-_RATE_FACTOR: Final = "25"  # x264's constant rate factor, under the cap of bits a second
 
 
 def prove(how: OpenPicture | OpenSound) -> None:
@@ -54,7 +56,8 @@ def prove(how: OpenPicture | OpenSound) -> None:
 class PictureRecoder:
     """Decodes one stream of pictures and codes it anew as H.264."""
 
-    def __init__(self, how: OpenPicture) -> None:
+    def __init__(self, how: OpenPicture, remote: RemoteCoder | None = None) -> None:
+        """`remote` is the coding process beside this one, where there is one."""
         name = _DECODERS.get(how.codec)
         if name is None:
             raise NotDecodable(f"pictures coded as {how.codec[:20] or 'nothing known'} are not recoded")
@@ -64,8 +67,8 @@ class PictureRecoder:
         self._decoder.thread_count = 1
         self._decoder.options = {"max_pixels": str(limits.MAX_PIXELS), "threads": "1"}
         self._sets = b"".join(_START + one for one in how.parameter_sets)
-        self._coder: VideoCodecContext | None = None
-        self._source: tuple[int, int] = (0, 0)
+        self._coding = Coding(remote)
+        self._source = self._size = (0, 0)  # of the camera's pictures, of ours
         self._last_coded: int | None = None
         self._last_key: int | None = None
         self._sized = False
@@ -122,56 +125,32 @@ class PictureRecoder:
             least = self._how.clock_hz / self._how.max_fps * 0.9
             if at <= self._last_coded or (at - self._last_coded < least and not key):
                 return []
-        coder = self._coder_for(frame)
-        ready = frame.reformat(coder.width, coder.height, "yuv420p", threads=1)
+        self._expect(frame)
+        ready = frame.reformat(*self._size, "yuv420p", threads=1)
         if self._how.masks:
             self._painter.paint(ready)
-        ready.pts, ready.time_base = at, coder.time_base
         due = self._last_key is None or at - self._last_key >= self._how.key_every_s * self._how.clock_hz
-        ready.pict_type = PictureType.I if key or due else PictureType.NONE
         self._last_coded = at
-        try:
-            packets = coder.encode(ready)
-        except av.error.MemoryError as error:
-            raise MemoryError from error
-        except av.error.FFmpegError as error:
-            raise NotDecodable(f"the picture cannot be coded: {type(error).__name__}") from error
-        out = []
-        for packet in packets:
-            if packet.is_keyframe:
-                self._last_key = at
-            nals = tuple(_units(bytes(packet)))
-            if nals:
-                stamp = packet.pts if packet.pts is not None else at
-                out.append(Coded(stamp, nals, packet.is_keyframe))
-        return out
+        coded = self._coding.code(ready, at, key=key or due)
+        if any(one.key for one in coded):
+            self._last_key = at
+        return coded
 
-    def _coder_for(self, frame: VideoFrame) -> VideoCodecContext:
-        """Return the coder, a new one where the camera changed its picture's size."""
-        if self._coder is not None and self._source == (frame.width, frame.height):
-            return self._coder
+    def news(self) -> Coder | None:
+        """Return what codes now, where that is not yet told."""
+        return self._coding.news()
+
+    def _expect(self, frame: VideoFrame) -> None:
+        """Prepare the coder: anew where the camera changed its picture's size."""
+        if self._source == (frame.width, frame.height):
+            return
         width = min(frame.width, self._how.max_width) // 2 * 2
         height = round(frame.height * width / frame.width) // 2 * 2
-        coder = VideoCodecContext.create("libx264", "w")
-        coder.width, coder.height, coder.pix_fmt = max(16, width), max(16, height), "yuv420p"
-        coder.time_base = Fraction(1, self._how.clock_hz)
-        coder.framerate = Fraction(round(self._how.max_fps), 1)
-        coder.thread_count = 1
-        coder.max_b_frames = 0
-        coder.gop_size = 100_000  # key frames are asked for one by one, by the clock
-        coder.options = {
-            "preset": "superfast",
-            "tune": "zerolatency",
-            "profile": "main",
-            "crf": _RATE_FACTOR,
-            "maxrate": str(self._how.bit_s),
-            "bufsize": str(self._how.bit_s),
-            "forced-idr": "1",
-            "x264-params": "scenecut=0:repeat-headers=1:annexb=1:sliced-threads=0:threads=1:aud=0:info=0",
-        }
-        self._coder, self._source = coder, (frame.width, frame.height)
+        self._size = max(16, width), max(16, height)
+        how = self._how
+        self._coding.expect(Wanted(*self._size, how.clock_hz, how.max_fps, how.bit_s))
+        self._source = (frame.width, frame.height)
         self._last_key = None
-        return coder
 
 
 class SoundRecoder:
@@ -227,16 +206,3 @@ class SoundRecoder:
         except (av.error.FFmpegError, ValueError) as error:
             raise NotDecodable(f"the sound cannot be recoded: {type(error).__name__}") from error
         return out
-
-
-def _units(data: bytes) -> list[bytes]:
-    """Return the NAL units of our own coder's output, supplemental information left out."""
-    out = []
-    at = data.find(b"\x00\x00\x01")
-    while at >= 0:
-        start = at + 3
-        at = data.find(b"\x00\x00\x01", start)
-        unit = data[start : at if at >= 0 else len(data)].rstrip(b"\x00")
-        if unit and unit[0] & 0x1F != 6:
-            out.append(unit)
-    return out

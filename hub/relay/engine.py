@@ -12,6 +12,7 @@ from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.port import MediaSource, PushSeen
 from hub.relay.camera.copying import Copy
+from hub.relay.camera.hardware import Hardware
 from hub.relay.camera.layers import Layer, Layers
 from hub.relay.camera.packetise import units
 from hub.relay.camera.places import SharedPlaces
@@ -300,6 +301,8 @@ class RelayEngine:
             "transcodes": self._places.taken,
             "transcodes_refused": self._places.refused,
             "transcodes_failed": self._places.failed,
+            "transcodes_hardware": self._places.hardware.streams,
+            "coders_failed": self._places.hardware.failed,
             "sound_packets": self._viewers.sounds,
             "sounds_recoded": self._sounds.places.taken,
             "sounds_refused": self._sounds.places.refused,
@@ -308,6 +311,11 @@ class RelayEngine:
             "send_failed": self._sender.failed,
             "refused_datagrams": self._port.refused if self._port is not None else 0,
         }
+
+    @property
+    def hardware(self) -> Hardware:
+        """Return what is known of the machine's coders."""
+        return self._places.hardware
 
     def camera_figures(self) -> tuple[CameraFigures, ...]:
         """Return what is counted for each camera."""

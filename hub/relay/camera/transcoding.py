@@ -20,6 +20,7 @@ from hub.decode import recode_messages as m
 from hub.decode.errors import DecodeError
 from hub.decode.recode import RecodeSetup, Recoding
 from hub.relay.camera.chain import Chain
+from hub.relay.camera.hardware import Hardware
 from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.camera.places import SharedPlaces
 from hub.relay.camera.processing import Picture, Unplayable, why_not
@@ -48,13 +49,18 @@ class RecodingFailed(AdapterError):
 
 @dataclass(slots=True)
 class Places:
-    """How many streams are recoded at once: by this worker, or by all that share the places."""
+    """How many streams are recoded at once: by this worker, or by all that share the places.
+
+    A stream that hardware codes has a place like any other: it is decoded and scaled by the processor all the same, and libx264
+    takes it over at any moment.
+    """
 
     limit: int
     shared: SharedPlaces | None = None
     taken: int = 0  # by this worker
     refused: int = 0  # streams that found no place
     failed: int = 0  # recoding processes that died, hung or could not be started
+    hardware: Hardware = field(default_factory=Hardware)
 
     @property
     def full(self) -> bool:
@@ -86,13 +92,17 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Transcoding:
-    """How streams are recoded: bounds of what goes out, and masks as polygons, corners (x, y) from 0 to 1."""
+    """How streams are recoded: bounds of what goes out, and masks as polygons, corners (x, y) from 0 to 1.
+
+    `encoder` is the setting `relay.encoder`: auto | software | nvenc | qsv.
+    """
 
     max_width: int = 1280  # px
     max_fps: float = 25.0
     bit_s: int = 2_000_000
     key_every_s: float = 2.0
     masks: tuple[tuple[tuple[float, float], ...], ...] = ()
+    encoder: str = "software"
     setup: RecodeSetup = field(default_factory=RecodeSetup)
 
 
@@ -215,8 +225,24 @@ class TranscodeH264:
 
     async def _run(self, asked: m.OpenPicture) -> None:
         recoding: Recoding | None = None
+        hardware, loop = self._places.hardware, asyncio.get_running_loop()
+        on_hardware = False
+
+        def told(coder: m.Coder) -> None:
+            nonlocal on_hardware
+            hardware.failed += on_hardware and not coder.hardware
+            hardware.streams += coder.hardware - on_hardware
+            on_hardware = coder.hardware
+            hardware.told(coder, self._peer, loop.time())
+
         try:
-            recoding = await Recoding.start(self._how.setup, asked, self._coded)
+            recoding = await Recoding.start(
+                self._how.setup,
+                asked,
+                self._coded,
+                hardware=hardware.kind(self._how.encoder, loop.time()),
+                told=told,
+            )
             self._recoding = recoding
             waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
             for unit in waiting:
@@ -230,6 +256,7 @@ class TranscodeH264:
                 self._places.failed += 1
                 self._failure = RecodingFailed(str(error), peer=self._peer, operation="transcode")
         finally:
+            hardware.streams -= on_hardware
             if recoding is not None:
                 if self._recoding is recoding:
                     self._recoding = None

@@ -12,6 +12,7 @@ import msgspec
 
 from adapters.port import CodedPicture, CodedSample, PushSeen
 from adapters.secret import Credential, Secret
+from hub.decode.recode_messages import Coder
 from hub.relay.events import (
     CameraPulled,
     Finding,
@@ -50,6 +51,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     idle_stop_s: float = 10.0  # a camera is let go so long after its last viewer
     door_fd: int = -1  # over which connections of RTSP come (`rtsp_door.py`); -1: none do
     push_kbit_s: int = 12_000  # what one encoder may push at most
+    encoder: str = "software"  # auto | software | nvenc | qsv: what codes transcodes
 
 
 class Network(msgspec.Struct, frozen=True, tag=True):
@@ -218,7 +220,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class Beat(msgspec.Struct, frozen=True, tag=True):
-    """Ask whether the worker's event loop runs; answered by `Done`."""
+    """Ask whether the worker's event loop runs; answered by `Alive`."""
 
     request: int
 
@@ -358,6 +360,14 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     request: int
 
 
+class Alive(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `Beat`: with it what codes the transcodes. `coder` is of the newest news, `hardware` counts streams."""
+
+    request: int
+    coder: Coder | None
+    hardware: int
+
+
 class Counted(msgspec.Struct, frozen=True, tag=True):
     """The answer to `Count`."""
 
@@ -408,7 +418,7 @@ class CooldownStarted(msgspec.Struct, frozen=True, tag=True):
 
 
 # The answers to requests, but for `Refused`.
-Reply = Answer | Reading | Trickled | Examined | PushExamined | Done | Counted | KeyFrameIs
+Reply = Answer | Reading | Trickled | Examined | PushExamined | Done | Alive | Counted | KeyFrameIs
 
 FromWorker = (
     Ready

@@ -17,6 +17,7 @@ import structlog
 
 from adapters.clock import Clock
 from adapters.wire.gate import DeviceBook
+from hub.decode.recode_messages import Coder
 from hub.relay.errors import RelayRefused
 from hub.relay.events import RelayEvent
 from hub.relay.workers import messages as m
@@ -32,6 +33,8 @@ _BEAT_EVERY_S: Final = 3.0
 _BEAT_WITHIN_S: Final = 5.0
 _BEATS_MISSED: Final = 3  # in a row: the worker hangs
 
+_NOTHING_CODED: Final = m.Alive(0, None, 0)
+
 Told = RelayEvent | m.Segment | m.OutputWanted  # what is not the answer to a request
 
 
@@ -45,6 +48,8 @@ class WorkerState:
     restarts: int
     failures: int
     last_end: str  # how it last ended, in words; "" where it never did
+    coder: Coder | None = None  # what codes its transcodes, by the newest news; None: none was coded yet
+    hardware: int = 0  # streams that hardware codes
 
     @property
     def trouble(self) -> str:
@@ -107,6 +112,7 @@ class WorkerProcess:
         self._began_s = 0.0
         self._failures = 0
         self._last_end = ""
+        self._alive = _NOTHING_CODED
         self._ready = False
         self._hung = False
 
@@ -131,6 +137,8 @@ class WorkerProcess:
             self.restarts,
             0 if sound else self._failures,
             self._last_end,
+            self._alive.coder,
+            self._alive.hardware,
         )
 
     async def start(self) -> None:
@@ -208,6 +216,7 @@ class WorkerProcess:
         """
         self._process, reader, self._writer = begun.process, begun.reader, begun.writer
         self._network = None
+        self._alive = _NOTHING_CODED
         self._writer.write(m.pack(msgspec.structs.replace(self._start, port=self.port or self._start.port)))
         try:
             async with asyncio.timeout(_READY_WITHIN_S):
@@ -264,7 +273,7 @@ class WorkerProcess:
         while missed < _BEATS_MISSED:
             await self._clock.sleep(_BEAT_EVERY_S)
             try:
-                await self.ask(m.Beat, _BEAT_WITHIN_S)
+                self._alive = await self.ask(m.Beat, _BEAT_WITHIN_S)
                 missed = 0
             except RelayRefused:
                 missed += 1

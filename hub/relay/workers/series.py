@@ -30,6 +30,7 @@ _WORKER_COUNTERS: Final = _COUNTERS | {
     "pulls_opened": "Connections to cameras that were tried",
     "transcodes_refused": "Streams that found no place for a transcode",
     "transcodes_failed": "Recoding processes that died, hung or could not be started",
+    "coders_failed": "Hardware coders that failed over a stream, which libx264 went on coding",
     "sounds_refused": "Tracks of sound that found no place to be recoded",
     "sounds_failed": "Recoding processes of sound that failed",
     "send_blocked": "Sends that waited for the kernel's buffer",
@@ -43,6 +44,7 @@ _WORKER_GAUGES: Final = {
     "cameras": "Cameras held",
     "pushes": "Encoders that push, half-open ones included",
     "transcodes": "Streams recoded now",
+    "transcodes_hardware": "Streams of them that hardware codes",
     "sounds_recoded": "Tracks of sound recoded now",
 }
 _KEYS: Final = {"bytes": "octets", "retransmissions": "resent", "skipped_packets": "skipped"}  # as counted

@@ -28,6 +28,7 @@ class RelaySetup:
     transcode_width: int = 1280  # px, at most
     transcode_fps: float = 25.0
     transcode_bit_s: int = 2_000_000
+    encoder: str = "auto"  # auto | software | nvenc | qsv: what codes them
     max_sounds: int = 0  # tracks of AAC recoded to Opus at once; 0: none ever
     push_kbit_s: int = 12_000  # what one encoder may push at most
     rtsp: bool = False  # connections of RTSP are handed to the workers
@@ -56,4 +57,5 @@ class RelaySetup:
             self.idle_stop_s,
             door_fd,
             self.push_kbit_s,
+            self.encoder,
         )

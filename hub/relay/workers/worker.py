@@ -150,7 +150,10 @@ class Worker:
             push_kbit_s=start.push_kbit_s,
         )
         how = Transcoding(
-            max_width=start.transcode_width, max_fps=start.transcode_fps, bit_s=start.transcode_bit_s
+            max_width=start.transcode_width,
+            max_fps=start.transcode_fps,
+            bit_s=start.transcode_bit_s,
+            encoder=start.encoder,
         )
         places = sounds = None
         if start.places_fd >= 0:
@@ -281,7 +284,8 @@ class Worker:
                 else:
                     self.send(m.KeyFrameIs(message.request, held.nals, held.arrived_at))
             case m.Beat():
-                self.send(m.Done(message.request))
+                hardware = engine.hardware
+                self.send(m.Alive(message.request, hardware.last, hardware.streams))
             case m.Count():
                 each = engine.camera_figures() if message.each else ()
                 self.send(m.Counted(message.request, engine.counters(), engine.loop_lag_s, each))
