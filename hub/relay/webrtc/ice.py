@@ -226,11 +226,11 @@ class UdpPort:
         self._by_ufrag.pop(peer.ufrag, None)
         if peer.before is not None:
             self._by_ufrag.pop(peer.before[0], None)
-        for key in peer.addresses:
-            if self._by_address.get(key) is peer:
-                del self._by_address[key]
-        peer.addresses.clear()
         peer.sock = None
+        known, peer.addresses = peer.addresses, []
+        for key in known:
+            if self._by_address.get(key) is peer:
+                self._forget(key)
         peer.heard = _NOBODY
         if self.thinned and len(self._by_ufrag) <= _FEW:
             self.thinned = False
@@ -335,9 +335,15 @@ class UdpPort:
         if len(peer.addresses) >= _MAX_ADDRESSES:
             in_use = (-1 if peer.sock is None else peer.sock.fileno(), peer.address)
             oldest = next(place for place, known in enumerate(peer.addresses) if known != in_use)
-            self._by_address.pop(peer.addresses.pop(oldest), None)
+            self._forget(peer.addresses.pop(oldest))
         peer.addresses.append(key)
         self._by_address[key] = peer
+
+    def _forget(self, key: tuple[int, Address]) -> None:
+        """Hear nobody from an address any more; a connection is hung up, which its viewer need not do."""
+        self._by_address.pop(key, None)
+        if self._tcp is not None:
+            self._tcp.hang_up(key)
 
     @staticmethod
     def _reply(sock: Path, address: Address, response: bytes) -> None:

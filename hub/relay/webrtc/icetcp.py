@@ -186,6 +186,11 @@ class TcpPort:
         """Return the addresses listened on."""
         return [sock.getsockname() for sock in self._listening]
 
+    def hang_up(self, key: tuple[int, Address]) -> None:
+        """Hang up the connection of a descriptor and an address, where it is one of ours."""
+        for path in [one for one in self._paths if (one.fileno(), one.address) == key]:
+            path.close()
+
     def close(self) -> None:
         """Stop listening and hang up. Idempotent."""
         for sock in self._listening:

@@ -107,7 +107,8 @@ def test_a_viewer_that_proves_itself_over_many_connections_keeps_the_newest() ->
             reader, writer = await asyncio.open_connection("127.0.0.1", number)
             check = request(peer)
             writer.write(len(check).to_bytes(2, "big") + check)
-            await asyncio.wait_for(reader.readexactly(2), 60)  # the answer to the check
+            size = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), 60), "big")
+            await reader.readexactly(size)  # the answer to the check
             held.append((reader, writer))
         await until(lambda: sum(reader.at_eof() for reader, _writer in held) >= 4, 30, "four hung up")
         assert len(port._tcp._paths) == len(peer.addresses) == 8
