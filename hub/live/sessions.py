@@ -26,7 +26,7 @@ from hub.live.session import Terms, ViewerSession
 from hub.live.telling import Telling, refusal
 from hub.live.uplink import Uplink
 from hub.observe import Metrics
-from hub.problems import STATUS, Problem
+from hub.problems import Problem
 from hub.relay.errors import RelayRefused
 from hub.relay.events import (
     LayerChanged,
@@ -443,8 +443,7 @@ class ViewerSessions:
     def _check_running(self, session: ViewerSession) -> None:
         """Refuse a view that ended while it was being opened, for the reason that ended it."""
         if session.ended:
-            code = session.code if session.code in STATUS else "conflict"
-            raise Problem(code, self.telling.words(session.code))
+            raise self.telling.ended_early(session.code)
 
     async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
         camera = await self._catalog.get(camera_id)

@@ -1,7 +1,7 @@
 """How views are told: their state to browsers, their refusals as problems."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from hub.access.decide import Refused
 from hub.catalog.types import Camera
@@ -10,6 +10,9 @@ from hub.problems import STATUS, Problem
 from hub.relay.errors import RelayRefused
 from hub.texts import Both, Texts
 from standards.observation import rfc3339
+
+# Ends of views that no person decided
+_TRY_AGAIN: Final = frozenset({"source_changed", "lease_expired", "send_failed", "dtls_failed"})
 
 
 class Telling:
@@ -67,6 +70,15 @@ class Telling:
             return None
         key = code if self._texts.has(f"live.state.{code}") else "camera_error"
         return self._texts.both(f"live.state.{key}")
+
+    def ended_early(self, code: str) -> Problem:
+        """Return the problem for a view that ended while it was being opened; what nobody decided may be asked for again."""
+        if code in STATUS:
+            return Problem(code, self.words(code))
+        if code in _TRY_AGAIN or code.startswith("relay_"):
+            more = {"what": self.words(code)["what"], "retry_after_s": "1"}
+            return Problem("no_room", more, headers={"retry-after": "1"})
+        return Problem("conflict", self.words(code))
 
     def words(self, code: str) -> dict[str, Any]:
         """Return why a view ended, as a problem names it."""

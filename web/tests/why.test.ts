@@ -22,6 +22,10 @@ describe('why can I not see it?', () => {
   it('names the network where MSE had to be taken, and how to open it', () => {
     expect(explain(seen({ name: 'live' }, { way: { name: 'mse', why: 'network' } }))).toEqual([{ cause: 'blocked', done: 'mse', remedy: 'blocked_fix' }]);
   });
+  it('says that UDP is blocked where WebRTC had to take another way', () => {
+    expect(explain(seen({ name: 'live' }, { path: 'tcp' }))).toEqual([{ cause: 'udp_blocked', done: 'over_tcp', remedy: 'udp_blocked_fix' }]);
+    expect(causes(seen({ name: 'live' }, { path: 'udp' }))).toEqual([]);
+  });
   it('says of Firefox that its WebRTC lacks the decoder', () => {
     expect(causes(seen({ name: 'live' }, { way: { name: 'mse', why: 'codec' }, decoders: firefox }))).toEqual(['no_codec']);
   });
@@ -49,6 +53,10 @@ describe('why can I not see it?', () => {
   it('does not say of a browser that has H.264 that it lacks it', () => {
     expect(causes(seen({ name: 'cannot_play', refusal: null }))).toEqual(['undecoded_codec']);
     expect(causes(seen({ name: 'cannot_play', refusal: null }, { decoders: { ...firefox, mse: false, source: { H264: false, H265: false } } }))).toEqual(['no_h264']);
+  });
+  it('tells a camera that the hub hears no more of from a line that lets packets fall', () => {
+    expect(causes(seen({ name: 'stopped', at: new Date(0), code: 'no_frames', cause: null }))).toEqual(['silent']);
+    expect(causes(seen({ name: 'stopped', at: new Date(0), code: '', cause: null }))).toEqual(['stopped']);
   });
   it('admits that it does not know', () => {
     expect(causes(seen(opening, { sends: null }))).toEqual(['unknown_cause']);
@@ -90,6 +98,7 @@ describe('why can I not see it?', () => {
       { name: 'lost', at: new Date(0) },
       { name: 'stopped', at: new Date(0), code: '', cause: null },
       { name: 'stopped', at: new Date(0), code: 'damaged', cause: null },
+      { name: 'stopped', at: new Date(0), code: 'no_frames', cause: null },
       { name: 'repeating', since: new Date(0) },
       { name: 'blocked' },
       { name: 'cannot_play', refusal: null },
@@ -103,6 +112,7 @@ describe('why can I not see it?', () => {
         seen(phase, { way: { name: 'mse', why: 'missing' }, decoders: { ...firefox, mse: false }, layer: { layer: 'main', wanted: 'sub', code: 'no_sub_stream' } }),
       ]),
     );
+    for (const path of ['tcp', 'turn'] as const) cases.push(seen({ name: 'live' }, { path }));
     for (const code of ['uplink_full', 'transcodes_full']) cases.push(seen({ name: 'full', refusal: { ...refusal, code }, due: 0 }));
     for (const code of ['uplink', 'one_stream', 'network']) cases.push(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code } }));
     for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null, keyFramesS: 12 } }));

@@ -13,7 +13,7 @@ from hub.relay.webrtc.sdp import Offered
 
 # A stream that may hold B pictures is watched for this long before it is offered to a viewer: one would be seen by then.
 _WATCHED_PICTURES: Final = 4
-_WATCHED_S: Final = 0.4
+_WATCHED_S: Final = 1.0
 
 
 class Copy:

@@ -50,14 +50,14 @@ function received(): Set<string> | null {
   }
 }
 
-/** Can it decode this size smoothly (Media Capabilities)? `null` where it does not tell. */
+/** Can it decode this size smoothly (Media Capabilities)? `null` where it does not tell, or does not decode it at all. */
 export async function smooth(codec: Codec, width: number, height: number, fps: number): Promise<boolean | null> {
   try {
     const told = await navigator.mediaCapabilities.decodingInfo({
       type: 'media-source',
       video: { contentType: TYPE[codec], width, height, bitrate: width * height * 2, framerate: fps },
     });
-    return told.supported ? told.smooth : false;
+    return told.supported ? told.smooth : null;
   } catch {
     return null;
   }

@@ -11,8 +11,8 @@ import { Layering } from './layering.svelte';
 import { EndedByHub, openMse, type MseSession } from './mse';
 import { Picture } from './picture.svelte';
 import { Refused, type Refusal } from './refusal';
-import type { Phase, StateEvent, Text, Wanted, Way } from './states';
-import { open, type WhepSession } from './whep';
+import { HIDDEN, type Path, type Phase, type StateEvent, type Text, type Wanted, type Way } from './states';
+import { open, pathOf, type WhepSession } from './whep';
 
 export interface LiveOptions {
   hub: Hub;
@@ -27,18 +27,22 @@ export interface LiveOptions {
 const SMALL_PX = 640;
 const TEST_S = 60;
 const HIDDEN_S = 30;
+/** Who comes back to a hidden page within this time goes on watching; later it is asked for anew. */
+const RESUME_S = 600;
 /** A stop that lasts this long with a hub that says "live" is the viewer's own line: connect anew. */
 const STALE_S = 8;
 const CONNECT_S = 12;
 /** So long the hub's sentence for an end is waited for. */
 const CAUSE_MS = 1000;
 /** Ends that no person decided: the machine between viewer and camera failed, or the camera's entry changed. */
-const AGAIN = /^(connection_lost|relay_|hub_stopping|changed|source_changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
+const AGAIN = /^(connection_lost|viewer_gone|send_failed|dtls_failed|relay_|hub_stopping|changed|source_changed|lease_|stalled|offline|unreachable|timed_out|connection_refused|ended_by_camera|camera_error|idle)/;
 
 export class Live {
   phase = $state.raw<Phase>({ name: 'idle' });
   testEndsAt = $state<number | null>(null);
   way = $state.raw<Way>({ name: 'webrtc' });
+  /** By what WebRTC came through, once it has. */
+  path = $state<Path>('udp');
   readonly picture = new Picture();
   readonly layers: Layering;
   readonly decoders: Decoders = decoders();
@@ -80,13 +84,17 @@ export class Live {
 
   attach(video: HTMLVideoElement, canvas: HTMLCanvasElement): () => void {
     const detach = this.picture.attach(video, canvas, () => this.layers.fit());
-    const leave = (): void => this.#disconnect();
+    // a page that is left may come back as it was: nothing of it may pass for live then
+    const leave = (): void => this.#rest();
     const hidden = (): void => this.#visibility();
+    const online = (): void => this.nudge();
     addEventListener('pagehide', leave);
+    addEventListener('online', online);
     document.addEventListener('visibilitychange', hidden);
     return () => {
       detach();
       removeEventListener('pagehide', leave);
+      removeEventListener('online', online);
       document.removeEventListener('visibilitychange', hidden);
       this.#disconnect();
       this.picture.blank();
@@ -266,7 +274,11 @@ export class Live {
   }
 
   #connection(state: RTCPeerConnectionState): void {
-    if (state === 'connected') this.#everConnected = true;
+    if (state === 'connected') {
+      this.#everConnected = true;
+      const session = this.#session;
+      if (session?.connection) void pathOf(session.connection).then((path) => this.#session === session && path && (this.path = path), () => undefined);
+    }
     if (state === 'failed') {
       if (!this.#everConnected) this.#blocked();
       else this.#retry();
@@ -390,7 +402,7 @@ export class Live {
           this.picture.blank();
           this.phase = { name: 'paused' };
         } else if (event.code && AGAIN.test(event.code)) this.#retry();
-        else if (event.code === 'network_blocked') this.#blocked();
+        else if (event.code === 'network_blocked' || event.code === 'not_connected') this.#blocked();
         else if (event.code === 'codec_not_playable') {
           this.#disconnect();
           if (this.#fallBack('codec')) break;
@@ -416,12 +428,19 @@ export class Live {
 
   #visibility(): void {
     clearTimeout(this.#hiddenTimer);
-    if (document.hidden && this.active) {
-      this.#hiddenTimer = setTimeout(() => this.#end('tab_hidden', null), HIDDEN_S * 1000);
-    } else {
-      this.#frameAt = performance.now();
-      if (!document.hidden && this.#session?.connection === null) this.#session.toNow();
+    if (document.hidden) {
+      if (this.active) this.#hiddenTimer = setTimeout(() => this.#rest(), HIDDEN_S * 1000);
+      return;
     }
+    this.#frameAt = performance.now();
+    if (this.phase.name === 'ended' && this.phase.code === HIDDEN) {
+      if (this.purpose !== 'test' && Date.now() - this.phase.at.getTime() < RESUME_S * 1000) this.again();
+    } else if (this.#session?.connection === null) this.#session.toNow();
+  }
+
+  /** Nobody looks: end the view, and say so. */
+  #rest(): void {
+    if (this.active) this.#end(HIDDEN, null);
   }
 
   #disconnect(): void {

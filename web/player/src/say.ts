@@ -1,7 +1,7 @@
 /** The words of the player. They come from the catalogue of the interface, whoever shows them. */
 import type catalogue from '../../../hub/locale/vi/ui.json';
 import type { Live } from './live.svelte';
-import type { Phase, Text } from './states';
+import { HIDDEN, type Phase, type Text } from './states';
 
 export type Key = keyof typeof catalogue;
 type Params = Record<string, string | number>;
@@ -67,7 +67,7 @@ export function told(phase: Phase, purpose: string, say: Say, now: Date): Told |
     case 'blocked':
       return { sign: 'lost', title: t('player.blocked'), detail: t('player.blocked_detail'), offers: ['again'] };
     case 'ended':
-      if (phase.code === 'tab_hidden') return { sign: 'pause', title: t('player.hidden', { at: clock(phase.at) }), offers: ['start'] };
+      if (phase.code === HIDDEN) return { sign: 'pause', title: t('player.hidden', { at: clock(phase.at) }), offers: ['start'] };
       if (/^(test|limit|time)/.test(phase.code) && purpose === 'test') return { sign: 'hourglass', title: t('player.test_over'), offers: ['start'] };
       return { sign: 'lock', title: pick(phase.cause) || t('player.ended', { at: clock(phase.at) }), offers: ['start'] };
     default:
@@ -96,7 +96,7 @@ export function moving(live: Live, say: Say): { word: string; tail: string } | n
 
 /** How the picture comes, and why not by WebRTC: a line that does not ask to be read. */
 export function byWay(live: Live, say: Say): string {
-  return live.way.name === 'webrtc' ? say.t('player.way_webrtc') : say.tk('player', `way_mse_${live.way.why}`);
+  return live.way.name === 'webrtc' ? say.tk('player', live.path === 'udp' ? 'way_webrtc' : `way_webrtc_${live.path}`) : say.tk('player', `way_mse_${live.way.why}`);
 }
 
 /** Which stream is shown and why not the other, as one clause. */

@@ -25,8 +25,14 @@ export type Phase =
   | { name: 'blocked' }
   | { name: 'ended'; code: string; cause: Text | null; at: Date };
 
+/** The code of a view that ended because nobody could see it. */
+export const HIDDEN = 'tab_hidden';
+
 /** How the picture comes, and why not by WebRTC. */
 export type Way = { name: 'webrtc' } | { name: 'mse'; why: 'missing' | 'network' | 'codec' };
+
+/** By what WebRTC came through: `tcp` and `turn` where UDP to the hub did not. */
+export type Path = 'udp' | 'tcp' | 'turn';
 
 export type LayerName = 'main' | 'sub';
 export type Wanted = LayerName | 'auto';

@@ -4,6 +4,7 @@
 import { address, asking, type Hub } from './hub';
 import { iceServers } from './ice';
 import { refusal, Refused, type Refusal } from './refusal';
+import type { Path } from './states';
 
 export interface WhepOptions {
   hub: Hub;
@@ -22,6 +23,17 @@ export interface WhepSession {
   location: string;
   /** Close the connection and tell the hub, even while the page is being left. */
   close: () => void;
+}
+
+/** How a connection that stands goes; null where the browser does not tell. */
+export async function pathOf(connection: RTCPeerConnection): Promise<Path | null> {
+  const stats = await connection.getStats();
+  for (const one of stats.values()) {
+    if (one.type !== 'candidate-pair' || one.state !== 'succeeded' || !one.nominated) continue;
+    const local = stats.get(one.localCandidateId) as { candidateType?: string; protocol?: string } | undefined;
+    if (local) return local.candidateType === 'relay' ? 'turn' : local.protocol === 'tcp' ? 'tcp' : 'udp';
+  }
+  return null;
 }
 
 export async function open(options: WhepOptions): Promise<WhepSession> {

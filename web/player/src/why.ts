@@ -4,7 +4,7 @@
  * Pure: words are keys of the catalogue (`player.why_...`), so that every case can be tested without a browser.
  */
 import type { Decoders } from './decoders';
-import type { Phase, Sent, Way } from './states';
+import type { Path, Phase, Sent, Way } from './states';
 
 /** What the last assessment saw of the camera's main stream. */
 export interface Sends {
@@ -15,6 +15,8 @@ export interface Sends {
 export interface Case {
   phase: Phase;
   way: Way;
+  /** By what WebRTC came through. */
+  path?: Path;
   sent: Sent | null;
   sends: Sends | null;
   decoders: Decoders;
@@ -68,6 +70,10 @@ export function explain(seen: Case): Explained[] {
         found.push({ cause: 'damaged', done: 'damaged_done', remedy: 'damaged_fix', rule: KEY_FRAMES });
         break;
       }
+      if (phase.code) {
+        found.push({ cause: 'silent', done: 'silent_done', remedy: 'fault_fix' });
+        break;
+      }
       found.push({ cause: 'stopped', done: 'stopped_done', remedy: 'stopped_fix' });
       break;
     case 'hesitating':
@@ -87,7 +93,7 @@ export function explain(seen: Case): Explained[] {
     if (way.why === 'network') found.push({ cause: 'blocked', done: 'mse', remedy: 'blocked_fix' });
     else if (way.why === 'missing') found.push({ cause: 'no_webrtc', done: 'mse', remedy: 'no_webrtc_fix' });
     else found.push({ cause: 'no_codec', done: 'mse', remedy: 'no_codec_fix' });
-  }
+  } else if (seen.path === 'tcp' || seen.path === 'turn') found.push({ cause: 'udp_blocked', done: `over_${seen.path}`, remedy: 'udp_blocked_fix' });
   const why = seen.sent?.why ?? '';
   if (why) {
     const word = RECODED.has(why) ? why : 'codec';
