@@ -5,7 +5,7 @@ codec are ours. A browser's offer is hostile input: its size and number of lines
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.port import Track
@@ -17,9 +17,10 @@ from hub.relay.webrtc.resend import NO_RTX
 MAX_OFFER_BYTES = 1 << 16
 _MAX_LINES = 2000
 _MAX_MEDIA = 16
+_MAX_FITS = 32  # pictures whose payload is remembered for a line
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
 # Not needed by an ICE-lite answerer, or not understood by the parser; a browser may send hundreds of them.
-_SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid")
+_SKIPPED = ("a=candidate:", "a=ssrc", "a=rid:", "a=simulcast:", "a=msid", "o=")
 _CODECS = frozenset({"H264", "H265", "RTX", "PCMU", "PCMA", "OPUS"})  # whose parameters matter
 _G711 = {"PCMU": 0, "PCMA": 8}
 
@@ -50,6 +51,10 @@ class MediaLine:
     setup: str  # the viewer's DTLS role: auto | client | server | ""
     fingerprints: tuple[tuple[str, str], ...]
     extensions: tuple[tuple[str, int], ...] = ()  # those that we know: URI, identifier
+    # (codec, SPS) -> what of `codecs` fits it best; shared by all offers of one shape (`offers.py`)
+    fits: dict[tuple[str, h264.Sps | h265.Sps | None], Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +71,19 @@ class Offer:
         Raises:
             RelayRefused: 422; names what is wrong.
         """
-        if len(text) > MAX_OFFER_BYTES or text.count("\n") > _MAX_LINES:
-            raise _unreadable(f"the offer is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
-        if not text.lstrip().startswith("v=0"):
-            raise _unreadable("the body does not begin with v=0: it is not a session description")
+        return cls.of_lines(needed_lines(text))
+
+    @classmethod
+    def of_lines(cls, lines: list[str]) -> "Offer":
+        """Read what `needed_lines` left of an offer.
+
+        Raises:
+            RelayRefused: 422; names what is wrong.
+        """
         from aiortc.sdp import SessionDescription  # brings FFmpeg, which the hub process never loads
 
-        kept = "\r\n".join(_needed(text.strip().splitlines()))
         try:
-            described = SessionDescription.parse(kept + "\r\n")
+            described = SessionDescription.parse("\r\n".join(lines) + "\r\n")
         # The parser answers malformed lines with whatever its own code trips over.
         except (
             AssertionError,
@@ -96,8 +105,18 @@ class Offer:
         return cls(tuple(_media_line(media) for media in described.media), bundle)
 
 
-def _needed(lines: list[str]) -> list[str]:
-    """Leave out what an answer does not depend on: a browser tells the parameters of some thirty codecs that no camera has."""
+def needed_lines(text: str) -> list[str]:
+    """Return the lines of an offer without those that an answer does not depend on: a browser tells the parameters of some
+    thirty codecs that no camera has.
+
+    Raises:
+        RelayRefused: 422; it is too large, or no offer.
+    """
+    if len(text) > MAX_OFFER_BYTES or text.count("\n") > _MAX_LINES:
+        raise _unreadable(f"the offer is larger than {MAX_OFFER_BYTES} bytes or {_MAX_LINES} lines")
+    if not text.lstrip().startswith("v=0"):
+        raise _unreadable("the body does not begin with v=0: it is not a session description")
+    lines = text.strip().splitlines()
     wanted = {
         line[9:].partition(" ")[0]
         for line in lines
@@ -198,8 +217,8 @@ class Agreed:
     @property
     def kept(self) -> "Agreed":
         """Return what is needed once the answer is written: without the codecs that a browser offers by the dozen."""
-        audio = None if self.audio is None else replace(self.audio, codecs=(), formats=())
-        return replace(self, video=replace(self.video, codecs=(), formats=()), audio=audio)
+        audio = None if self.audio is None else replace(self.audio, codecs=(), formats=(), fits={})
+        return replace(self, video=replace(self.video, codecs=(), formats=(), fits={}), audio=audio)
 
 
 def negotiate(offer: Offer, source: Offered, *, adaptive: bool = False) -> Agreed:
@@ -297,6 +316,25 @@ def codec_parameters(codec: Any) -> dict[str, Any]:
 
 
 def _video_codec(line: MediaLine, source: Offered) -> Any:
+    key = (source.codec, source.sps)
+    if key not in line.fits:
+        if len(line.fits) >= _MAX_FITS:
+            line.fits.clear()
+        line.fits[key] = _fitting(line, source)
+    best = line.fits[key]
+    if best is not None:
+        return best
+    offered = sorted({codec_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
+    mode = " in packetization mode 1" if "H264" in offered and source.codec == "H264" else ""
+    raise RelayRefused(
+        406,
+        "codec_not_playable",
+        f"the camera sends {source.words}{mode}; this browser receives {', '.join(offered) or 'no video codec'}",
+    )
+
+
+def _fitting(line: MediaLine, source: Offered) -> Any:
+    """Return the offered payload that fits a picture best, `None` where none does."""
     same = [
         codec for codec in line.codecs if codec_name(codec) == source.codec and 0 <= codec.payloadType < 128
     ]
@@ -315,15 +353,7 @@ def _video_codec(line: MediaLine, source: Offered) -> Any:
         same = [codec for _distance, _place, codec in ranked]
     elif isinstance(source.sps, h265.Sps):
         same = [codec for codec in same if _fits_h265(codec, source.sps)]
-    if same:
-        return same[0]
-    offered = sorted({codec_name(codec) for codec in line.codecs} - {"RTX", "RED", "ULPFEC", "FLEXFEC-03"})
-    mode = " in packetization mode 1" if "H264" in offered and source.codec == "H264" else ""
-    raise RelayRefused(
-        406,
-        "codec_not_playable",
-        f"the camera sends {source.words}{mode}; this browser receives {', '.join(offered) or 'no video codec'}",
-    )
+    return same[0] if same else None
 
 
 def _fits_h265(codec: Any, sps: h265.Sps) -> bool:

@@ -17,7 +17,8 @@ from hub.relay.sender import PacketSender
 from hub.relay.webrtc.dtls import Certificate, Turns
 from hub.relay.webrtc.ice import UdpPort
 from hub.relay.webrtc.moves import Moves
-from hub.relay.webrtc.sdp import Fragment, LocalTransport, Offer, negotiate, restart_fragment, write_answer
+from hub.relay.webrtc.offers import Offers
+from hub.relay.webrtc.sdp import Fragment, LocalTransport, negotiate, restart_fragment, write_answer
 from hub.relay.webrtc.viewer import Viewer
 from hub.relay.workers.figures import Tallies
 
@@ -59,6 +60,7 @@ class Viewers(Mapping[str, Viewer]):
         self._report_every_s = report_every_s
         self._port: UdpPort | None = None
         self._certificate: Certificate | None = None
+        self._offers = Offers()
         self._viewers: dict[str, Viewer] = {}
         self._specs: dict[str, SourceSpec] = {}  # by viewer
         self._sounds_sent = 0  # packets, to those who left
@@ -102,7 +104,7 @@ class Viewers(Mapping[str, Viewer]):
                 409, "viewer_exists", "this viewer session has been answered already; open another"
             )
         await self._turns.turn()
-        offer = Offer.parse(offer_sdp)
+        offer = self._offers.read(offer_sdp)
         choice = await self._chooser.choose(spec, wanted, OfferTakes(offer))
         rendition, source = choice.rendition, choice.offered
         if audio and (heard := self._layers.sound_of(rendition.fanout)) is not None:
