@@ -258,7 +258,8 @@ class DtlsSession:
     def _hear(self) -> None:
         """Take what comes after the handshake: its end once more, which OpenSSL answers, or the peer's goodbye."""
         try:
-            self._dtls._ssl.recv(_FLIGHT)
+            while True:  # a datagram may hold many records, and what is left of them would stay
+                self._dtls._ssl.recv(_FLIGHT)
         except SSL.ZeroReturnError:
             self._flush()
             self._end(left=True)

@@ -218,6 +218,24 @@ def test_what_a_viewer_held_is_free_as_soon_as_it_has_left(camera: SyntheticCame
     run(work())
 
 
+def test_a_datagram_of_many_records_is_read_to_its_end(camera: SyntheticCamera) -> None:
+    """What a viewer says inside DTLS is thrown away, all of it: what was left of each datagram made the worker grow for ever."""
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewer_id, viewer = await lean(relay)
+            tls = viewer._dtls._ssl
+            for _ in range(20):
+                tls.send(b"to nobody")
+            tls.shutdown()
+            viewer._write(tls.bio_read(2048))
+            await until(lambda: bool(relay.of(ViewerEnded)), 15, "the goodbye behind them was heard")
+            assert relay.of(ViewerEnded) == [ViewerEnded(viewer_id, "viewer_left")]
+            await viewer.close()
+
+    run(work())
+
+
 @pytest.mark.slow
 def test_a_thousand_half_open_viewers_cost_little_and_leave_room(camera: SyntheticCamera) -> None:
     """They are dropped in time, a playing viewer misses nothing, and the next one is let in."""
