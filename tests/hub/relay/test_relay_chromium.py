@@ -117,79 +117,84 @@ def _stage(browser: Any, camera: SyntheticCamera, *, sub: SyntheticCamera | None
 
 
 @pytest.mark.parametrize(
-    ("profile", "width", "height"), [("baseline", 320, 240), ("main", 640, 360), ("high", 1280, 720)]
+    ("profile", "width", "height", "level"),
+    [("baseline", 320, 240, 12), ("main", 640, 360, 30), ("high", 1920, 1080, 40)],
 )
 def test_chromium_decodes_each_profile_and_shows_a_moving_picture(
-    stage: SetUp, profile: str, width: int, height: int
+    stage: SetUp, profile: str, width: int, height: int, level: int
 ) -> None:
-    """First picture within 1 s of pressing play on a camera that nobody watched; frames rise, it is not black, it moves."""
-    with stage(SyntheticCamera(profile=profile, width=width, height=height)) as scene:
+    """Also High beyond level 3.1, which no browser offers: frames rise, the picture is whole, not black, and moves."""
+    camera = SyntheticCamera(profile=profile, width=width, height=height, pictures=25)
+    assert camera.sets[0][3] >= level, "the SPS says what is sent"
+    with stage(camera) as scene:
         tab = scene.press_play("one")
         assert scene.reply["status"] == 201
-        first = scene.wait(tab, lambda seen: seen["first"] is not None)
-        assert first["first"]["fromPress"] < 1000
         before = scene.wait(tab, lambda seen: seen["decoded"] >= 5)
-        time.sleep(1.0)
-        after = tab.evaluate("look()")
-        assert after["decoded"] - before["decoded"] >= 20
+        after = scene.wait(
+            tab, lambda seen: seen["decoded"] >= before["decoded"] + 20 and seen["print"] != before["print"]
+        )
         assert after["quality"] > before["quality"]
         assert (after["width"], after["height"]) == (width, height)
         assert after["mean"] > 60
         assert after["brightest"] > 200
-        assert after["print"] != before["print"]
-        assert after["lost"] == after["plis"] == 0
-        assert after["freezes"] <= 1  # a busy machine may starve the browser once
+        assert after["plis"] == 0, "each picture could be decoded"
 
 
 def test_a_second_viewer_shares_the_pull_and_starts_from_the_cache_without_fast_forward(stage: SetUp) -> None:
-    """In the middle of a 4 s group the second tab shows the newest picture within 0.6 s; the camera was opened once."""
-    with stage(SyntheticCamera(pictures=100)) as scene:
+    """In the middle of a group of 10 s the second tab is where the first one is before the next key frame; one pull."""
+    camera, sent = SyntheticCamera(pictures=250), []
+    camera.edit = lambda number, nals: sent.append(number) or nals
+    with stage(camera) as scene:
         one = scene.press_play("one")
         scene.wait(one, lambda seen: seen["decoded"] > 40)
         two = scene.press_play("two")
-        seen = scene.wait(two, lambda seen: seen["first"] is not None)
-        assert seen["first"]["fromAnswer"] < 600
-        time.sleep(0.5)
-        left, right = one.evaluate("look()"), two.evaluate("look()")
-        # the bright bar stands where it stands in the first tab: the cached pictures were decoded, not played
-        places = [seen["print"].find("f") for seen in (left, right)]
-        # (a group is 50 pictures long; a few apart is what two tabs of a busy machine are)
-        assert abs(places[0] - places[1]) <= 8, (left, right)
-        assert right["decoded"] >= 45  # in about a second of watching: most of them came from the cache
-        assert scene.relay.camera.opened == 1
+
+        def behind(seen: dict) -> int:
+            return one.evaluate("look()")["decoded"] - seen["decoded"]
+
+        # as many decoded as the first has: the cached pictures were decoded, and not played at their own pace
+        right = scene.wait(two, lambda seen: seen["decoded"] > 40 and behind(seen) <= 10)
+        assert len(sent) <= 250, "all of it came out of the first group"
+        left = one.evaluate("look()")
+        # the bright bar, which takes nine pictures from one place to the next, stands where it stands in the first tab
+        assert abs(left["print"].find("f") - right["print"].find("f")) <= 3, (left, right)
+        assert camera.opened == 1
 
 
 def test_frames_stop_when_the_lease_is_revoked_and_the_other_viewer_goes_on(stage: SetUp) -> None:
-    """Not renewed: no further frame is decoded 2 s later; stopped: at once."""
+    """Not renewed, or stopped: no further frame is decoded, and each is told its reason."""
     with stage(SyntheticCamera()) as scene:
-        one, two, three = (scene.press_play(name) for name in ("one", "two", "three"))
-        for tab in (one, two, three):
+        tabs = [scene.press_play(name) for name in ("one", "two", "three")]
+        for tab in tabs:
             scene.wait(tab, lambda seen: seen["decoded"] > 5)
         scene.thread.call(scene.relay.vouched.discard, "one")
         scene.thread.call(scene.relay.engine.stop, "two", "paused_by_owner")
-        time.sleep(0.3)
-        stopped = two.evaluate("look()")["decoded"]
-        time.sleep(1.7)
-        revoked, going = one.evaluate("look()")["decoded"], three.evaluate("look()")["decoded"]
-        time.sleep(0.7)
-        # what the jitter buffer held may still be decoded on a busy machine, no more
-        assert two.evaluate("look()")["decoded"] <= stopped + 6
-        assert one.evaluate("look()")["decoded"] <= revoked + 6
-        assert three.evaluate("look()")["decoded"] >= going + 12
+
+        def decoded() -> list[int]:
+            return [tab.evaluate("look()")["decoded"] for tab in tabs]
+
+        # the jitter buffer may hold some; while the third decodes twenty more, the others come to rest
+        for _ in range(20):
+            before = decoded()
+            scene.wait(tabs[2], lambda seen, before=before: seen["decoded"] >= before[2] + 20)
+            if decoded()[:2] == before[:2]:
+                break
+        else:
+            pytest.fail("frames go on")
         codes = {event.viewer_id: event.code for event in scene.relay.of(ViewerEnded)}
         assert codes == {"one": "lease_expired", "two": "paused_by_owner"}
 
 
 def test_the_picture_returns_by_itself_when_the_camera_does(stage: SetUp) -> None:
-    """The same connection shows pictures again after the camera was dead for two seconds."""
+    """The same connection shows pictures again after the camera was dead for a second."""
     with stage(SyntheticCamera()) as scene:
         tab = scene.press_play("one")
         scene.wait(tab, lambda seen: seen["decoded"] > 10)
         scene.thread.call(scene.relay.camera.kill)
-        time.sleep(2.0)
+        time.sleep(1.0)
         frozen = tab.evaluate("look()")["decoded"]
         scene.relay.camera.dead = False
-        seen = scene.wait(tab, lambda seen: seen["decoded"] > frozen + 10, 10)
+        seen = scene.wait(tab, lambda seen: seen["decoded"] > frozen + 10)
         assert seen["states"][-1] == "connected"
         assert seen["plis"] <= 1
 
@@ -207,9 +212,9 @@ def test_chromium_plays_mjpeg_recoded(stage: SetUp) -> None:
     with stage(coded_camera("JPEG"), transcodes=1) as scene:
         tab = scene.press_play("one")
         assert scene.reply["status"] == 201
-        before = scene.wait(tab, lambda seen: seen["decoded"] >= 5, 30)
-        scene.wait(tab, lambda seen: seen["decoded"] > before["decoded"] + 20, 30)
-        after = scene.wait(tab, lambda seen: seen["print"] != before["print"], 30)
+        before = scene.wait(tab, lambda seen: seen["decoded"] >= 5)
+        scene.wait(tab, lambda seen: seen["decoded"] > before["decoded"] + 20)
+        after = scene.wait(tab, lambda seen: seen["print"] != before["print"])
         assert (after["width"], after["height"]) == (320, 240)
         assert after["brightest"] > 200
         (told,) = scene.relay.of(LayerChanged)
@@ -238,7 +243,7 @@ def test_chromium_plays_over_tcp_where_no_udp_goes(stage: SetUp) -> None:
     camera = SyntheticCamera(width=640, height=360, bitrate_kbps=2500)
     with stage(camera) as scene:
         tab = scene.press_play("tcp")
-        seen = scene.wait(tab, lambda s: s["decoded"] > 25 and s["width"] == 640, 15.0)
+        seen = scene.wait(tab, lambda s: s["decoded"] > 25 and s["width"] == 640)
         assert seen["brightest"] > 200
         path = scene.relay.engine._viewers["tcp"].peer.sock
         assert type(path).__name__ == "TcpPath"
@@ -268,10 +273,10 @@ def test_chromium_changes_layers_on_one_connection_without_a_dropped_picture(sta
         tab = scene.press_play("viewer")
         assert "transport-cc" in scene.reply["text"]
         assert "a=ssrc-group:FID" in scene.reply["text"]
-        scene.wait(tab, lambda s: s["width"] == 640 and s["decoded"] > 10, 15.0)
+        scene.wait(tab, lambda s: s["width"] == 640 and s["decoded"] > 10)
         for wanted, width in (("sub", 160), ("main", 640)):
             scene.thread.call(scene.relay.engine.choose_layer, "viewer", wanted)
-            before = scene.wait(tab, lambda s, width=width: s["width"] == width, 15.0)["decoded"]
-            seen = scene.wait(tab, lambda s, before=before: s["decoded"] > before + 20, 15.0)
+            before = scene.wait(tab, lambda s, width=width: s["width"] == width)["decoded"]
+            seen = scene.wait(tab, lambda s, before=before: s["decoded"] > before + 20)
         assert (seen["plis"], seen["lost"]) == (0, 0)
         assert tab.evaluate("pc.getReceivers().length") == 1

@@ -33,6 +33,13 @@ def test_reports_nacks_and_picture_loss_of_a_peer_are_read() -> None:
     assert other.fraction_lost is None
 
 
+def test_a_full_intra_request_is_read_by_the_stream_that_it_names() -> None:
+    """RFC 5104 4.3.1: the stream stands in the entries, the header's media source is 0 and says nothing."""
+    asked = struct.pack("!BBHIIIB3x", 0x84, 206, 4, 1, 0, 7, 1)
+    assert rtcp.read_feedback(asked, 7).key_frame_wanted
+    assert not rtcp.read_feedback(asked, 8).key_frame_wanted
+
+
 def test_a_sender_report_is_understood_by_a_peer() -> None:
     """aiortc reads the report and its canonical name."""
     data = rtcp.sender_report(7, unix_s=1_700_000_000.5, timestamp=123, packets=4, octets=5, cname="abc")
