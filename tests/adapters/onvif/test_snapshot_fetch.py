@@ -36,7 +36,7 @@ def fetch(
             target = Target("http", "127.0.0.1", port, path)
             dialer = Dialer(NetworkPolicy.of((target.authority,)))
             context = ProbeContext(dialer, gate or CredentialGate(MemoryBook(CLOCK), CLOCK), CLOCK, "device")
-            return await fetch_snapshot(target, credential, context, Deadline.after(CLOCK, 5.0))
+            return await fetch_snapshot(target, credential, context, Deadline.after(CLOCK, 30.0))
 
     return asyncio.run(run())
 

@@ -41,7 +41,7 @@ async def throw(port, data):
     try:
         writer.write(data)
         writer.write_eof()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             while await reader.read(65_536):
                 pass
     except ConnectionError:
