@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
+
 from adapters.clock import Clock
 from adapters.deadline import Deadline
 from adapters.port import MediaSource, PushSeen
@@ -37,6 +39,8 @@ from hub.relay.webrtc.turn import TurnSetup
 from hub.relay.webrtc.viewers import Viewers
 from hub.relay.workers.counting import Counting
 from hub.relay.workers.figures import CameraFigures, LoopLag, Tallies
+
+log = structlog.get_logger(__name__)
 
 LEASE_S: Final = 2.0
 _HOUSEKEEPING_S = 0.1
@@ -379,13 +383,19 @@ class RelayEngine:
             await asyncio.sleep(_HOUSEKEEPING_S)
             now = loop.time()
             self._lag.note(now - began_s - _HOUSEKEEPING_S, now)
-            self._viewers.keep_house(round_, now)
-            self._readers.keep_house(now)
-            self._readers.report(now, self._clock)
-            if round_ % _LAYERS_ROUNDS == 0:
-                self._layers.keep_house(now)
-            self._pushes.keep_house(now)
+            try:
+                self._look_after(round_, now)
+            except Exception:  # ours: without this task no camera would ever be let go again
+                log.exception("relay.housekeeping.fault")
             if round_ % _SWEEP_ROUNDS == 0 and self._viewers.left != swept:
                 # Sending makes next to no objects that are counted, so the collector would hardly ever come by.
                 swept = self._viewers.left
                 self._sweep()
+
+    def _look_after(self, round_: int, now_s: float) -> None:
+        self._viewers.keep_house(round_, now_s)
+        self._readers.keep_house(now_s)
+        self._readers.report(now_s, self._clock)
+        if round_ % _LAYERS_ROUNDS == 0:
+            self._layers.keep_house(now_s)
+        self._pushes.keep_house(now_s)

@@ -168,11 +168,15 @@ class Readers:
 
     def report(self, now_s: float, clock: Clock) -> None:
         """Send the reports that are due (event loop seconds)."""
-        for reading in self._readings.values():
+        for reading in list(self._readings.values()):
             reader = reading.reader
             if isinstance(reader, Reported) and reader.report_due_s <= now_s <= reader.lease_until_s:
                 ticks = reading.rendition.fanout.ticks(clock.monotonic(), reader.hears)
-                reader.report(clock.now().timestamp(), *ticks)
+                try:
+                    reader.report(clock.now().timestamp(), *ticks)
+                except Exception:  # ours: it must cost this recipient alone
+                    log.exception("relay.reader.fault", viewer_id=reading.viewer_id)
+                    self.stop(reading.viewer_id, "relay_failed")
 
     def cut(self, code: str) -> None:
         """End all."""

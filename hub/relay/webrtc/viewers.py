@@ -196,17 +196,24 @@ class Viewers(Mapping[str, Viewer]):
         turn = round_ % _ROUNDS
         # By a number that stays with the viewer: places in a list move when others end.
         for viewer in [one for one in self._viewers.values() if one.turn % _ROUNDS == turn]:
-            if viewer.lease_until_s < now_s:
-                self.end(viewer, "lease_expired")
-            elif not viewer.connected:
-                if viewer.age_s > self._connect_within_s:
-                    self.end(viewer, "not_connected")
-            elif viewer.silent_s > self._gone_after_s:
-                self.end(viewer, "viewer_gone")
-            else:
-                self.moves.adapt(viewer, self._specs[viewer.viewer_id], now_s)
-                if viewer.next_report_s <= now_s:
-                    self._report(viewer, now_s)
+            try:
+                self._look_after(viewer, now_s)
+            except Exception:  # ours: it must cost this viewer alone, the others have leases as well
+                log.exception("relay.viewer.fault", viewer_id=viewer.viewer_id)
+                self.end(viewer, "relay_failed")
+
+    def _look_after(self, viewer: Viewer, now_s: float) -> None:
+        if viewer.lease_until_s < now_s:
+            self.end(viewer, "lease_expired")
+        elif not viewer.connected:
+            if viewer.age_s > self._connect_within_s:
+                self.end(viewer, "not_connected")
+        elif viewer.silent_s > self._gone_after_s:
+            self.end(viewer, "viewer_gone")
+        else:
+            self.moves.adapt(viewer, self._specs[viewer.viewer_id], now_s)
+            if viewer.next_report_s <= now_s:
+                self._report(viewer, now_s)
 
     def end(self, viewer: Viewer, code: str) -> None:
         """End a viewer; no packet of picture leaves after this returns. Idempotent."""

@@ -15,6 +15,7 @@ from adapters.errors import AuthenticationFailed, Unreachable
 from hub.relay.engine import EngineLimits
 from hub.relay.errors import RelayRefused
 from hub.relay.events import SourceState, ViewerConnected, ViewerEnded
+from hub.relay.outputs.readers import Warm
 
 
 async def playing(relay, **fields) -> tuple[str, Watching]:
@@ -563,3 +564,32 @@ def test_viewers_that_come_and_go_leave_nothing_behind(camera: SyntheticCamera) 
             await stays.close()
 
     run(main())
+
+
+class Faulty(Warm):
+    """A recipient whose reports fail."""
+
+    hears = ""
+    report_due_s = 0.0
+
+    def report(self, unix_s: float, picture_tick: int, sound_tick: int) -> None:
+        """Fail."""
+        raise ValueError(f"{unix_s} {picture_tick} {sound_tick}")
+
+
+def test_a_fault_of_one_recipient_does_not_end_the_care_for_all_others(camera: SyntheticCamera) -> None:
+    """It ends alone, and is told so; the lease of another still runs out, and the camera is let go."""
+
+    async def work() -> None:
+        async with engine_with(camera, EngineLimits(idle_stop_s=0.2)) as relay:
+            await relay.engine.read("good", spec(), lambda _offered: Warm())
+            await relay.engine.read("faulty", spec(), lambda _offered: Faulty())
+            relay.vouched.add("faulty")
+            await until(lambda: len(relay.of(ViewerEnded)) == 2, 30, "both ended")
+            assert {(event.viewer_id, event.code) for event in relay.of(ViewerEnded)} == {
+                ("faulty", "relay_failed"),
+                ("good", "lease_expired"),
+            }
+            await until(lambda: camera.open_now == 0, 30, "let go")
+
+    run(work())
