@@ -8,6 +8,7 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -16,7 +17,7 @@ from hub.relay.camera.processing import Picture, Sound
 from hub.relay.camera.timeline import Timeline
 from hub.relay.many import MOST
 from hub.relay.ring import Packet, PacketRing
-from hub.relay.sender import Burst, PacketSender, Path, SendFailed
+from hub.relay.sender import PacketSender, Path, Run, SendFailed
 from hub.relay.webrtc.icetcp import TcpPath
 from hub.relay.webrtc.lines import Sort
 from hub.relay.webrtc.viewer import Viewer
@@ -40,11 +41,9 @@ _RATE_OVER_S: Final = (
 )
 
 
-# (index, stop, shape, squeezed) -> the last packet, all of them laid out
-Runs = dict[tuple[int, int, tuple[int, int], bool], tuple[Packet, list[Burst]]]
 Shape = tuple[int, int]  # bytes of the authentication tag, bytes of the header
-# Viewers whose next packet is the same and laid out alike, by the same socket
-Group = tuple[Shape, int, Path]
+# Viewers whose next packet is the same and laid out alike, by the same socket; who catches up does so until the same packet
+Group = tuple[Shape, int, int, Path]  # (shape, index, catches up until, path)
 
 
 class Reader(Protocol):
@@ -70,33 +69,49 @@ class Listener(Reader, Protocol):
 
 
 class Laid:
-    """Packets laid out for the viewers of a group; their headers once for each sort among them."""
+    """Packets laid out for all viewers of a shape; for those who get them together with their headers, once for each sort."""
 
-    def __init__(self, sender: PacketSender, packets: Sequence[Packet], shape: Shape, index: int) -> None:
-        """`index` is that of the first packet in its ring."""
+    def __init__(
+        self, sender: PacketSender, packets: Sequence[Packet], shape: Shape, index: int, *, squeezed: bool
+    ) -> None:
+        """`index` is that of the first packet in its ring; `squeezed`: they are stamped with the ordinals of their pictures."""
+        self.bursts = sender.prepare(packets, *shape, ordinals=squeezed)
+        self.last = packets[-1]
         self._sender = sender
+        self._packets = packets
         self._index = index
+        self._squeezed = squeezed
         self._headed: dict[Sort, list[bytes]] = {}
-        self.runs = sender.runs(sender.prepare(packets, *shape))
-        # How far each run brings a viewer: index, bytes, tick of the last packet
-        self.reached: list[tuple[int, int, int]] = []
-        count = octets = 0
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Return the bursts as they are sent to several."""
+        return self._sender.runs(self.bursts)
+
+    @cached_property
+    def reached(self) -> list[tuple[int, int, int]]:
+        """Return how far each run brings a viewer: index, bytes, tick (ordinal where squeezed) of the last packet."""
+        found, count, octets = [], 0, 0
         for run in self.runs:
             count += run.packets
             octets += len(run.burst.template)
-            self.reached.append((index + count, octets, packets[count - 1].timestamp))
+            last = self._packets[count - 1]
+            found.append((self._index + count, octets, last.picture if self._squeezed else last.timestamp))
+        return found
 
     def headed(self, sort: Sort) -> list[bytes]:
-        """Return the runs with the headers of a sort."""
+        """Return the runs with the headers of a sort, kept for the next call; those of who catches up are not asked for again."""
         found = self._headed.get(sort)
         if found is None:
+            if self._squeezed:
+                return self._sender.written(self.runs, sort.look, self._index)
             if len(self._headed) >= _SORTS_HELD:
                 self._headed.clear()
             found = self._headed[sort] = self._sender.written(self.runs, sort.look, self._index)
         return found
 
 
-Together = dict[tuple[Shape, int, int], Laid]  # (shape, index, stop)
+Runs = dict[tuple[int, int, Shape, bool], Laid]  # (index, stop, shape, squeezed)
 
 
 class Fanout:
@@ -342,12 +357,11 @@ class Fanout:
         self._for_all, self._behind = False, {}
         turn_ends_s = clock() + _TURN_S
         runs: Runs = {}
-        together: Together = {}
         for group, viewers in self._groups(asked, head):
             if group is None:
                 left, blocked = self._send_alone(viewers[0], head, runs)
             else:
-                left, blocked = self._send_together(group, viewers, head, together)
+                left, blocked = self._send_together(group, viewers, head, runs)
             if left:
                 more = True
                 self._behind.update({one.viewer_id: one for one in viewers if one.viewer_id in self.viewers})
@@ -373,16 +387,17 @@ class Fanout:
             if index is None or index >= head or viewer.ended:
                 continue
             path = viewer.peer.sock
-            if viewer.sort is None or path is None or index < viewer.catch_up_until or index < base:
+            if viewer.sort is None or path is None or index < base:
                 alone.append(viewer)
             else:
-                group = (viewer.shape, index, path)
+                until = viewer.catch_up_until
+                group = (viewer.shape, index, until if index < until else 0, path)
                 if group in groups:
                     groups[group].append(viewer)
                 else:
                     groups[group] = [viewer]
         for group, viewers in groups.items():
-            _shape, index, path = group
+            _shape, index, _until, path = group
             if (
                 len(viewers) < _WORTH_A_GROUP
                 or not self._sender.sends_together(path)
@@ -396,10 +411,10 @@ class Fanout:
             yield None, [viewer]
 
     def _send_together(
-        self, group: Group, viewers: list[Viewer], head: int, runs: Together
+        self, group: Group, viewers: list[Viewer], head: int, runs: Runs
     ) -> tuple[bool, socket.socket | None]:
         """Send a group what it lacks before `head`; return whether some lack more, and the socket whose buffer is full."""
-        shape, index, path = group
+        shape, index, until, path = group
         ring, now = self.ring, self._loop.time()
         # Since the group was made the task has given way: some may have ended or moved on. Beyond its lease the hub no
         # longer vouches for a viewer; the engine ends it.
@@ -410,6 +425,7 @@ class Fanout:
             if one.sort is not None
             and one.shape == shape
             and one.next_index == index
+            and (one.catch_up_until == until if until else one.catch_up_until <= index)
             and one.ring is ring
             and one.peer.sock is path
         ]
@@ -418,22 +434,17 @@ class Fanout:
             return left, None
         if index < ring.base or isinstance(path, TcpPath):
             return True, None
-        stop = head
-        more = stop - index > _AT_ONCE
-        if more:
-            stop = index + _PORTION
-        key = (shape, index, stop)
-        laid = runs.get(key)
-        if laid is None:
-            laid = runs[key] = Laid(self._sender, ring.run(index, stop), shape, index)
+        stop, more = self._portion(index, until, head)
+        laid = self._laid(index, stop, shape, runs, squeezed=until > 0)
         viewers = [one for one, _sort in here]
+        headed = {sort: laid.headed(sort) for sort in {sort for _one, sort in here}}
         try:
             got = self._sender.send_together(
                 path,
                 [one.srtp for one in viewers],
                 [one.peer.address for one in viewers],
                 laid.runs,
-                [laid.headed(sort) for _one, sort in here],
+                [headed[sort] for _one, sort in here],
             )
         except SendFailed:
             for one in viewers:  # one of them has no keys any more: it ends, the others go on
@@ -469,28 +480,34 @@ class Fanout:
                 True,
                 None,
             )  # nobody waits for a connection that takes nothing: this viewer falls behind, alone
-        stop = head
-        if lacks > _AT_ONCE:
-            stop, more = index + _PORTION, True
-        squeezed = index < viewer.catch_up_until
-        if squeezed and stop > viewer.catch_up_until:
-            stop, more = viewer.catch_up_until, True
-        shape = viewer.shape
-        key = (index, stop, shape, squeezed)
-        run = runs.get(key) or self._run_ups.get(key)
-        if run is None:
-            packets = ring.run(index, stop)
-            run = (packets[-1], self._sender.prepare(packets, *shape, ordinals=squeezed))
-            again = squeezed and stop - index == _PORTION and len(self._run_ups) < _RUN_UPS
-            (self._run_ups if again else runs)[key] = run
+        until = viewer.catch_up_until if index < viewer.catch_up_until else 0
+        stop, more = self._portion(index, until, head)
+        laid = self._laid(index, stop, viewer.shape, runs, squeezed=until > 0)
         try:
-            whole = viewer.send(stop - index, *run, squeezed=squeezed)
+            whole = viewer.send(stop - index, laid.last, laid.bursts, squeezed=until > 0)
         except SendFailed:
             self._on_ended(viewer, "send_failed")
             return more, None
         if whole:
             return more, None
         return True, path if path is not None and not isinstance(path, TcpPath) else None
+
+    def _portion(self, index: int, until: int, head: int) -> tuple[int, bool]:
+        """Return where to stop this time, and whether anything is left then; who catches up stops where it has."""
+        stop = head if head - index <= _AT_ONCE else index + _PORTION
+        if until:
+            stop = min(stop, until)
+        return stop, stop < head
+
+    def _laid(self, index: int, stop: int, shape: Shape, runs: Runs, *, squeezed: bool) -> Laid:
+        """Return these packets laid out, kept where others will ask for the same: those who begin later in this group of pictures."""
+        key = (index, stop, shape, squeezed)
+        laid = runs.get(key) or self._run_ups.get(key)
+        if laid is None:
+            laid = Laid(self._sender, self.ring.run(index, stop), shape, index, squeezed=squeezed)
+            again = squeezed and stop - index == _PORTION and len(self._run_ups) < _RUN_UPS
+            (self._run_ups if again else runs)[key] = laid
+        return laid
 
     def _late(self, viewer: Viewer, index: int) -> bool:
         """Tell whether a viewer is so far behind that a newer key frame serves it better."""

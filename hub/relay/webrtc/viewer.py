@@ -89,7 +89,7 @@ class Viewer:
         self._sound_offset = secrets.randbelow(1 << 31)
         self._sound_tick = 0
         self._lines = Lines()
-        self._shift = 0  # of the line in use
+        self._moved = 0  # what is added to the ticks, or the ordinals, of the packets that it gets now
         self._sent_tick = 0  # newest tick sent, on the time line of all layers
         self._resender = Resender(
             ssrc=self.ssrc ^ 0x33333333,
@@ -224,18 +224,23 @@ class Viewer:
                 history.sent(sent, self._loop.time())
             self._sequence += sent
             self.next_index += sent
+            if squeezed and self.next_index >= self.catch_up_until:
+                self._settle()
             self.packets += sent
             self.octets += size
         return sent == count
 
     def took(self, stop: int, octets: int, tick: int, now_s: float) -> None:
-        """Note that the packets of the ring before `stop` were sent in the way of its sort, the last one at `tick` of the ring."""
+        """Note that the packets of the ring before `stop` were sent in the way of its sort, the last one with `tick`: its tick
+        in the ring, or while the viewer catches up its picture's ordinal."""
         history, count = self._history, stop - (self.next_index or 0)
-        self._sent_tick = tick + self._shift
+        self._sent_tick = tick + self._moved
         if history is not None:
             history.sent(count, now_s)
         self._sequence += count
-        self.next_index = stop
+        before, self.next_index = self.next_index or 0, stop
+        if before < self.catch_up_until <= stop:
+            self._settle()
         self.packets += count
         self.octets += octets
 
@@ -245,13 +250,13 @@ class Viewer:
         if line is None or index is None or not self.connected:
             self.sort = None
             return
-        self._shift = line.shift
+        self._moved = line.squeeze if index < self.catch_up_until else line.shift
         look = Look(
             self._payload_type,
             self.ssrc,
             (self._sequence - index) & 0xFFFF,
             0 if history is None else (history.next - index) & 0xFFFF,
-            self._offset + line.shift,
+            self._offset + self._moved,
             self._extension,
         )
         self.sort = self._sender.sorts.of(look, self._dtls.tag)

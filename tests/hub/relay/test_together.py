@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from conftest import engine_with, run, still, until
@@ -229,6 +231,56 @@ def test_viewers_of_one_camera_go_their_own_ways_though_they_are_fed_together() 
             assert all(newest[packet.timestamp] == packet.payload for packet in same)
             for one in viewers:
                 await one.close()
+
+    run(work())
+
+
+@pytest.mark.long
+def test_viewers_who_begin_anew_together_are_brought_up_to_date_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pictures since the key frame stand one tick apart for each, the newest has its own time, and no number is skipped."""
+
+    async def work() -> None:
+        async with engine_with(SyntheticCamera(pictures=500)) as relay:
+            viewers, serving = [], []
+            for _ in range(5):
+                viewer_id, answer = await relay.view((viewer := Lean()).offer())
+                await viewer.connect(answer)
+                viewers.append(viewer)
+                serving.append(relay.engine._viewers[viewer_id])
+            for viewer in viewers:
+                await viewer.until(lambda v=viewer: len(v.video()) > 30, "a part of the group")
+            fanout = serving[0].feed
+            assert fanout is not None
+            calls: list[int] = []
+            together: Callable[..., list[int]] = fanout._sender.send_together
+
+            def counted(sock: socket.socket, *rest: Any) -> list[int]:
+                calls.append(len(rest[0]))
+                return together(sock, *rest)
+
+            monkeypatch.setattr(fanout._sender, "send_together", counted)
+            for one in serving:
+                one.begin()
+            ticks = {one.catch_up_until - (one.next_index or 0) for one in serving}
+            fanout._for_all = True
+            fanout._wake.set()
+            marks = [len(viewer.video()) for viewer in viewers]
+            for viewer, before in zip(viewers, marks, strict=True):
+                await viewer.until(lambda v=viewer, n=before: len(v.video()) > n + 60, "what comes after")
+            assert calls
+            assert set(calls) == {5}, "nobody went alone"
+            for viewer in viewers:
+                packets = viewer.video()
+                assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets))
+                stamps = [packet.timestamp for packet in packets if packet.marker]
+                steps = [b - a for a, b in pairwise(stamps)]
+                assert steps.count(1) >= 25, "a tick apart, in place of fast forward"
+                assert all(step == 1 or 1000 < step < 90_000 for step in steps), "then at its own time"
+            assert len(ticks) == 1
+            for viewer in viewers:
+                await viewer.close()
 
     run(work())
 
