@@ -54,7 +54,6 @@ from hub.compliance.declarations import Declarations
 from hub.compliance.known import Knowledge
 from hub.compliance.reassess import Reassessments
 from hub.compliance.rescore import Rescorer
-from hub.compliance.rulebook import advisories_of, packs_of
 from hub.compliance.standing import Aftermath, Link, Rhythm, StandingFacts
 from hub.compliance.statements import Statements
 from hub.compliance.trial import Trials
@@ -97,6 +96,7 @@ from hub.reports.area.jobs import ReportJobs
 from hub.reports.area.service import AreaReports
 from hub.reports.signing import SIGNING_KEYS, SigningKeys
 from hub.reports.unwritten import ReportWriter
+from hub.rulebook import advisories_of, packs_of
 from hub.settings import Settings, SettingsRefused
 from hub.store.chain import HUB
 from hub.store.sealer import Sealer
