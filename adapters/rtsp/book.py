@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from adapters.clock import Clock
 from adapters.errors import AdapterError, AuthenticationFailed
-from adapters.rtsp.client import Exchange
+from adapters.rtsp.dialogue import Exchange
 from adapters.rtsp.measure import Measured, Missing
 from adapters.wire.redaction import Redactor
 from standards.observation import Method, NotObserved, Observation, Observations, Observed, Provenance, freeze

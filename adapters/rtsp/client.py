@@ -1,27 +1,25 @@
 """The asyncio client: a thin shell around `Session`. Sockets come from the guarded dialer only."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from adapters.deadline import Deadline
 from adapters.errors import (
     AdapterError,
     AuthenticationFailed,
     BadTarget,
-    LocalProtocolError,
     RemoteProtocolError,
     TimedOut,
     Unsupported,
 )
 from adapters.port import AccessUnit, ProbeContext
 from adapters.rtsp.connection import Connection, remote_error
+from adapters.rtsp.dialogue import Dialogue, Exchange
 from adapters.rtsp.line import Line, spoken
 from adapters.rtsp.login import Accepted, Attempt
 from adapters.rtsp.message import Request, Response
 from adapters.rtsp.policy import DEFAULT, Policies, SilencePolicy, TransportPolicy
-from adapters.rtsp.refusal import refusal
 from adapters.rtsp.sdp import Media, SessionDescription
 from adapters.rtsp.session import Challenged, Login, Session, State
 from adapters.rtsp.stale import StaleSessions, keeps_sending
@@ -32,7 +30,6 @@ from adapters.rtsp.udp import DatagramReceiver
 from adapters.secret import Credential
 from adapters.target import Target, parse_target
 from adapters.wire.gate import device_key
-from adapters.wire.tap import Heard
 from adapters.wire.tls import TlsSeen
 from standards.reason import Reason
 
@@ -46,20 +43,6 @@ _MAY_MOVE = {
 }
 _AFTER_SWITCH = (400, 404, 454, 455, 500, 503)  # said by cameras that want another DESCRIBE first (quirk 12)
 _LOOK_S = 0.02  # between two looks whether media come
-SETTLE_S = (
-    0.02  # between a challenge and the attempt: a camera that closes behind its 401 has done so by then
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and its answer, for provenance. Holds no header of ours and so no credential."""
-
-    operation: str
-    status: int
-    started_s: float  # monotonic
-    duration_s: float
-    response: Response
 
 
 class RtspClient:
@@ -81,22 +64,34 @@ class RtspClient:
         self.context = context
         self.policies = policies
         self.tolerances = Tolerances(policies.refuse)
-        self.session = self._new_session()
+        self.line = Line(target, context.dialer, self.tolerances)
+        self._credential = credential
+        self._dialogue = Dialogue(
+            target, context, policies, self._new_session(), self._new_attempt(), redial=self.connect
+        )
         if login is not None and login.rtsp is not None:
             self.session.carry_over(login.rtsp)
-        self.line = Line(target, context.dialer, self.tolerances)
-        self.exchanges: list[Exchange] = []
-        self.anonymous_describe: Response | None = None  # the answer to DESCRIBE without credential
-        self._credential = credential
-        self._attempt = self._new_attempt()
         self._tunnel_login = login.http if login is not None else None
         self._stale = stale
         self._on_lost = on_lost
-        self._connection: Connection | None = None
         self._redirects = 0
         self._lost: AdapterError | None = None
-        self._tapped = context.tap.session() if context.tap is not None else 0
         self._tracks = self._new_tracks()
+
+    @property
+    def session(self) -> Session:
+        """Return the session of now."""
+        return self._dialogue.session
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Return the last requests and their answers."""
+        return self._dialogue.exchanges
+
+    @property
+    def anonymous_describe(self) -> Response | None:
+        """Return the answer to DESCRIBE without credential."""
+        return self._dialogue.anonymous_describe
 
     @property
     def tracks(self) -> list[OpenTrack]:
@@ -122,12 +117,14 @@ class RtspClient:
     @property
     def connected(self) -> bool:
         """Tell whether requests can be sent."""
-        return self._connection is not None and not self._connection.closed
+        return self._dialogue.connection is not None and not self._dialogue.connection.closed
 
     @property
     def failure(self) -> AdapterError | None:
         """Return why the connection is gone, if it is."""
-        return self._lost or (self._connection.failure if self._connection is not None else None)
+        return self._lost or (
+            self._dialogue.connection.failure if self._dialogue.connection is not None else None
+        )
 
     # phases
 
@@ -160,18 +157,20 @@ class RtspClient:
         except Violation as violation:
             raise remote_error(violation, peer=self.peer, operation="RTSP connect") from violation
         self._tracks.between(made.end_point("peername"), made.end_point("sockname"))
-        self._connection = made
+        self._dialogue.connection = made
 
     async def _dig(self, connection: Connection, deadline: Deadline) -> None:
         started_s = self.now()
 
         def heard(method: str, response: Response) -> None:
             self.context.courtesy.reads += 1
-            self._tell_tap(Request(method, self.target.path or "/"), response, started_s, protocol="http")
+            self._dialogue.tell_tap(
+                Request(method, self.target.path or "/"), response, started_s, protocol="http"
+            )
 
         tunnel = Tunnel(
             self.line,
-            self._attempt,
+            self._dialogue.attempt,
             self._tunnel_login,
             user_agent=self.policies.user_agent,
             heard=heard,
@@ -184,7 +183,7 @@ class RtspClient:
 
     def _new_tracks(self) -> Tracks:
         return Tracks(
-            self.context, self.policies, self.session, self._tapped, on_failed=self._connection_lost
+            self.context, self.policies, self.session, self._dialogue.tapped, on_failed=self._connection_lost
         )
 
     def _new_attempt(self) -> Attempt:
@@ -198,7 +197,7 @@ class RtspClient:
         """
         former = self.session
         await self.teardown()
-        self.session = self._new_session()
+        self._dialogue.session = self._new_session()
         self.session.succeed(former)
         self._tracks = self._new_tracks()
         self._lost = None
@@ -211,7 +210,7 @@ class RtspClient:
         Raises:
             AdapterError: no answer, or none that is RTSP.
         """
-        response = await self._exchange(
+        response = await self._dialogue.exchange(
             "OPTIONS", self.session.url, deadline, limit_s=self.policies.options_s, anonymous=True
         )
         if response.status == 401:
@@ -228,7 +227,7 @@ class RtspClient:
         path_only = False
         while True:
             uri = self.target.path if path_only else self.session.url
-            response = await self._request("DESCRIBE", uri, deadline, ("Accept", "application/sdp"))
+            response = await self._dialogue.request("DESCRIBE", uri, deadline, ("Accept", "application/sdp"))
             if 300 <= response.status < 400:
                 await self._follow(response, deadline)
                 continue
@@ -236,9 +235,9 @@ class RtspClient:
                 path_only = Tolerance.PATH_ONLY not in self.policies.refuse
                 if path_only and self.connected:
                     continue
-            self._require(response, "DESCRIBE")
+            self._dialogue.require(response, "DESCRIBE")
             if path_only:
-                self._note(Tolerance.PATH_ONLY, "RTSP DESCRIBE")
+                self._dialogue.note(Tolerance.PATH_ONLY, "RTSP DESCRIBE")
             try:
                 return self.session.described(response)
             except Violation as violation:
@@ -263,7 +262,7 @@ class RtspClient:
             if not tcp:
                 sockets, client_port = await self._tracks.bind(self.target.host, deadline)
             value = self.session.transport_value(tcp=tcp, client_port=client_port)
-            response = await self._request("SETUP", url, deadline, ("Transport", value))
+            response = await self._dialogue.request("SETUP", url, deadline, ("Transport", value))
             if response.ok:
                 break
             for used in sockets:
@@ -272,15 +271,15 @@ class RtspClient:
             insists = self.policies.transport is TransportPolicy.INSIST or self.target.scheme != "rtsp"
             if response.status == 461 and not switched and not insists:
                 switched = True
-                self._note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
+                self._dialogue.note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
                 tcp = not tcp
             elif switched and not described and response.status in _AFTER_SWITCH and not self.tracks:
                 described = True
-                self._note(Tolerance.DESCRIBED_AGAIN, "RTSP SETUP")
+                self._dialogue.note(Tolerance.DESCRIBED_AGAIN, "RTSP SETUP")
                 await self.describe(deadline)
             else:
                 break
-        self._require(response, "SETUP")
+        self._dialogue.require(response, "SETUP")
         try:
             agreed = self.session.set_up(media, url, response, tcp=tcp)
         except Violation as violation:
@@ -293,13 +292,13 @@ class RtspClient:
                 hint="Switch multicast off for this stream",
             )
         if agreed.channels is not None and not tcp:
-            self._note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
+            self._dialogue.note(Tolerance.TRANSPORT_SWITCHED, "RTSP SETUP")
             for used in sockets:
                 used.close()
             sockets = ()
         opened = self._tracks.open(agreed, deliver, sockets)
-        if agreed.channels is not None and self._connection is not None:
-            self._connection.channels.update(agreed.channels)
+        if agreed.channels is not None and self._dialogue.connection is not None:
+            self._dialogue.connection.channels.update(agreed.channels)
         return opened
 
     async def play(self, deadline: Deadline) -> None:
@@ -309,8 +308,10 @@ class RtspClient:
             AdapterError: as for DESCRIBE.
         """
         self._tracks.punch()
-        response = await self._request("PLAY", self.session.keepalive_url, deadline, ("Range", "npt=0.000-"))
-        self._require(response, "PLAY")
+        response = await self._dialogue.request(
+            "PLAY", self.session.keepalive_url, deadline, ("Range", "npt=0.000-")
+        )
+        self._dialogue.require(response, "PLAY")
         self.session.played(response)
 
     async def media_comes(self, deadline: Deadline) -> bool:
@@ -328,7 +329,7 @@ class RtspClient:
             if self.failure is not None:
                 raise self.failure
             if self.now() >= ends_s:
-                self._note(Tolerance.UDP_SILENT, "RTSP media")
+                self._dialogue.note(Tolerance.UDP_SILENT, "RTSP media")
                 return False
             if self.now() >= next_punch_s:
                 next_punch_s += policies.punch_every_s
@@ -349,33 +350,33 @@ class RtspClient:
         for _ in range(3):
             method = session.keepalive_method()
             try:
-                response = await self._request(method, session.keepalive_url, deadline)
+                response = await self._dialogue.request(method, session.keepalive_url, deadline)
             except TimedOut:
-                self._note(Tolerance.KEEPALIVE_UNANSWERED, f"RTSP {method}")
+                self._dialogue.note(Tolerance.KEEPALIVE_UNANSWERED, f"RTSP {method}")
                 return
             except AuthenticationFailed:
                 # The session plays on; the maintaining task stops sending what the camera refuses.
-                self._note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
+                self._dialogue.note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
                 raise
             if response.ok or method in session.refused_keepalives:
                 return
-            self._note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
+            self._dialogue.note(Tolerance.KEEPALIVE_REFUSED, f"RTSP {method}")
             session.refused_keepalives.add(method)
 
     async def teardown(self) -> bool:
         """End the session politely within `teardown_s`; tell whether the camera answered 2xx. Never raises."""
-        connection = self._connection
+        connection = self._dialogue.connection
         session = self.session
         answered = False
         played = session.state is State.PLAYING
         if connection is not None and not connection.closed and session.state in (State.READY, State.PLAYING):
             deadline = Deadline.after(self.context.clock, self.policies.teardown_s)
             try:
-                response = await self._exchange(
+                response = await self._dialogue.exchange(
                     "TEARDOWN", session.keepalive_url, deadline, limit_s=self.policies.teardown_s
                 )
                 if response.status == 401 and session.challenged(response) is Challenged.RENEW:
-                    response = await self._exchange(
+                    response = await self._dialogue.exchange(
                         "TEARDOWN", session.keepalive_url, deadline, limit_s=self.policies.teardown_s
                     )
                 answered = response.ok
@@ -396,8 +397,8 @@ class RtspClient:
 
     def close(self) -> None:
         """Close all sockets at once. Idempotent."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._dialogue.connection is not None:
+            self._dialogue.connection.close()
         self._tracks.close()
 
     def now(self) -> float:
@@ -406,8 +407,8 @@ class RtspClient:
 
     def send_receiver_reports(self) -> None:
         """Send one RTCP receiver report per track (quirk 29: within 5 s)."""
-        if self._connection is not None:
-            self._tracks.report(self._connection)
+        if self._dialogue.connection is not None:
+            self._tracks.report(self._dialogue.connection)
 
     def ask_key_frame(self) -> None:
         """Send one picture loss indication for the video (RFC 4585 section 6.3.1); nothing before its first packet.
@@ -415,7 +416,9 @@ class RtspClient:
         Raises:
             Unsupported: the session description does not offer it; nothing was sent.
         """
-        if self._connection is not None and not self._tracks.ask_key_frame(self._connection):
+        if self._dialogue.connection is not None and not self._tracks.ask_key_frame(
+            self._dialogue.connection
+        ):
             raise Unsupported(
                 f"{self.peer} does not offer to be asked for a key frame (no rtcp-fb nack pli)",
                 peer=self.peer,
@@ -425,144 +428,9 @@ class RtspClient:
 
     # inside
 
-    async def _request(
-        self, method: str, uri: str, deadline: Deadline, *fields: tuple[str, str], retry: bool = True
-    ) -> Response:
-        """Send a request and answer a 401: once to log in, or once to renew an accepted login."""
-        response = await self._exchange(
-            method, uri, deadline, *fields, limit_s=self.policies.answer_s, anonymous=False
-        )
-        session = self.session
-        if session.login is Login.NONE and method == "DESCRIBE":
-            self.anonymous_describe = response
-        if response.status != 401:
-            session.answered()
-            return response
-        meaning = session.challenged(response)
-        if meaning is Challenged.LOGIN and retry:
-            await self._log_in(f"RTSP {method}")
-            await self._settle(response)
-            if self._connection is not None and self._connection.closed:
-                self.tolerances.note(Tolerance.RECONNECTED_AFTER_CHALLENGE)
-                await self.connect(deadline)
-            response = await self._exchange(method, uri, deadline, *fields, limit_s=self.policies.answer_s)
-            if response.status != 401:
-                session.answered()
-                return response
-            session.challenged(response)
-        elif meaning is Challenged.RENEW and retry:
-            response = await self._exchange(method, uri, deadline, *fields, limit_s=self.policies.answer_s)
-            if response.status != 401:
-                return response
-        raise await self._refused(f"RTSP {method}")
-
-    async def _settle(self, response: Response) -> None:
-        """See whether the camera closes behind its challenge, before the one attempt is spent on a dead line."""
-        connection = self._connection
-        if connection is None:
-            return
-        if (response.headers.get("Connection") or "").strip().lower() == "close":
-            connection.close()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                await connection.lost.wait()
-
-    async def _log_in(self, operation: str) -> None:
-        """Choose the answer to the first challenge and ask the gate for the one attempt."""
-        self.session.auth = await self._attempt.answer(self.session.challenges, operation)
-        self.session.login = Login.SENT
-
-    async def _refused(self, operation: str) -> AuthenticationFailed:
-        session = self.session
-        accepted_before = session.login is Login.ACCEPTED
-        session.login = Login.REFUSED
-        session.auth = None
-        return await self._attempt.refused(operation, accepted_before=accepted_before)
-
-    def _note(self, tolerance: Tolerance, operation: str) -> None:
-        """Count a deviation.
-
-        Raises:
-            RemoteProtocolError: the policy refuses it.
-        """
-        try:
-            self.tolerances.note(tolerance)
-        except Violation as violation:
-            raise remote_error(violation, peer=self.peer, operation=operation) from violation
-
-    async def _exchange(
-        self,
-        method: str,
-        uri: str,
-        deadline: Deadline,
-        *fields: tuple[str, str],
-        limit_s: float,
-        anonymous: bool = False,
-    ) -> Response:
-        connection = self._connection
-        if connection is None:
-            raise LocalProtocolError("not connected", peer=self.peer, operation=f"RTSP {method}")
-        sequence, request = self.session.build(method, uri, *fields, anonymous=anonymous)
-        self.context.courtesy.reads += 1
-        started_s = self.now()
-        try:
-            response = await connection.exchange(
-                sequence, request, deadline, operation=f"RTSP {method}", limit_s=limit_s
-            )
-        except AdapterError as error:
-            self._tell_tap(request, None, started_s, error.code)
-            raise
-        self._tell_tap(request, response, started_s)
-        self.exchanges.append(
-            Exchange(f"RTSP {method}", response.status, started_s, self.now() - started_s, response)
-        )
-        del self.exchanges[:-64]  # a session that plays for days keeps the last ones
-        return response
-
-    def _tell_tap(
-        self,
-        request: Request,
-        response: Response | None,
-        started_s: float,
-        error: str = "",
-        *,
-        protocol: str = "rtsp",
-    ) -> None:
-        """Let the capture, if one listens, have a request and its answer."""
-        tap = self.context.tap
-        if tap is None:
-            return
-        tap.exchange(
-            Heard(
-                protocol=protocol,
-                operation=f"RTSP {request.method}"
-                if protocol == "rtsp"
-                else f"RTSP over HTTP {request.method}",
-                port=self.target.port,
-                method=request.method,
-                target=request.uri,
-                request_headers=tuple(request.headers),
-                request_body=b"",
-                status=response.status if response is not None else 0,
-                reason=response.reason if response is not None else "",
-                reply_headers=tuple(response.headers) if response is not None else (),
-                reply_body=response.body if response is not None else b"",
-                started_s=started_s,
-                took_s=self.now() - started_s,
-                error=error,
-                session=self._tapped,
-            )
-        )
-
     def _remember_challenge(self, response: Response) -> None:
         if self.session.login is Login.NONE:
             self.session.challenged(response)
-
-    def _require(self, response: Response, method: str) -> None:
-        """Turn a refusal into its error."""
-        if not response.ok:
-            raise refusal(response, peer=self.peer, operation=f"RTSP {method}")
 
     async def _follow(self, response: Response, deadline: Deadline) -> None:
         """Follow a redirect on the same device; refuse any other (credentials go nowhere else)."""
@@ -586,16 +454,16 @@ class RtspClient:
                 operation="RTSP DESCRIBE",
                 hint="Enter the address that the camera redirects to, if it is the same camera",
             )
-        self._note(Tolerance.REDIRECTED, "RTSP DESCRIBE")
+        self._dialogue.note(Tolerance.REDIRECTED, "RTSP DESCRIBE")
         if self.line.tunnelled:  # only the path is taken over: requests stay inside the tunnel
             to = replace(to, scheme=self.target.scheme, port=self.target.port)
         moved = (to.scheme, to.port) != (self.target.scheme, self.target.port)
-        self.target = replace(to, host=self.target.host)
+        self.target = self._dialogue.target = replace(to, host=self.target.host)
         self.session.enrolled = spoken(self.target)
         self.session.url = self.session.base = self.session.enrolled.url
         if moved:
             self.line = Line(self.target, self.context.dialer, self.tolerances)
-            self._attempt = self._new_attempt()
+            self._dialogue.attempt = self._new_attempt()
         if moved or not self.connected:
             self.close()
             await self.connect(deadline)
@@ -605,6 +473,3 @@ class RtspClient:
             return  # before a session exists, the waiting request tells it; a camera may close after its 401
         self._lost = self._lost or error
         self._on_lost(error)
-
-
-__all__ = ["Exchange", "RtspClient"]

@@ -22,8 +22,9 @@ from adapters.port import (
     StreamOffer,
 )
 from adapters.rtsp.book import FactBook, reason_of
-from adapters.rtsp.client import Exchange, RtspClient
+from adapters.rtsp.client import RtspClient
 from adapters.rtsp.depacketize import depacketizer_for
+from adapters.rtsp.dialogue import Exchange
 from adapters.rtsp.login import Accepted
 from adapters.rtsp.measure import CODEC_NAMES, FORMAT_FACTS, WINDOW_FACTS, Measurement
 from adapters.rtsp.policy import DEFAULT, Policies

@@ -18,9 +18,10 @@ from rtsp_support import (
 
 from adapters.deadline import Deadline
 from adapters.port import AccessUnit
-from adapters.rtsp.client import OpenTrack, RtspClient
+from adapters.rtsp.client import RtspClient
 from adapters.rtsp.message import encode_frame
 from adapters.rtsp.rtp import NTP_TO_UNIX_S, build_rtp
+from adapters.rtsp.tracks import OpenTrack
 from adapters.target import parse_target
 
 SDP = b"""v=0\r
