@@ -1,6 +1,7 @@
 """Who is sent what, and when: the only viewer at once, one who has just come between two pictures."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from conftest import engine_with, run, still, until
@@ -118,5 +119,38 @@ def test_the_only_viewer_gets_pictures_of_any_shape() -> None:
             assert len({packet.sequence for packet in got}) == len(sent)
             assert serving.octets > sum(map(len, sent))
             await only.close()
+
+    run(work())
+
+
+def test_a_long_picture_leaves_in_portions_with_turns_for_others_between_them() -> None:
+    """200 packets do not go out in one go: a jitter buffer is not stalled, and handshakes and other cameras get their turn."""
+    camera = SyntheticCamera()
+
+    async def work() -> None:
+        async with engine_with(camera) as relay:
+            viewers = []
+            for viewer in (Lean(), Lean()):
+                viewer_id, answer = await relay.view(viewer.offer())
+                await viewer.connect(answer)
+                viewers.append((viewer, relay.engine._viewers[viewer_id]))
+            await until(lambda: all(serving.packets > 10 for _, serving in viewers), 30, "packets")
+            camera.silent = True
+            await still(lambda: sum(serving.packets for _, serving in viewers), "packets")
+            (viewer, serving), *_ = viewers
+            fanout, now = serving.feed, asyncio.get_running_loop().time()
+            assert fanout is not None
+            before, seen = serving.packets, set()
+            fanout.picture(Picture([b"\x65" * 900] * 200, int(now * 90_000), 90_000, now, key_frame=True))
+            while serving.packets < before + 200:
+                seen.add(serving.packets - before)
+                await asyncio.sleep(0)
+            portions = sorted(seen - {0, 200})
+            assert len(portions) >= 4, portions
+            assert portions[0] <= 64
+            assert max(later - earlier for earlier, later in pairwise(portions)) <= 24
+            await viewer.until(lambda: viewer.video()[-1].payload[:900] == b"\x65" * 900, "the picture")
+            for one, _ in viewers:
+                await one.close()
 
     run(work())

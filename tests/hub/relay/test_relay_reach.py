@@ -42,6 +42,33 @@ def test_a_viewer_plays_over_udp_and_tcp_with_either_cipher(
     run(work())
 
 
+def without_ipv6() -> str:
+    """Why there is no IPv6 on loopback here, or ""."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as tried:
+            tried.bind(("::1", 0))
+    except OSError as error:
+        return f"no IPv6 on loopback: {error}"
+    return ""
+
+
+@pytest.mark.skipif(bool(without_ipv6()), reason=without_ipv6() or "IPv6 is there")
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_viewer_plays_over_ipv6(camera: SyntheticCamera, *, tcp: bool) -> None:
+    """Checks, handshake and pictures by the address that the answer tells."""
+
+    async def work() -> None:
+        async with engine_with(camera, host="::1") as relay:
+            viewer = Lean()
+            viewer_id, answer = await relay.view(viewer.offer())
+            await viewer.connect(answer, tcp=tcp)
+            await viewer.until(lambda: len(viewer.video()) > 20, "packets")
+            assert relay.engine._viewers[viewer_id].peer.address[0] == "::1"
+            await viewer.close()
+
+    run(work())
+
+
 def test_a_tcp_viewer_that_reads_nothing_slows_nobody_and_comes_back_at_a_key_frame() -> None:
     """Its connection fills, it falls behind and skips; another viewer misses nothing, nothing piles up here."""
     camera = SyntheticCamera(width=640, height=360, bitrate_kbps=3000, pictures=25)
