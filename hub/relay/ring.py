@@ -58,10 +58,11 @@ class PacketRing:
         self._picture += 1
         if key_frame:
             self._start, self._start_picture = self.head, self._picture
-        picture, packets, new = self._picture, self._packets, _packet
-        packets += [new(Packet, (payload, 0, timestamp, picture)) for payload in payloads]
+        picture, packets = self._picture, self._packets
+        for payload in payloads:
+            packets.append(_packet(Packet, (payload, 0, timestamp, picture)))
         if payloads:
-            packets[-1] = new(Packet, (payloads[-1], 0x80, timestamp, picture))
+            packets[-1] = _packet(Packet, (payloads[-1], 0x80, timestamp, picture))
         head = self._base + len(packets)
         if self._start is not None and head - self._start > self._limit:
             self._start = None

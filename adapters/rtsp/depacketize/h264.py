@@ -1,17 +1,15 @@
 """H.264 over RTP (RFC 6184): single NAL, STAP-A, FU-A. The interleaved mode (2) is not used by cameras."""
 
 from collections.abc import Sequence
-from itertools import islice
 
 from adapters.port import AccessUnit
 from adapters.rtsp.depacketize.nal import NalDepacketizer, split_start_codes
 from adapters.rtsp.h264 import IDR, PARTITION_A, SLICE, starts_picture
+from adapters.rtsp.slices import is_lone_slice
 from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 _STAP_A = 24
 _FU_A = 28
-_MOST_FRAGMENTS = 1_024  # of a picture that is looked at as a whole: 1.5 MB as cameras cut
-_HEADERS = tuple(bytes((value,)) for value in range(256))
 
 
 class H264Depacketizer(NalDepacketizer):
@@ -28,10 +26,9 @@ class H264Depacketizer(NalDepacketizer):
         self, timestamp: int, payloads: Sequence[bytes], arrived_s: float, *, marker: bool
     ) -> list[AccessUnit]:
         """Take payloads of one timestamp: most are a whole picture of one slice, and nothing else."""
-        if marker and self._units.at_rest and not self._fragments.is_open and not self._single_nals:
-            nal = _lone_slice(payloads)
-            if nal is not None:
-                return [self._units.whole(timestamp, arrived_s, nal)]
+        at_rest = self._units.at_rest and not self._fragments.is_open and not self._single_nals
+        if marker and at_rest and is_lone_slice(payloads):
+            return [self._units.lone(timestamp, arrived_s, payloads)]
         return super().together(timestamp, payloads, arrived_s, marker=marker)
 
     def _take(self, payload: bytes) -> None:
@@ -76,25 +73,3 @@ class H264Depacketizer(NalDepacketizer):
                 is_key=kind == IDR,
                 starts_picture=kind in (SLICE, PARTITION_A, IDR) and starts_picture(nal),
             )
-
-
-def _lone_slice(payloads: Sequence[bytes]) -> bytes | None:
-    """Return the slice that payloads are the whole of, in one packet or in fragments; `None`: they are anything else.
-
-    It begins a picture, is of no key frame, and needs no repair of any kind.
-    """
-    nal = payloads[0]
-    if len(nal) < 3:
-        return None
-    if len(payloads) > 1:
-        indicator, last = nal[0], payloads[-1]
-        if indicator & 0x9F != _FU_A or nal[1] != 0x80 | SLICE or len(payloads) > _MOST_FRAGMENTS:
-            return None
-        if len(last) < 3 or last[0] != indicator or last[1] != 0x40 | SLICE:
-            return None
-        for payload in islice(payloads, 1, len(payloads) - 1):
-            if len(payload) < 3 or payload[0] != indicator or payload[1] != SLICE:
-                return None
-        nal = b"".join([_HEADERS[indicator & 0x60 | SLICE], *[payload[2:] for payload in payloads]])
-    plain = nal[0] & 0x9F == SLICE and starts_picture(nal) and nal[-1] and b"\0\0\1" not in nal
-    return nal if plain else None

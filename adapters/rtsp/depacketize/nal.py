@@ -6,6 +6,7 @@ from itertools import islice
 
 from adapters.port import AccessUnit
 from adapters.rtsp.depacketize.base import MAX_UNIT_BYTES, MAX_UNIT_NALS, Input, Pieces
+from adapters.rtsp.slices import LoneSlice
 from adapters.rtsp.tolerance import Tolerance, Tolerances
 
 
@@ -38,10 +39,10 @@ class NalAssembler:
         """Tell whether the next packet begins a unit of which nothing is known yet, and a marker would end it."""
         return self._timestamp is None and not self._lost and not self._by_timestamp
 
-    def whole(self, timestamp: int, arrived_s: float, nal: bytes) -> AccessUnit:
-        """Return the unit that is one slice, no key frame's, which begins its picture; `at_rest` is so before and after."""
+    def lone(self, timestamp: int, arrived_s: float, payloads: Sequence[bytes]) -> LoneSlice:
+        """Return the unit that is a lone slice (`is_lone_slice`); `at_rest` is so before and after."""
         self._last_sent = timestamp
-        return AccessUnit(self._track, timestamp, arrived_s, [nal], False)
+        return LoneSlice(self._track, timestamp, arrived_s, list(payloads))
 
     def begin(self, item: Input, out: list[AccessUnit]) -> None:
         """Open the packet's access unit: closes the one before if the timestamp is another."""

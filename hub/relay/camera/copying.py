@@ -5,6 +5,7 @@ from typing import Final
 
 from adapters.port import AccessUnit, Track
 from adapters.rtsp import h264, h265
+from adapters.rtsp.slices import LoneSlice
 from hub.relay.camera.chain import Chain
 from hub.relay.camera.packetise import H264Packetiser
 from hub.relay.camera.packetise265 import H265Packetiser
@@ -57,7 +58,10 @@ class Copy:
         """Packetise one access unit; nothing goes on before the first key frame, as nothing could be decoded."""
         whole = self._chain.takes(unit)
         packetiser = self._packetiser
-        payloads = packetiser.payloads(unit.nals, key_frame=unit.key_frame)
+        if type(unit) is LoneSlice and isinstance(packetiser, H264Packetiser):
+            payloads = packetiser.passed(unit)
+        else:
+            payloads = packetiser.payloads(unit.nals, key_frame=unit.key_frame)
         if packetiser.b_pictures:
             raise Unplayable(
                 f"the camera sends {Offered(self._codec).words} with B pictures, which browsers cannot play over "

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 
 from adapters.rtsp import h264
 from adapters.rtsp.h264 import Sps, nal_type
+from adapters.rtsp.slices import LoneSlice
 
 # 1170 + 2 (RFC 4588) + 24 header with both extensions + 16 tag + 28 UDP/IPv4 = 1240: passes the narrowest paths known
 # (1246, a phone relay), with 6 to spare; over TCP two more for the length.
 PAYLOAD_MAX = 1170
 _DROPPED = frozenset({h264.SEI, h264.DELIMITER, h264.END_OF_SEQUENCE, h264.END_OF_STREAM, h264.FILLER})
+_SMALLER = 70  # bytes by which a camera's own fragments may be smaller: 6 % more packets at most
 _STAP_A = 24  # RFC 6184 5.7.1
 _FU_A = 28  # RFC 6184 5.8
 _SINGLE_TYPES = range(1, 24)  # RFC 6184 table 1: single NAL unit packets
@@ -77,6 +79,23 @@ class H264Packetiser:
             else:
                 out.extend(self._fragments(nal))
         return out
+
+    def passed(self, unit: LoneSlice) -> list[bytes]:
+        """Return the payloads of a lone slice: the camera's own, where they are cut about as here."""
+        if not self.b_pictures:
+            told = _B_BY_FIRST_BYTE[unit.begins]
+            self.b_pictures = _is_b(unit.nals[0]) if told is None else told
+        payloads = unit.payloads
+        sizes = list(map(len, payloads))
+        size, count = sizes[0], len(sizes)
+        if count == 1:
+            return payloads if size <= self.payload_max else self._fragments(payloads[0])
+        # Much smaller ones cost every viewer, each by its header and its call; those that differ are no run (`sender.py`).
+        alike = sizes.count(size) >= count - (sizes[-1] < size)
+        if alike and self.payload_max - _SMALLER <= size <= self.payload_max:
+            return payloads
+        nal = unit.nals[0]
+        return [nal] if len(nal) <= self.payload_max else self._fragments(nal)
 
     def _remember(self, nal: bytes) -> bool:
         if len(nal) > _MAX_PARAMETER_SET_BYTES:

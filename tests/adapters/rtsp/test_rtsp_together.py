@@ -25,6 +25,7 @@ H264 = {
     "second slice": b"\x41\x1a\x33\x44",
     "sets": b"\x78\x00\x04\x67\x4d\x00\x1e\x00\x04\x68\xee\x3c\x80",
     "slice start": b"\x5c\x81\x9a\x11",
+    "second start": b"\x5c\x81\x1a\x11",
     "slice middle": b"\x5c\x01\x22\x33",
     "slice end": b"\x5c\x41\x44\x55",
     "zero end": b"\x5c\x41\x44\x00",
@@ -46,6 +47,7 @@ H265 = {
     "second slice": b"\x02\x01\x10\x33",
     "sets": b"\x60\x01\x00\x04\x42\x01\x01\x02\x00\x03\x44\x01\x03",
     "slice start": b"\x62\x01\x81\xd0\x11",
+    "second start": b"\x62\x01\x81\x10\x11",
     "slice middle": b"\x62\x01\x01\x22\x33",
     "slice end": b"\x62\x01\x41\x44\x55",
     "zero end": b"\x62\x01\x41\x44\x00",
@@ -112,6 +114,8 @@ WHOLE = [("sets", False, 3600, 1, "", False), ("start", False, 0, 1, "", True)]
 WHOLE += [("middle", False, 0, 1, "", True)] * 3 + [("end", True, 0, 1, "", True)]
 SLICES = [("slice", True, 3600, 1, "", False), ("slice start", False, 3600, 1, "", False)]
 SLICES += [("slice middle", False, 0, 1, "", True)] * 2 + [("slice end", True, 0, 1, "", True)]
+MARKED_SLICES = [("slice", True, 3600, 1, "", False), ("second start", False, 0, 1, "", True)]
+MARKED_SLICES += [("slice end", True, 0, 1, "", True)]
 CODE_BETWEEN = [("slice start", False, 3600, 1, "", False), ("zeros", False, 0, 1, "", True)]
 ZERO_BEHIND = [("slice start", False, 3600, 1, "", False), ("zero end", True, 0, 1, "", True)]
 CODE_BETWEEN += [("one and slice", False, 0, 1, "", True), ("slice end", True, 0, 1, "", True)]
@@ -124,6 +128,7 @@ CODE_BETWEEN += [("one and slice", False, 0, 1, "", True), ("slice end", True, 0
 @example(packets=WHOLE * 3, cut=0)
 @example(packets=SLICES * 3, cut=0)
 @example(packets=SLICES * 3, cut=33)
+@example(packets=MARKED_SLICES * 3, cut=0)
 @example(packets=CODE_BETWEEN * 2, cut=0)
 @example(packets=ZERO_BEHIND * 2, cut=0)
 def test_what_comes_together_is_taken_as_if_it_came_alone(

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from relay_camera import SyntheticCamera, group_of_pictures
 
 from adapters.rtsp.h264 import parse_sps, slice_type
+from adapters.rtsp.slices import LoneSlice, is_lone_slice
 from hub.relay.camera.packetise import PAYLOAD_MAX, H264Packetiser, units
 
 SPS = bytes.fromhex("6742c01e95a0280f64")
@@ -49,6 +50,45 @@ def test_a_key_frame_is_put_together_again_from_its_own_packets(slices: list[byt
     pictures = [b"\x65" + body for body in [b"\x88", *slices]]
     payloads = packetiser.payloads(pictures, key_frame=True)
     assert units(payloads) == (SPS, b"\x68\xce\x3c\x80", *pictures)
+
+
+@given(
+    nal=st.binary(min_size=2, max_size=9000).map(lambda body: (b"\x41\x9a" + body).replace(b"\0", b"\1")),
+    cut=st.integers(20, 1500),
+    uneven=st.booleans(),
+)
+def test_a_lone_slice_comes_out_as_it_was_however_the_camera_cut_it(
+    nal: bytes, cut: int, uneven: bool
+) -> None:
+    """Packets that fit and are alike go on as they came, all others are cut anew: what a viewer puts together is the slice."""
+    camera = H264Packetiser(payload_max=cut)
+    payloads = camera.payloads([nal], key_frame=False)
+    if uneven and len(payloads) > 2:
+        payloads[1:3] = [payloads[1][:10], payloads[1][:2] + payloads[1][10:] + payloads[2][2:]]
+        payloads[-1] = payloads[-1][:1] + bytes((payloads[-1][1] | 0x40,)) + payloads[-1][2:]
+    assert is_lone_slice(payloads)
+    unit = LoneSlice(0, 3600, 1.0, payloads)
+    assert unit.nals == [nal]
+    sent = H264Packetiser().passed(unit)
+    assert units(sent) == (nal,)
+    sizes = list(map(len, sent))
+    assert max(sizes) <= PAYLOAD_MAX
+    assert len(set(sizes[:-1])) <= 1
+    assert sizes[-1] <= sizes[0]
+    assert len(sent) <= 1.07 * len(H264Packetiser().payloads([nal], key_frame=False)) + 1
+    assert (sent is payloads) == (len(payloads) == 1 or (cut >= 1100 and sizes == list(map(len, payloads))))
+
+
+def test_a_lone_slice_tells_whether_it_is_a_b_slice() -> None:
+    """In one packet or in fragments, by the first byte of its header or by more of it."""
+    for body, is_b in ((b"\x9a", False), (b"\xaa", True), (b"\x88\x80", False)):
+        for size in (3, 1100, 4000):
+            packetiser = H264Packetiser()
+            nal = b"\x41" + body + b"\x55" * size
+            assert not packetiser.b_pictures
+            payloads = H264Packetiser().payloads([nal], key_frame=False)
+            packetiser.passed(LoneSlice(0, 0, 0.0, payloads))
+            assert packetiser.b_pictures == is_b == (slice_type(nal) == "B")
 
 
 def test_fragments_of_a_picture_are_of_one_size_but_the_last() -> None:
