@@ -1,7 +1,16 @@
 /** When the picture moved last, how late it is, and whether it is the same picture over and over. */
 export interface FrameTiming {
-  now: number;
-  captureTime?: number;
+  /** When it is shown. */
+  shown: number;
+  captureTime?: number | undefined;
+  /** When its last packet came. */
+  receiveTime?: number | undefined;
+}
+
+/** How late the picture is, in seconds; `about`: without what cannot be measured, the way from the camera to the hub and more. */
+export interface Delay {
+  seconds: number;
+  about: boolean;
 }
 
 export const HESITATES_S = 1;
@@ -16,13 +25,16 @@ export function retryDelay(attempt: number, random: () => number = Math.random):
 }
 
 /**
- * The delay of one frame in seconds, or null where the sender's report did not give its capture time.
- * A value outside 0-60 s is a clock that does not match, not a delay.
+ * The delay of one frame: from its capture where the browser knows that, else (Chromium, without a round trip by RTCP) from the hub: its
+ * time in this browser and half the round trip of the line. Null where neither is known; a value outside 0-60 s is a clock that does
+ * not match, not a delay.
  */
-export function delayOf(timing: FrameTiming): number | null {
-  if (timing.captureTime === undefined) return null;
-  const seconds = (timing.now - timing.captureTime) / 1000;
-  return seconds >= 0 && seconds < 60 ? seconds : null;
+export function delayOf({ shown, captureTime, receiveTime }: FrameTiming, roundTripS: number | null): Delay | null {
+  const about = captureTime === undefined;
+  const from = captureTime ?? (roundTripS === null ? undefined : receiveTime);
+  if (from === undefined) return null;
+  const seconds = (shown - from) / 1000 + (about ? (roundTripS ?? 0) / 2 : 0);
+  return seconds >= 0 && seconds < 60 ? { seconds, about } : null;
 }
 
 export type Motion = 'moving' | 'hesitating' | 'stopped';

@@ -3,7 +3,7 @@
  *
  * Picture rule: moving = bare; stopped = veil and the time of the last frame; forbidden = no picture at all.
  */
-import { motion, REPEATS_S, retryDelay } from './clock';
+import { delayOf, motion, REPEATS_S, retryDelay, type Delay } from './clock';
 import { decoders, type Decoders } from './decoders';
 import { follow, type Events } from './events';
 import { API, type Hub } from './hub';
@@ -12,7 +12,7 @@ import { EndedByHub, openMse, type MseSession } from './mse';
 import { Picture } from './picture.svelte';
 import { Refused, type Refusal } from './refusal';
 import { HIDDEN, type Path, type Phase, type StateEvent, type Text, type Wanted, type Way } from './states';
-import { open, pathOf, type WhepSession } from './whep';
+import { lineOf, open, type WhepSession } from './whep';
 
 export interface LiveOptions {
   hub: Hub;
@@ -32,6 +32,7 @@ const RESUME_S = 600;
 /** A stop that lasts this long with a hub that says "live" is the viewer's own line: connect anew. */
 const STALE_S = 8;
 const CONNECT_S = 12;
+const LINE_EVERY_MS = 5000;
 /** So long the hub's sentence for an end is waited for. */
 const CAUSE_MS = 1000;
 /** Ends that no person decided: the machine between viewer and camera failed, or the camera's entry changed. */
@@ -57,6 +58,8 @@ export class Live {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
   #frameAt = 0;
+  #lineAt = 0;
+  #roundTripS: number | null = null;
   #everConnected = false;
   #hubSays: StateEvent['state'] | null = null;
   /** What the hub said of a picture that stands still; null where it says nothing of the kind. */
@@ -276,13 +279,38 @@ export class Live {
   #connection(state: RTCPeerConnectionState): void {
     if (state === 'connected') {
       this.#everConnected = true;
-      const session = this.#session;
-      if (session?.connection) void pathOf(session.connection).then((path) => this.#session === session && path && (this.path = path), () => undefined);
+      this.#lookAtLine();
     }
     if (state === 'failed') {
       if (!this.#everConnected) this.#blocked();
       else this.#retry();
     }
+  }
+
+  /** By what WebRTC came through, and how long the line is; asked for now and then, as it may change. */
+  #lookAtLine(): void {
+    const session = this.#session;
+    if (!session?.connection) return;
+    this.#lineAt = performance.now();
+    lineOf(session.connection).then(
+      (line) => {
+        if (line === null || this.#session !== session) return;
+        this.path = line.path;
+        this.#roundTripS = line.roundTripS;
+      },
+      () => undefined, // a connection that closes meanwhile has no line
+    );
+  }
+
+  #delayOf(now: number, metadata: VideoFrameCallbackMetadata): Delay | null {
+    const session = this.#session;
+    if (session === null || session.connection !== null) {
+      const { captureTime, receiveTime, expectedDisplayTime } = metadata;
+      return delayOf({ shown: expectedDisplayTime ?? now, captureTime, receiveTime }, this.#roundTripS);
+    }
+    // MSE knows no time of a frame: what waits to be shown is known, the way to here is not
+    const seconds = session.waiting();
+    return seconds === null ? null : { seconds, about: true };
   }
 
   #countFrames(): void {
@@ -295,9 +323,7 @@ export class Live {
     const session = this.#session;
     this.#frameAt = performance.now();
     this.#hadPicture = true;
-    // MSE has no capture time: what waits to be shown is known, the way to here is not
-    if (session !== null && session.connection === null) this.picture.take(now, metadata, session.waiting());
-    else this.picture.take(now, metadata);
+    this.picture.take(metadata, this.#delayOf(now, metadata));
     if (this.phase.name !== 'live' && this.phase.name !== 'repeating') {
       this.phase = { name: 'live' };
       this.picture.movedAgain();
@@ -312,6 +338,7 @@ export class Live {
       return;
     }
     const now = performance.now();
+    if (now - this.#lineAt > LINE_EVERY_MS) this.#lookAtLine();
     const silent = (now - this.#frameAt) / 1000;
     const name = this.phase.name;
     if (name === 'live' || name === 'repeating') {
@@ -455,6 +482,7 @@ export class Live {
     this.#session = null;
     this.#hubHeard = false;
     this.#hubSays = null;
+    this.#roundTripS = null;
     this.picture.uncount();
     this.layers.ended();
     this.testEndsAt = null;

@@ -1,11 +1,5 @@
 /** What stands in the picture's box: frames that move, or the last one, kept for the veil; how large it is and how late. */
-import { delayOf, Sameness } from './clock';
-
-/** How late the picture is, in seconds; `about`: without what cannot be measured, the way from camera to browser. */
-export interface Delay {
-  seconds: number;
-  about: boolean;
-}
+import { delayOf, Sameness, type Delay } from './clock';
 
 export class Picture {
   delay = $state.raw<Delay | null>(null);
@@ -80,13 +74,11 @@ export class Picture {
     this.delay = null;
   }
 
-  /** A frame is shown. `waiting`: seconds of pictures that wait behind it, where its own time is not known (MSE). */
-  take(now: number, metadata: VideoFrameCallbackMetadata, waiting?: number | null): void {
+  /** A frame is shown, and so late it is. */
+  take(metadata: VideoFrameCallbackMetadata, delay: Delay | null): void {
     this.frames += 1;
     this.lastFrameAt = new Date();
-    const about = waiting !== undefined;
-    const captured = metadata.captureTime === undefined ? {} : { captureTime: metadata.captureTime };
-    this.#measured(about ? waiting : delayOf({ now: metadata.expectedDisplayTime ?? now, ...captured }), about);
+    this.#measured(delay);
     if (this.size?.width !== metadata.width || this.size.height !== metadata.height) {
       this.size = { width: metadata.width, height: metadata.height };
     }
@@ -135,13 +127,9 @@ export class Picture {
     this.size = null;
   }
 
-  #measured(seconds: number | null, about: boolean): void {
-    if (seconds === null) {
-      this.delay = null;
-      return;
-    }
+  #measured(delay: Delay | null): void {
     // a figure that jumps with every frame cannot be read
-    const before = this.delay?.about === about ? this.delay.seconds : seconds;
-    this.delay = { seconds: before * 0.9 + seconds * 0.1, about };
+    const before = delay !== null && this.delay?.about === delay.about ? this.delay.seconds : delay?.seconds;
+    this.delay = delay === null || before === undefined ? null : { seconds: before * 0.9 + delay.seconds * 0.1, about: delay.about };
   }
 }

@@ -82,7 +82,7 @@ export function moving(live: Live, say: Say): { word: string; tail: string } | n
     case 'live': {
       const delay = live.picture.delay;
       if (delay === null) return { word: t('player.live'), tail: t('player.delay_unknown') };
-      const s = say.number(delay.seconds, 1);
+      const s = say.number(Math.max(delay.seconds, 0.1), 1);
       return { word: t('player.live'), tail: delay.about ? t('player.delay_about', { s }) : t('player.delay', { s }) };
     }
     case 'hesitating':

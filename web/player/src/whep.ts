@@ -25,13 +25,20 @@ export interface WhepSession {
   close: () => void;
 }
 
+export interface Line {
+  path: Path;
+  /** Seconds there and back, null before it was measured. */
+  roundTripS: number | null;
+}
+
 /** How a connection that stands goes; null where the browser does not tell. */
-export async function pathOf(connection: RTCPeerConnection): Promise<Path | null> {
+export async function lineOf(connection: RTCPeerConnection): Promise<Line | null> {
   const stats = await connection.getStats();
   for (const one of stats.values()) {
     if (one.type !== 'candidate-pair' || one.state !== 'succeeded' || !one.nominated) continue;
     const local = stats.get(one.localCandidateId) as { candidateType?: string; protocol?: string } | undefined;
-    if (local) return local.candidateType === 'relay' ? 'turn' : local.protocol === 'tcp' ? 'tcp' : 'udp';
+    const path = local?.candidateType === 'relay' ? 'turn' : local?.protocol === 'tcp' ? 'tcp' : 'udp';
+    return { path, roundTripS: typeof one.currentRoundTripTime === 'number' ? one.currentRoundTripTime : null };
   }
   return null;
 }
