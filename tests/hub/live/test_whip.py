@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from certificates import camera_pem
+from ffmpeg_pusher import ffmpeg_pushes, known
 from running_hub import HubThread, JumpClock, onboard, running_hub
 from webrtc_pusher import Encoder
 from webrtc_viewer import Viewer
@@ -164,6 +166,26 @@ def test_what_an_encoder_pushes_is_measured_seen_and_cut_by_a_pause(
         "paused",
         "pusher_left",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.skipif(not known(), reason="this FFmpeg has no WHIP muxer: it came with 8.0")
+def test_ffmpeg_pushes_and_leaves(
+    hub: HubThread, admin: httpx.Client, clock: JumpClock, tmp_path: Path
+) -> None:
+    """An encoder that nobody here wrote, which insists on being the DTLS server: its pictures are shown; it ends by DELETE."""
+    camera = added(admin, "whip:")
+    told = made(admin, camera, clock, "FFmpeg")
+    with ffmpeg_pushes(told["url"], told["token"], camera_pem(tmp_path / "encoder.pem")) as encoder:
+        eventually(lambda: push_of(admin, camera)["state"] == "live", "pictures come")
+        clock.ahead_s += SETTLED_S
+        eventually(
+            lambda: admin.get(f"/api/v1/cameras/{camera}").json()["playback"]["width"] == 320, "the check"
+        )
+        assert encoder.poll() is None
+    assert encoder.returncode == 0
+    eventually(lambda: push_of(admin, camera)["code"] == "pusher_left", "the end")
 
 
 def test_every_refusal_has_its_status_and_its_problem(
