@@ -25,7 +25,8 @@ from adapters.target import Target
 from standards.reason import Reason
 
 log = structlog.get_logger()
-_TICK_S = 0.5
+_TICK_S = 1.0  # between two looks at the source where nothing is due before
+_LEAST_S = 0.01
 
 
 class RtspSource:
@@ -167,7 +168,11 @@ class RtspSource:
             raise self._fault
 
     def _tick_later(self) -> None:
-        self._alarm = asyncio.get_running_loop().call_later(_TICK_S, self._on_alarm)
+        due_s = self._next_report_s
+        if self._keepalive is None:
+            due_s = min(due_s, self._next_keepalive_s)
+        delay_s = max(_LEAST_S, min(_TICK_S, due_s - self.client.now()))
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, self._on_alarm)
 
     def _on_alarm(self) -> None:
         if self._ended.is_set():

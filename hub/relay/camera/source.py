@@ -43,7 +43,7 @@ REOPEN_AFTER_S: Final = (
     12.0  # of silence: longer than a camera's slowest hiccup, shorter than its session time-out
 )
 KEY_FRAME_WITHIN_S: Final = 60.0  # so long pictures without one are waited through
-_WATCH_EVERY_S = 0.25
+_WATCH_EVERY_S = 0.5
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _FAULTS_LIMIT = 50  # unreadable pictures in a row before the connection is opened anew
@@ -254,7 +254,7 @@ class Pull:
                 await asyncio.wait_for(source.aclose(), 3.0)
 
     def _watch_later(self) -> None:
-        # By a timer: a task that wakes four times a second costs more, which two hundred cameras feel.
+        # By a timer: a task that wakes costs more, which two hundred cameras feel.
         self._alarm = asyncio.get_running_loop().call_later(_WATCH_EVERY_S, self._on_alarm)
 
     def _on_alarm(self) -> None:
