@@ -382,6 +382,22 @@ def _write_headers(
             )
             sequence += 1
         return
+    if tail >= 0:
+        for position, marker, timestamp in headers:
+            _PACK_TAILED(
+                view,
+                position,
+                0x90,
+                marker | payload_type,
+                sequence & 0xFFFF,
+                (timestamp + offset) & 0xFFFFFFFF,
+                ssrc,
+                word | (number & mask) << 8,
+                tail,
+            )
+            sequence += 1
+            number += 1
+        return
     for position, marker, timestamp in headers:
         _PACK_EXTENDED(
             view,
@@ -393,8 +409,6 @@ def _write_headers(
             ssrc,
             word | (number & mask) << 8,
         )
-        if tail >= 0:
-            _PACK_TAIL(view, position + HEADER + 8, tail)
         sequence += 1
         number += 1
 
@@ -403,7 +417,7 @@ _INT = struct.calcsize("=i")
 _INTS = [struct.Struct(f"={count}i") for count in range(_RUN_MAX + 1)]
 _PACK = struct.Struct("!BBHII").pack_into
 _PACK_EXTENDED = struct.Struct("!BBHIIQ").pack_into
-_PACK_TAIL = struct.Struct("!I").pack_into
+_PACK_TAILED = struct.Struct("!BBHIIQI").pack_into
 # EIO: the route has no checksum offload; EOPNOTSUPP, ENOPROTOOPT: the kernel has no such option: do not ask again.
 _NEVER_IN_RUNS = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 # EMSGSIZE, EINVAL: this path's MTU is below the stride; other viewers' paths are not concerned.

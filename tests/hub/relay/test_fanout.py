@@ -146,9 +146,9 @@ def test_a_long_picture_leaves_in_portions_with_turns_for_others_between_them() 
                 seen.add(serving.packets - before)
                 await asyncio.sleep(0)
             portions = sorted(seen - {0, 200})
-            assert len(portions) >= 4, portions
+            assert len(portions) >= 3, portions
             assert portions[0] <= 64
-            assert max(later - earlier for earlier, later in pairwise(portions)) <= 24
+            assert max(later - earlier for earlier, later in pairwise(portions)) <= 48
             await viewer.until(lambda: viewer.video()[-1].payload[:900] == b"\x65" * 900, "the picture")
             for one, _ in viewers:
                 await one.close()
