@@ -162,13 +162,13 @@ class Recoding:
             answered += 1
             self._sent.popleft()
             self._count(done)
+            for coded in done.coded:
+                self.shown += 1
+                self._take(coded)
             if done.coder is not None:
                 self._told(done.coder)
                 if not done.coder.hardware and self._coding is not None:
                     await self._coding.end()
-            for coded in done.coded:
-                self.shown += 1
-                self._take(coded)
 
     async def aclose(self) -> None:
         """End the process. Idempotent."""

@@ -5,6 +5,7 @@ Nothing is believed by name: what is found here is only what `trial.py` then tri
 
 import ctypes
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ def _find_qsv() -> str:
 
 def _openable(path: Path) -> None:
     try:
+        if not stat.S_ISCHR(path.stat().st_mode):
+            raise NoDevice(f"{path} is no device")
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         raise NoDevice(f"{path} would not open: {error.strerror}") from error

@@ -43,13 +43,16 @@ class Codes(Protocol):
 
 
 class Trial:
-    """One coder's trial. It may be run more than once: the pictures go on."""
+    """One coder's trial. It may be run more than once: the pictures go on, in the time of a real stream."""
 
-    def __init__(self, wanted: Wanted, coder: Codes, now_s: Callable[[], float]) -> None:
-        """`now_s` is a monotonic clock."""
+    def __init__(
+        self, wanted: Wanted, coder: Codes, now_s: Callable[[], float], wait_s: Callable[[float], None]
+    ) -> None:
+        """`now_s` is a monotonic clock, `wait_s` waits for so long."""
         self._wanted = wanted
         self._coder = coder
         self._now_s = now_s
+        self._wait_s = wait_s
         self._given: dict[int, tuple[int, bool]] = {}  # timestamp -> number, key frame wanted; not yet out
         self._decoded: dict[int, int] = {}  # timestamp -> number; not yet compared
         self._number = self._compared = 0
@@ -74,6 +77,7 @@ class Trial:
             begun_s = self._now_s()
             coded = self._coder.code(picture, at, key=key)
             took_s.append(self._now_s() - begun_s)
+            self._wait_s(max(0.0, 1 / self._wanted.fps - took_s[-1]))
             for one in coded:
                 self._take(one)
             if len(self._given) > _LATE:

@@ -7,6 +7,7 @@ A driver that hangs during the trial is ended by an alarm of the kernel.
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -72,7 +73,7 @@ def _tried(
     """Open the coder, try it, confine the process around it where that was not done before, and try it again."""
     before = _open_descriptors()
     coder = PictureCoder(kind, wanted)
-    trial = Trial(wanted, coder, SystemClock().monotonic)
+    trial = Trial(wanted, coder, SystemClock().monotonic, time.sleep)
     trial.run()
     if held is None:
         opened = sorted(_open_descriptors().items() - before.items())

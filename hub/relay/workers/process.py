@@ -273,7 +273,8 @@ class WorkerProcess:
         while missed < _BEATS_MISSED:
             await self._clock.sleep(_BEAT_EVERY_S)
             try:
-                self._alive = await self.ask(m.Beat, _BEAT_WITHIN_S)
+                alive = await self.ask(m.Beat, _BEAT_WITHIN_S)
+                self._alive = alive if isinstance(alive, m.Alive) else _NOTHING_CODED
                 missed = 0
             except RelayRefused:
                 missed += 1

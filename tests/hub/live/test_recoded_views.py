@@ -1,5 +1,6 @@
 """Cameras whose codec no browser here plays, seen through a whole hub: recoded, told why, counted, refused where there is no room."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_mjpeg_and_h265_play_and_the_viewer_is_told_what_would_spare_the_recodin
                     assert (refused.status_code, refused.json()["code"]) == (503, "transcodes_full")
                     assert int(refused.headers["retry-after"]) > 0
                 assert admin.delete(viewer.where).status_code == 200
+            deadline_s = time.monotonic() + 60
+            while (coder := admin.get("/api/v1/relay/workers").json()["items"][0]["coder"]) is None:
+                assert time.monotonic() < deadline_s, "the worker never told what codes"
+                time.sleep(0.2)
+            assert (coder["name"], coder["hardware_streams"]) == ("libx264", 0)
+            assert coder["why"].startswith("v4l2m2m")
         finally:
             for viewer in viewers:
                 viewer.close()
