@@ -102,7 +102,7 @@ def _pin(name: str, core: int) -> None:
             with contextlib.suppress(OSError):
                 if entry.name.isdecimal() and (entry / "comm").read_text().startswith(name):
                     os.sched_setaffinity(int(entry.name), {core})
-                    os.sched_setscheduler(int(entry.name), os.SCHED_FIFO, os.sched_param(1))
+                    os.sched_setscheduler(int(entry.name), os.SCHED_FIFO, os.sched_param(50))
                     return
         time.sleep(0.05)
     raise Unlinked("this kernel gives a veth end no thread of its own")

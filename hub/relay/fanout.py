@@ -7,6 +7,7 @@ of a few milliseconds, so that they do not burst a jitter buffer or a narrow upl
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, Protocol, runtime_checkable
@@ -380,7 +381,7 @@ class Fanout:
     def _groups(self, asked: Iterable[Viewer], head: int) -> Iterator[tuple[Group | None, list[Viewer]]]:
         """Yield those who lack packets before `head`: a few at a time who lack the same, all others one by one."""
         base = self.ring.base
-        groups: dict[Group, list[Viewer]] = {}
+        groups: dict[Group, list[Viewer]] = defaultdict(list)
         alone: list[Viewer] = []
         for viewer in asked:
             index = viewer.next_index
@@ -391,11 +392,7 @@ class Fanout:
                 alone.append(viewer)
             else:
                 until = viewer.catch_up_until
-                group = (viewer.shape, index, until if index < until else 0, path)
-                if group in groups:
-                    groups[group].append(viewer)
-                else:
-                    groups[group] = [viewer]
+                groups[viewer.shape, index, until if index < until else 0, path].append(viewer)
         for group, viewers in groups.items():
             _shape, index, _until, path = group
             if (
