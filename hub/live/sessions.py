@@ -1,23 +1,19 @@
-"""Viewer sessions: every byte of picture starts, goes on and ends here.
+"""Viewer sessions: every byte of picture starts and ends here.
 
-`decide` is asked before a view starts, again when the relay has answered, at each tick (0.5 s) and at once when the
-camera, its consent or the person changed. Leases are renewed only for the sessions that it allowed at that tick, so
-a hub that hangs, dies or cannot read its store stops the frames within 2 s.
+`decide` is asked before a view starts, again when the relay has answered, and from then on by `Vouching`.
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
 
 from adapters.clock import Clock
-from hub.access.decide import OUTPUT, Allowed, Ask, Decision, Refused, decide, subject_of
+from hub.access.decide import OUTPUT, Allowed, Ask, Refused
 from hub.access.principal import Principal
-from hub.access.tokens import PROGRAM
 from hub.catalog.types import Camera, Incident
 from hub.coordination.port import EventBus
 from hub.feeds import Feed, Feeds
@@ -25,6 +21,7 @@ from hub.live.receipts import Receipts, View
 from hub.live.session import Terms, ViewerSession
 from hub.live.telling import Telling, refusal
 from hub.live.uplink import Uplink
+from hub.live.vouching import Catalog, Vouching
 from hub.observe import Metrics
 from hub.problems import Problem
 from hub.relay.errors import RelayRefused
@@ -36,21 +33,11 @@ from hub.relay.events import (
     ViewerConnected,
     ViewerEnded,
 )
-from hub.store.errors import ServiceError
 from hub.store.store import new_id
 from hub.texts import Texts
 
-TICK_S = 0.5
-PEOPLE_EVERY_S = 1.0  # how often rights are read again where no event told of a change
 REMEMBER = 1000  # ended sessions that still answer GET
 STATE_OF = {"opening": "opening", "live": "live", "stalled": "frozen", "offline": "offline"}
-
-
-class Catalog(Protocol):
-    """What sessions read of the catalog."""
-
-    async def get(self, camera_id: str) -> Camera:
-        """Return one camera; ServiceError ``not_found``."""
 
 
 class Relay(Protocol):
@@ -114,8 +101,6 @@ class ViewerSessions:
     ) -> None:
         self._uplink = uplink
         self._catalog = catalog
-        self._incidents = incidents
-        self._people = people
         self._receipts = receipts
         self._relay = relay
         self._source = source
@@ -128,12 +113,18 @@ class ViewerSessions:
         self._ended: OrderedDict[str, ViewerSession] = OrderedDict()
         self._pulls: dict[tuple[str, str], SourceState] = {}  # (camera, layer) that the relay pulls now
         self._followers: dict[str, Feeds] = {}  # user id -> who follows all views of that person
-        self._urgent: set[str] = set()  # cameras to look at again now; "*" = all
-        self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
-        self._people_read_s = 0.0
         self._closing = False
+        self._vouching = Vouching(
+            self._running,
+            catalog=catalog,
+            incidents=incidents,
+            people=people,
+            renew=relay.renew,
+            finish=self._finish,
+            bus=bus,
+            clock=clock,
+        )
         self._log = structlog.get_logger("live")
 
     # --- life
@@ -143,10 +134,7 @@ class ViewerSessions:
         left = await self._receipts.close_left_open()
         if left:
             self._log.info("live.receipts.closed", views=left)
-        self._loops = [
-            asyncio.create_task(self._tick_forever(), name="live-tick"),
-            asyncio.create_task(self._listen(), name="live-events"),
-        ]
+        self._vouching.start()
 
     async def aclose(self) -> None:
         """End every view with a receipt, then stop watching. Idempotent."""
@@ -155,10 +143,8 @@ class ViewerSessions:
             *(self._finish(session, "hub_stopping") for session in tuple(self._running.values())),
             return_exceptions=True,
         )
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
-        self._loops = []
+        await self._vouching.aclose()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- what the API calls
 
@@ -291,7 +277,7 @@ class ViewerSessions:
             await self._finish(session, "changed")  # what was opened does not paint the zones of now
         self._check_running(session)
         self._relay.renew([view_id])
-        await self._review([session])  # the owner may have paused while the camera was being opened
+        await self._vouching.review([session])  # the owner may have paused while the camera was being opened
         self._check_running(session)
         pull = self._pulls.get((camera_id, session.layer))
         if pull is not None and session.state == "opening":
@@ -307,7 +293,7 @@ class ViewerSessions:
             Problem: the refusal, with its sentence.
             ServiceError: ``not_found``.
         """
-        camera, decision = await self._decide(camera_id, ask)
+        camera, decision = await self._vouching.decide(camera_id, ask)
         if ask.kind == OUTPUT and camera.masks.painted and not isinstance(decision, Refused):
             # What the hub has to paint over goes to nobody who keeps it: the owner was told that nobody sees the zone.
             decision = Refused("outputs_masked")
@@ -400,7 +386,7 @@ class ViewerSessions:
     async def recheck(self, camera_id: str) -> int:
         """Re-decide the views of one camera now; return how many ended by it."""
         before = [session for session in self._running.values() if session.camera_id == camera_id]
-        await self._review(before)
+        await self._vouching.review(before)
         return sum(1 for session in before if session.ended)
 
     # --- what the relay tells
@@ -445,101 +431,10 @@ class ViewerSessions:
         if session.ended:
             raise self.telling.ended_early(session.code)
 
-    async def _decide(self, camera_id: str, ask: Ask) -> tuple[Camera, Decision]:
-        camera = await self._catalog.get(camera_id)
-        incidents = await self._incidents(camera) if ask.incident else ()
-        return camera, decide(ask, subject_of(camera, incidents), self._clock.now())
-
-    async def _tick_forever(self) -> None:
-        due_s = self._clock.monotonic()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, due_s - self._clock.monotonic())):
-                    await self._wake.wait()
-            self._wake.clear()
-            urgent, self._urgent = self._urgent, set()
-            chosen = tuple(self._running.values())
-            if self._clock.monotonic() >= due_s or "*" in urgent:
-                due_s = self._clock.monotonic() + TICK_S
-            else:
-                chosen = tuple(session for session in chosen if session.camera_id in urgent)
-            try:
-                await self._review(chosen)
-            except Exception as error:  # noqa: BLE001  not renewed = frames stop in 2 s: this fails closed
-                self._log.error("live.review.failed", error=type(error).__name__, exc_info=error)
-
-    async def _review(self, sessions: Iterable[ViewerSession]) -> None:
-        """Re-decide some sessions; renew those still allowed, end the others."""
-        chosen = [session for session in sessions if not session.ended]
-        if not chosen:
-            return
-        await self._refresh_people(chosen)
-        cameras: dict[str, Camera | None] = {}
-        for camera_id in {session.camera_id for session in chosen}:
-            try:
-                cameras[camera_id] = await self._catalog.get(camera_id)
-            except ServiceError:
-                cameras[camera_id] = None
-        now = self._clock.now()
-        renewed: list[str] = []
-        ending: list[tuple[ViewerSession, str]] = []
-        for session in chosen:
-            if session.ended:
-                continue
-            camera = cameras[session.camera_id]
-            if camera is None:
-                ending.append((session, "removed"))
-                continue
-            incidents = await self._incidents(camera) if session.ask.incident else ()
-            answer = decide(session.ask, subject_of(camera, incidents), now)
-            if isinstance(answer, Refused):
-                ending.append((session, self._why(answer)))
-            elif session.max_s is not None and self._clock.monotonic() - session.started_s >= session.max_s:
-                ending.append((session, "time_limit"))
-            elif session.terms.until is not None and now >= session.terms.until:
-                ending.append((session, "output_expired"))
-            elif answer.audio != session.audio:
-                ending.append((session, "changed"))  # sound is shared now, or no more: it is answered anew
-            else:
-                renewed.append(session.id)
-        if renewed:
-            self._relay.renew(renewed)
-        await asyncio.gather(*(self._finish(session, code) for session, code in ending))
-
-    async def _refresh_people(self, sessions: list[ViewerSession]) -> None:
-        """Read rights again: at most each second, or at once after an event about a person."""
-        now = self._clock.monotonic()
-        if now - self._people_read_s < PEOPLE_EVERY_S:
-            return
-        self._people_read_s = now
-        by_login: dict[tuple[str, str], list[ViewerSession]] = {}
-        for session in sessions:
-            by_login.setdefault((session.user_id, session.terms.login), []).append(session)
-        for (user_id, login), theirs in by_login.items():
-            person = await self._people(user_id, login)
-            for session in theirs:
-                if person is None:
-                    await self._finish(session, self._left(session))
-                else:
-                    session.ask = Ask(person, session.ask.purpose, session.ask.incident, session.ask.kind)
-
     @staticmethod
     def _unshared(camera: Camera) -> str:
         """Return why a camera may not be heard."""
         return "not_shared" if camera.custodian.is_donor else "no_consent"
-
-    def _left(self, session: ViewerSession) -> str:
-        """Return why nobody stands for a view any more."""
-        if session.terms.recipient:
-            until = session.terms.until
-            return "output_expired" if until is not None and self._clock.now() >= until else "output_revoked"
-        return "token_ended" if session.terms.login.startswith(PROGRAM) else "signed_out"
-
-    @staticmethod
-    def _why(answer: Refused) -> str:
-        if answer.code == "no_consent" and answer.params.get("state") == "withdrawn":
-            return "withdrawn"
-        return answer.code
 
     async def _finish(self, session: ViewerSession, code: str, *, tell_relay: bool = True) -> None:
         if session.ended:
@@ -590,24 +485,6 @@ class ViewerSessions:
 
     async def _tell(self, topic: str, view: View) -> None:
         await self._bus.publish(topic, {"camera_id": view.camera_id, "view": view.as_json(names=False)})
-
-    async def _listen(self) -> None:
-        with self._bus.subscribe() as events:
-            async for topic, data in events:
-                word = topic.split(".", 1)[0]
-                if word == "camera":
-                    self._urgent.add(str(data.get("id", "*")))
-                elif word in {
-                    "user",
-                    "incident",
-                    "output",
-                    "bus",
-                }:  # `bus.lost`: events were missed, look at everything
-                    self._people_read_s = 0.0
-                    self._urgent.add("*")
-                else:
-                    continue
-                self._wake.set()
 
     def _spawn(self, work: Any) -> "asyncio.Task[None]":
         task: asyncio.Task[None] = asyncio.ensure_future(work)

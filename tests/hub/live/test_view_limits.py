@@ -196,7 +196,9 @@ def test_store_that_cannot_be_read_stops_the_frames(
             raise OSError("disk I/O error")
 
         with cut_within(2.6, viewer):  # the lease of the last good tick, and what was on its way
-            monkeypatch.setattr(hub.hub.services.viewers, "_catalog", type("Broken", (), {"get": broken})())
+            monkeypatch.setattr(
+                hub.hub.services.viewers._vouching, "_catalog", type("Broken", (), {"get": broken})()
+            )
     finally:
         monkeypatch.undo()
         viewer.close()
