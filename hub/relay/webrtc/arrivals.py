@@ -64,8 +64,8 @@ class Arrivals:
         self._ticks[place] = round(now_s / _TICK_S)
 
     def feedback(self, ssrc: int, media_ssrc: int) -> list[bytes]:
-        """Return what there is to tell, as RTCP packets that stand for themselves (RFC 5506); nothing twice, but for what
-        lies behind a packet that came late."""
+        """Return what there is to tell, as RTCP packets without the report that a compound begins with; nothing twice, but
+        for what lies behind a packet that came late."""
         out: list[bytes] = []
         while self._untold <= self._newest:
             stop = min(self._newest + 1, self._untold + _MAX_TOLD)

@@ -201,7 +201,7 @@ class Pusher:
             self._on_live(self, False)
         self._ask_missing()
         for told in self._arrivals.feedback(self.ssrc, self._video_ssrc):
-            self.send_datagram(self._dtls.protect_rtcp(told))
+            self.send_datagram(self._dtls.protect_rtcp(rtcp.nothing_received(self.ssrc) + told))
         if self._next_report_s <= now_s:
             self._next_report_s = now_s + _REPORT_EVERY_S
             for receiver in self._receivers.values():
