@@ -152,6 +152,13 @@ class Vouching:
         if now - self._people_read_s < PEOPLE_EVERY_S:
             return
         self._people_read_s = now
+        try:
+            await self._read_people(sessions)
+        except BaseException:
+            self._people_read_s = 0.0  # not known: the next tick must not vouch by what was known before
+            raise
+
+    async def _read_people(self, sessions: list[ViewerSession]) -> None:
         by_login: dict[tuple[str, str], list[ViewerSession]] = {}
         for session in sessions:
             by_login.setdefault((session.user_id, session.terms.login), []).append(session)
