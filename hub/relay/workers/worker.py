@@ -123,6 +123,7 @@ class Worker:
         self._policy = NetworkPolicy(public=False)  # until the hub has said otherwise nothing is dialled
         self._listeners: frozenset[tuple[str, int]] = frozenset()
         self._writer: asyncio.StreamWriter | None = None
+        self._said: list[bytes] = []  # in this round of the loop
         self._engine: RelayEngine | None = None
         self._gate = CredentialGate(HubBook(self), clock)
         self._asked: dict[int, asyncio.Future[datetime | None]] = {}
@@ -174,6 +175,7 @@ class Worker:
             self.send(
                 m.Failed(f"UDP port {start.port} on {start.hosts[0]} cannot be bound: {error.strerror}")
             )
+            self._hand_over()
             await self._writer.drain()
             return 1
         self.send(m.Ready(port, start.hosts))
@@ -200,13 +202,20 @@ class Worker:
                 await engine.aclose()
         except TimeoutError:
             log.warning("relay.worker.farewell_cut", waited_s=_CLOSING_S)
+        self._hand_over()
         self._writer.close()
         return 0
 
     def send(self, message: m.FromWorker) -> None:
-        """Say something to the hub; a hub that is gone is noticed by the reader."""
+        """Say something to the hub, in one piece with what else is said in this round; a hub that is gone is noticed by the reader."""
+        self._said.append(m.pack(message))
+        if len(self._said) == 1:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(m.pack(message))
+            self._writer.writelines(self._said)
+        self._said = []
 
     async def ask_cooldown(self, device: str) -> datetime | None:
         """Ask the hub until when a device's credential must not be sent."""
