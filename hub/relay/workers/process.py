@@ -240,7 +240,7 @@ class WorkerProcess:
             beats = asyncio.create_task(self._listen_for_beats(), name=f"relay worker {self.index} beats")
             try:
                 while (message := await m.read_from_worker(reader)) is not None:
-                    self._take(message)
+                    self._hear(message)
             except m.Broken:
                 log.exception("relay.worker.broken", worker=self.index)
             finally:
@@ -321,6 +321,19 @@ class WorkerProcess:
                     )
                 )
         self._hears.lost(self, code)
+
+    def _hear(self, message: m.FromWorker) -> None:
+        """Take a message; a fault of ours costs that message, not the ear for all that come after.
+
+        Raises:
+            Broken: it is none that may come.
+        """
+        try:
+            self._take(message)
+        except m.Broken:
+            raise
+        except Exception:
+            log.exception("relay.worker.message_fault", worker=self.index, kind=type(message).__name__)
 
     def _take(self, message: m.FromWorker) -> None:
         match message:

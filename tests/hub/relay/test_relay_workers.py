@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -23,6 +24,7 @@ from relay_lean import Lean
 from test_relay_worker import ended, service
 
 from adapters.clock import SystemClock
+from adapters.wire.gate import MemoryBook
 from hub.cli.relay import relay as relay_commands
 from hub.relay.camera.places import SharedPlaces
 from hub.relay.errors import RelayRefused
@@ -326,6 +328,59 @@ def test_a_worker_that_dies_again_and_again_is_started_after_longer_pauses_and_t
             assert str(state.failures) in state.trouble or state.pid is None
         finally:
             await relay.aclose()
+
+    run(main())
+
+
+TALKING = """
+import json, socket, sys
+
+sock = socket.socket(fileno=int(sys.argv[-1]))
+
+def say(kind, **fields):
+    body = json.dumps({"type": kind, **fields}).encode()
+    sock.sendall(len(body).to_bytes(4, "big") + body)
+
+sock.recv(1)
+say("Ready", port=40000, hosts=["127.0.0.1"])
+for camera in ("first", "second"):
+    say("SourceState", camera_id=camera, state="live", since="2026-11-22T00:00:00Z")
+while sock.recv(4096):
+    pass
+"""
+
+
+def test_a_fault_over_one_message_of_a_worker_costs_that_message_alone() -> None:
+    """What the worker says next is heard: the ear for it never ends while the process lives."""
+
+    class Clumsy:
+        heard: ClassVar[list[str]] = []
+
+        def told(self, _worker: workers.WorkerProcess, message: SourceState) -> None:
+            self.heard.append(message.camera_id)
+            if message.camera_id == "first":
+                raise KeyError(message.camera_id)
+
+        def lost(self, _worker: workers.WorkerProcess, _code: str) -> None:
+            """Take no notice."""
+
+    async def main() -> None:
+        setup = service()._setup
+        clock = SystemClock()
+        worker = workers.WorkerProcess(
+            0,
+            (sys.executable, "-c", TALKING),
+            setup.first_word(0, -1, -1),
+            Clumsy(),
+            book=MemoryBook(clock),
+            clock=clock,
+        )
+        await worker.start()
+        try:
+            await until(lambda: Clumsy.heard == ["first", "second"], 30, "both heard")
+            assert worker.serves
+        finally:
+            await worker.aclose()
 
     run(main())
 
