@@ -114,7 +114,7 @@ describe('why can I not see it?', () => {
     );
     for (const path of ['tcp', 'turn'] as const) cases.push(seen({ name: 'live' }, { path }));
     for (const code of ['uplink_full', 'transcodes_full']) cases.push(seen({ name: 'full', refusal: { ...refusal, code }, due: 0 }));
-    for (const code of ['uplink', 'one_stream', 'network']) cases.push(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code } }));
+    for (const code of ['uplink', 'one_stream', 'network', 'transcodes_full']) cases.push(seen({ name: 'live' }, { layer: { layer: 'sub', wanted: 'main', code } }));
     for (const why of ['h265', 'mjpeg', 'mpeg4', 'b_frames', 'format', 'mask', 'codec']) cases.push(seen({ name: 'live' }, { sent: { codec: 'H264', rendition: 'copy', why, cause: null, keyFramesS: 12 } }));
     const words = cases.flatMap(explain).flatMap((one) => [one.cause, one.done, one.remedy]).filter((key) => key !== null);
     expect(words.filter((key) => !(`player.why_${key}` in english))).toEqual([]);

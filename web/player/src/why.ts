@@ -103,6 +103,7 @@ export function explain(seen: Case): Explained[] {
   else if (seen.layer?.code === 'no_sub_stream') found.push({ cause: 'no_sub', done: 'no_sub_done', remedy: 'no_sub_fix', rule: SUB_STREAM });
   else if (seen.layer?.code === 'codec_not_playable' && !why) found.push({ ...undecoded(seen), done: 'other_layer' });
   else if (seen.layer?.code === 'uplink') found.push({ cause: 'uplink', done: 'uplink_done', remedy: 'uplink_fix' });
+  else if (seen.layer?.code === 'transcodes_full') found.push({ cause: 'full_recode', done: 'one_stream_done', remedy: 'full_recode_fix' });
   else if (seen.layer?.code === 'one_stream') found.push({ cause: 'one_stream', done: 'one_stream_done', remedy: 'one_stream_fix' });
   if (phase.name === 'opening' && phase.code === 'no_key_frame') found.push({ cause: 'no_key_frame', done: 'no_key_frame_done', remedy: 'key_frames_fix', rule: KEY_FRAMES });
   else if (seen.sent?.keyFramesS) found.push({ cause: 'key_frames', done: 'key_frames_done', remedy: 'key_frames_fix', rule: KEY_FRAMES, params: { s: seen.sent.keyFramesS } });
