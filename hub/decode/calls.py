@@ -19,9 +19,7 @@ _O_CREAT: Final = 0o100
 _X32: Final = 0x4000_0000  # numbers of another table of x86-64
 
 # Requests of V4L2 (linux/videodev2.h) that a coder needs once it runs: type "V" and number, without their size.
-_VIDEO: Final = tuple(
-    0x5600 | number for number in (15, 17, 18, 72, 89)
-)  # QBUF DQBUF STREAMON S_EXT_CTRLS DQEVENT
+_VIDEO: Final = tuple(0x5600 | number for number in (15, 17, 72, 89))  # QBUF DQBUF S_EXT_CTRLS DQEVENT
 
 Step = tuple[int, int, int, int]
 

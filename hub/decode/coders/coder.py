@@ -41,6 +41,11 @@ class PictureCoder:
             return
         raise NotDecodable(f"{kind.encoder} would not open: {fault}")
 
+    @property
+    def inside(self) -> int:
+        """Return how many pictures did not come out yet."""
+        return len(self._inside)
+
     def code(self, picture: VideoFrame, at: int, *, key: bool) -> list[Coded]:
         """Code a picture of that timestamp, as a key frame where asked; return what came out, in order.
 

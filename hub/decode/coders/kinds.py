@@ -94,7 +94,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "v4l2m2m",
             "h264_v4l2m2m",
             ("yuv420p", "nv12"),
-            {"num_output_buffers": "4", "num_capture_buffers": "4"},
+            {"profile": "77"},  # profile_idc of Main; drivers begin with High
             _find_video,
             video=True,
             present=("video*",),

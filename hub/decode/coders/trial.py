@@ -19,7 +19,7 @@ from hub.decode.recode_messages import Coded
 
 PICTURES: Final = 12
 _KEY_AT: Final = 5  # a key frame is asked for in the middle too
-_LATE: Final = 1  # pictures that may be inside the coder
+LATE: Final = 1  # pictures that may be inside the coder: FFmpeg takes one packet of V4L2 for each picture, the first has no picture
 _LEAST_PSNR_DB: Final = 26.0
 _EVERY_ROW: Final = 8  # rows that are compared
 _MOVED_PX: Final = 48  # from picture to picture: the one before is no match
@@ -80,9 +80,9 @@ class Trial:
             self._wait_s(max(0.0, 1 / self._wanted.fps - took_s[-1]))
             for one in coded:
                 self._take(one)
-            if len(self._given) > _LATE:
+            if len(self._given) > LATE:
                 raise Failed(f"the coder gives pictures late: {len(self._given)} are inside")
-        if self._compared - before < pictures - 2 * _LATE:
+        if self._compared - before < pictures - 2 * LATE:
             raise Failed("what the coder gives is not decoded at once")
         if median(took_s) > 1 / self._wanted.fps:
             raise Failed(f"the coder is slow: {median(took_s) * 1000:.0f} ms a picture", lasting=False)

@@ -20,7 +20,7 @@ from hub.decode import inherited, limits
 from hub.decode.coders import messages as m
 from hub.decode.coders.coder import PictureCoder
 from hub.decode.coders.kinds import KINDS, Kind, NoDevice
-from hub.decode.coders.trial import Failed, Trial
+from hub.decode.coders.trial import LATE, Failed, Trial
 from hub.decode.confine import KEPT_DESCRIPTOR, Confinement, confine, confine_loosely, keep_only
 from hub.decode.errors import NotDecodable
 from hub.decode.recode_messages import Coder
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str], kinds: Mapping[str, Kind] = KINDS) -> int:
             coded = coder.code(picture, raw.at, key=raw.key)
         except NotDecodable as error:
             return _unfit(str(error), device)
+        if coder.inside > LATE:
+            return _unfit(f"the coder has become late: {coder.inside} pictures are inside", device)
         inherited.say(m.LANGUAGE, m.Given(tuple(coded)))
     return 0
 

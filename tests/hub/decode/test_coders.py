@@ -259,7 +259,7 @@ def test_of_a_video_device_only_a_running_coder_s_requests_pass(platform: str) -
     requests = {
         number: verdict(machine, code, machine.ioctl, 5, 0xC058_5600 | number) for number in range(128)
     }
-    assert {number for number, told in requests.items() if told == calls.ALLOW} == {15, 17, 18, 72, 89}
+    assert {number for number, told in requests.items() if told == calls.ALLOW} == {15, 17, 72, 89}
     assert verdict(machine, code, machine.ioctl, 4, 0xC058_560F) == calls.DENY
     assert verdict(machine, code, machine.ioctl, 5, 0xC058_550F) == calls.DENY
     assert verdict(machine, calls.strict(machine), machine.ioctl, 5, 0xC058_560F) == calls.DENY
@@ -385,14 +385,15 @@ def test_hardware_that_does_not_pass_is_told_and_costs_no_picture(
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("manner", "why"),
+    ("manner", "why", "kept"),
     [
-        ("dies:3", "ended over a picture"),
-        ("stops:2", "did not answer within"),
+        ("dies:3", "ended over a picture", 0),
+        ("keeps:1", "become late: 2 pictures", 1),
+        ("stops:2", "did not answer within", 0),
     ],
 )
 def test_hardware_that_fails_in_mid_stream_is_followed_by_libx264_in_the_same_picture(
-    manner: str, why: str
+    manner: str, why: str, kept: int
 ) -> None:
     """That picture comes as a key frame, by the same process; what failed is set aside by name and ended."""
 
@@ -404,8 +405,10 @@ def test_hardware_that_fails_in_mid_stream_is_followed_by_libx264_in_the_same_pi
             assert (bad.name, bad.hardware, bad.aside) == ("libx264", False, True)
             assert bad.device == good.device
             assert why in bad.why
-            await stream.until(lambda: len(stream.out) == stream.fed)
-            assert [one.timestamp for one in stream.out] == [3600 * number for number in range(stream.fed)]
+            await stream.until(lambda: len(stream.out) >= stream.fed - kept)
+            stamps = [one.timestamp for one in stream.out]
+            assert stamps == sorted(stamps)
+            assert len(set(range(0, 3600 * stream.fed, 3600)) - set(stamps)) == kept
 
     run(work())
 
