@@ -24,7 +24,7 @@ demo: env ## set up, then run a hub with nine simulated cameras and open it
 
 test: dev ## set up, then run the whole test suite
 	@$(PYTHON) tools/setup.py system
-	$(call suite,$(WORKERS),loadgroup,not browser and not slow)
+	$(call suite,$(WORKERS),loadfile,not browser and not slow)
 	$(call suite,2,loadfile,browser or slow)
 
 env: ## set up only: .venv, locked dependencies, the program, the user interface
@@ -37,7 +37,7 @@ check: dev ## all of lint, and the fast tests beside it
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint fast
 
 fast: # for check
-	@$(RUN) -m pytest -n 2 --dist loadgroup -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
+	@$(RUN) -m pytest -n 2 -m "not (browser or slow or long or process or gstreamer or redis or postgres)"
 
 lint: style types imports ui ## format, lint, strict types, import contracts, UI types and its own tests
 

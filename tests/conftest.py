@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ LONGEST = (
     "hub/api/test_hostile_requests.py",
     "hub/relay/test_relay_engine.py",
     "hub/live/test_relay_workers_of_a_hub.py",
+    "hub/e2e/test_hub_on_servers.py",
+    "standards/test_law.py",
+    "fuzz/",
+    "hub/compliance/test_statements.py",
+    "hub/onboarding/test_rechecks.py",
+    "hub/api/test_reports_api.py",
+    "hub/compliance/test_reassess.py",
+    "hub/access/test_decide.py",
+    "hub/cli/test_cli_vendor.py",
+    "standards/test_compiled.py",
+    "hub/store/test_store.py",
     "web/",
 )
 GROUPS = ("browser", "firefox", "gstreamer", "vlc", "coturn", "redis", "postgres")
@@ -68,8 +80,10 @@ def _missing() -> dict[str, str]:
     return reasons
 
 
-@pytest.hookimpl(trylast=True)  # behind the choice by markers: what no chosen test needs is not looked for
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
     """Put the longest files first; skip the groups whose programs this machine lacks, each with its reason."""
     places = {name: place for place, name in enumerate(LONGEST)}
 
@@ -78,6 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return places.get(name, places.get(name.partition("/")[0] + "/", len(LONGEST)))
 
     items.sort(key=place)
+    yield  # to the choice by marks: what no chosen test needs is not looked for
     wanted = {group for group in GROUPS if any(item.get_closest_marker(group) for item in items)}
     if not wanted:
         return

@@ -14,11 +14,7 @@ from hub_support import CAMHUB, decided, free_port, login, read_until, stop
 from playwright.sync_api import Browser
 from test_live_view import press_play, sign_in
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.xdist_group("demo"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @dataclass

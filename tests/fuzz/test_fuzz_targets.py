@@ -36,7 +36,7 @@ def short_run(target: Target, seeds: list[bytes]) -> list[bytes]:
 # Inputs that cost milliseconds each
 SLOW = {
     "standard_pack": 10, "capture_bundle": 60, "masking": 12, "onvif_schema": 20, "hikvision": 60, "axis": 60,
-    "relay_offer": 80, "tunnel_head": 100, "tunnel_requests": 100,
+    "relay_offer": 80, "rtsp_recipient": 25, "tunnel_head": 100, "tunnel_requests": 100,
 }  # fmt: skip
 
 

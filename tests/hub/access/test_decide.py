@@ -293,7 +293,7 @@ asks = st.builds(
 
 
 @pytest.mark.long
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(asks, subjects)
 def test_no_role_passes_a_pause(ask: Ask, subject: Subject) -> None:
     """While paused nobody is allowed, whoever asks for whatever."""
@@ -301,7 +301,7 @@ def test_no_role_passes_a_pause(ask: Ask, subject: Subject) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(asks, subjects)
 def test_no_role_passes_the_consent(ask: Ask, subject: Subject) -> None:
     """On a donated camera only its owner is allowed without an active consent that names mode, purpose and role."""
@@ -323,7 +323,7 @@ def test_no_role_passes_the_consent(ask: Ask, subject: Subject) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(asks, subjects)
 def test_what_is_not_admitted_is_never_more_than_a_test(ask: Ask, subject: Subject) -> None:
     """Below CONDITIONAL every allowed view is a test of at most 60 s; inspectors are never allowed."""
@@ -337,7 +337,7 @@ def test_what_is_not_admitted_is_never_more_than_a_test(ask: Ask, subject: Subje
 
 
 @pytest.mark.long
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(asks, subjects, consents, st.data())
 def test_narrowing_a_consent_never_widens_access(
     ask: Ask, subject: Subject, consent: Consent, data: st.DataObject
@@ -372,7 +372,7 @@ def _some_of(items: tuple) -> st.SearchStrategy[tuple]:  # type: ignore[type-arg
 
 
 @pytest.mark.long
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(asks, subjects)
 def test_a_view_that_ended_by_itself_is_not_allowed_again_then(ask: Ask, subject: Subject) -> None:
     """At the moment that `until` names the answer is another: the promise of an end is kept by the rules themselves."""
