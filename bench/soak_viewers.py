@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests" / "hub" / "relay"))
+for place in ("hub/relay", "support"):
+    sys.path.insert(0, str(ROOT / "tests" / place))
 
 from pylibsrtp import Error as SrtpError  # noqa: E402
 from relay_lean import Lean  # noqa: E402
