@@ -326,6 +326,9 @@ def test_a_viewer_that_stops_reading_slows_nobody(camera: SyntheticCamera) -> No
         async with engine_with(camera) as relay:
             deaf_id, deaf = await playing(relay)
             _id, other = await playing(relay)
+            await until(
+                lambda: 3600 in {b - a for a, b in pairwise(other.stamps)}, 5, "the end of its run-up"
+            )
             # The deaf viewer's address becomes a socket that nobody reads: its buffer fills and the kernel drops.
             loop = asyncio.get_running_loop()
             transport, _protocol = await loop.create_datagram_endpoint(
