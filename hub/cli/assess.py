@@ -9,7 +9,7 @@ import click
 
 from hub.cli.terminal import language as language_of_locale
 from hub.cli.terminal import stop
-from hub.cli.writing import forms_of, packs_of, write_report
+from hub.cli.writing import forms_of, packs_of, report_options, write_report
 from hub.compliance.observation_file import LARGEST, Kept, ObservationFileRefused, read
 from hub.reports.document import document
 from standards.assess import assess as judged
@@ -28,22 +28,7 @@ from standards.verdict import Decision
     metavar="RULE.PARAMETER=VALUE",
     help="Another limit, such as TIM-02.max_offset_s=1.0; may stand several times. The report says that it is one.",
 )
-@click.option(
-    "--format",
-    "formats",
-    default="text",
-    metavar="F[,F]",
-    help="As for `camhub check`; several with --output.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option(
-    "--lang", type=click.Choice(["vi", "en"]), help="Language of the report; else that of the locale."
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write to this file; several add their suffix.",
-)
+@report_options
 @click.option(
     "--pack",
     multiple=True,

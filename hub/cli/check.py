@@ -21,7 +21,7 @@ from adapters.wire.gate import CredentialGate, DeviceBusy, MemoryBook
 from hub.cli.declare import DeclarationsUnreadable, read_declarations
 from hub.cli.terminal import credential_of, stop
 from hub.cli.terminal import language as language_of_locale
-from hub.cli.writing import forms_of, packs_of, write_file, write_report
+from hub.cli.writing import forms_of, packs_of, report_options, write_file, write_report
 from hub.compliance.checker import Checker, CheckOutcome, CheckRequest
 from hub.compliance.observation_file import Kept, written
 from hub.decode.process import DecodeSetup
@@ -51,22 +51,7 @@ _THOROUGH_WINDOW_S, _THOROUGH_LIMIT_S, _THOROUGH_RUNS = 60.0, 150.0, 3
 @click.option(
     "--thorough", is_flag=True, help="Measure for 60 s and open the stream three times; takes up to 150 s."
 )
-@click.option(
-    "--format",
-    "formats",
-    default="text",
-    metavar="F[,F]",
-    help="text json html pdf csv xlsx sarif junit oscal; several with --output.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option(
-    "--lang", type=click.Choice(["vi", "en"]), help="Language of the report; else that of the locale."
-)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write to this file; several formats add their suffix.",
-)
+@report_options
 @click.option(
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -3,7 +3,9 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +15,33 @@ from hub.reports.document import Document
 from hub.reports.formats import BINARY, FORMS, SUFFIXES, FormatNotAvailable, render, render_bytes
 from hub.reports.terminal import as_text
 from standards.pack import PackError, Packs, packaged, packaged_with
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--format``, ``--json``, ``--lang`` and ``--output`` to a command that writes a report."""
+    for option in reversed(_REPORT_OPTIONS):
+        command = option(command)
+    return command
+
+
+_REPORT_OPTIONS = (
+    click.option(
+        "--format",
+        "formats",
+        default="text",
+        metavar="F[,F]",
+        help="text json html pdf csv xlsx sarif junit oscal; several with --output.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
+    click.option(
+        "--lang", type=click.Choice(["vi", "en"]), help="Language of the report; else that of the locale."
+    ),
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write to this file; several formats add their suffix.",
+    ),
+)
 
 
 def forms_of(formats: str, *, as_json: bool, output: Path | None, language: str) -> list[str]:

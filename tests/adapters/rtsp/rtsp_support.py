@@ -4,7 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -14,11 +14,12 @@ from patience import PATIENCE_S
 
 from adapters.clock import SystemClock
 from adapters.deadline import Deadline
-from adapters.port import Permission, ProbeContext, ProbeRequest, ProbeResult, Progress
+from adapters.port import AccessUnit, Permission, ProbeContext, ProbeRequest, ProbeResult, Progress
 from adapters.rtsp.adapter import RtspAdapter
 from adapters.rtsp.message import encode_frame
 from adapters.rtsp.policy import DEFAULT, Policies
 from adapters.rtsp.rtp import build_rtp
+from adapters.rtsp.source import RtspSource
 from adapters.secret import Credential, Secret
 from adapters.target import parse_target
 from adapters.wire.dialer import LAN_AND_LOOPBACK, Dialer
@@ -68,6 +69,26 @@ async def probe(
         **asked,
     )
     return await RtspAdapter(policies).probe(request, within or context(url))
+
+
+async def played(url: str, *, key_frames: int = 3) -> tuple[RtspSource, list[AccessUnit]]:
+    """Play a server that is not ours, with a keep-alive every 0.3 s, until that many key frames came; return what did."""
+    policies = replace(DEFAULT, keepalive_cap_s=0.3)
+    source = RtspSource(parse_target(url)[0], None, context(url), policies=policies)
+    await source.open(Deadline.after(CLOCK, 20), tcp=True, audio=False)
+    units: list[AccessUnit] = []
+    enough = asyncio.Event()
+
+    def take(unit: AccessUnit) -> None:
+        units.append(unit)
+        if sum(one.key_frame for one in units) >= key_frames:
+            enough.set()
+
+    task = asyncio.create_task(source.run(take))
+    await asyncio.wait_for(enough.wait(), 30)
+    await source.aclose()
+    await task
+    return source, units
 
 
 @cache

@@ -1,25 +1,17 @@
 """Against a server that is not ours: go2rtc, which pulls a scripted camera, over RTSP and as `camhub check` sees it over ONVIF."""
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import av
 import pytest
-from rtsp_support import CLOCK, context, probe, run
+from rtsp_support import played, probe, run
 from support.go2rtc import Go2Rtc, go2rtc_camera
-
-from adapters.deadline import Deadline
-from adapters.port import AccessUnit
-from adapters.rtsp.policy import DEFAULT
-from adapters.rtsp.source import RtspSource
-from adapters.target import parse_target
 
 pytestmark = [pytest.mark.go2rtc, pytest.mark.slow, pytest.mark.timeout(400)]  # a build at most
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,27 +46,7 @@ def test_a_probe_names_what_it_tolerated(server: Go2Rtc) -> None:
 def test_pictures_decode_and_options_keeps_them_coming(server: Go2Rtc) -> None:
     """Every picture from a key frame on decodes; OPTIONS, all that go2rtc takes for a keep-alive, is what is sent."""
 
-    async def play() -> tuple[RtspSource, list[AccessUnit]]:
-        url = server.rtsp("gate")
-        source = RtspSource(
-            parse_target(url)[0], None, context(url), policies=replace(DEFAULT, keepalive_cap_s=0.3)
-        )
-        await source.open(Deadline.after(CLOCK, 20), tcp=True, audio=False)
-        units: list[AccessUnit] = []
-        enough = asyncio.Event()
-
-        def take(unit: AccessUnit) -> None:
-            units.append(unit)
-            if sum(one.key_frame for one in units) >= 3:
-                enough.set()
-
-        task = asyncio.create_task(source.run(take))
-        await asyncio.wait_for(enough.wait(), 30)
-        await source.aclose()
-        await task
-        return source, units
-
-    source, units = run(play())
+    source, units = run(played(server.rtsp("gate")))
 
     session = source.client.session
     assert session.keepalive_method() == "OPTIONS"

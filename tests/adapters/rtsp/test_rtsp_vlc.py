@@ -1,25 +1,17 @@
 """Against a server that is not ours and knows UDP only: Debian's VLC."""
 
-import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from rtsp_support import CLOCK, context, probe, run
+from rtsp_support import played, probe, run
 from support.vlc import vlc_server
-
-from adapters.deadline import Deadline
-from adapters.port import AccessUnit
-from adapters.rtsp.policy import DEFAULT
-from adapters.rtsp.source import RtspSource
-from adapters.target import parse_target
 
 pytestmark = [pytest.mark.vlc, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,26 +67,7 @@ def test_tcp_is_refused_with_461_and_udp_takes_over(url: str) -> None:
 def test_the_session_is_kept_alive_by_get_parameter(url: str) -> None:
     """GET_PARAMETER is what VLC lists and takes: no keep-alive is refused while key frames arrive."""
 
-    async def play() -> tuple[RtspSource, list[AccessUnit]]:
-        source = RtspSource(
-            parse_target(url)[0], None, context(url), policies=replace(DEFAULT, keepalive_cap_s=0.3)
-        )
-        await source.open(Deadline.after(CLOCK, 20), tcp=True, audio=False)
-        units: list[AccessUnit] = []
-        enough = asyncio.Event()
-
-        def take(unit: AccessUnit) -> None:
-            units.append(unit)
-            if sum(one.key_frame for one in units) >= 3:
-                enough.set()
-
-        task = asyncio.create_task(source.run(take))
-        await asyncio.wait_for(enough.wait(), 30)
-        await source.aclose()
-        await task
-        return source, units
-
-    source, units = run(play())
+    source, units = run(played(url))
     session = source.client.session
     assert source.client.tracks[0].channels is None
     assert session.keepalive_method() == "GET_PARAMETER"
