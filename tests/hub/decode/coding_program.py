@@ -112,7 +112,6 @@ if __name__ == "__main__":
     pause = time.sleep
     worker.SystemClock = Still  # nor be fast on a busy machine
     time.sleep = lambda seconds: pause(seconds) if seconds > 1 else None  # the trial need not take its time
-    if MANNER == "hangs":
-        worker.TRIAL_S = 1
+    worker.TRIAL_S = 1 if MANNER == "hangs" else 120
     kind = MANNERS.get(MANNER, MANNERS["loose" if sys.argv[1].endswith("loose") else "good"])
     sys.exit(worker.main([sys.argv[1], sys.argv[-1]], {**KINDS, sys.argv[1]: kind}))

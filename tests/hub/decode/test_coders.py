@@ -292,7 +292,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine within a limit that a busy machine does not meet."""
 
     async def limited() -> T:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             return await work
 
     return asyncio.run(limited())

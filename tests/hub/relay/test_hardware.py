@@ -56,7 +56,7 @@ def test_hardware_that_dies_in_mid_stream_costs_no_new_process(there: None) -> N
     """Counted, told and set aside; the transcode goes on with libx264 without a restart."""
 
     async def main() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             out: list[Picture] = []
             places = Places(1)
             setup = RecodeSetup(coding=(sys.executable, str(PROGRAM), "dies:4"))
