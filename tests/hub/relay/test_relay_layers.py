@@ -173,6 +173,7 @@ def test_who_goes_back_on_a_change_while_the_other_stream_is_opened_stays() -> N
             before = len(viewer.video())
             await viewer.until(lambda: len(viewer.video()) > before + 60, "some pictures more")
             assert (width(viewer), relay.of(LayerChanged)[-1].layer) == (320, "main")
+            await viewer.close()
 
     run(work())
 
