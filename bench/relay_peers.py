@@ -45,10 +45,10 @@ async def camhub(host: str, camera_port: int, stream: str) -> None:
     from hub.relay.workers.service import RelayService, RelaySetup, SourceSpec
 
     configure_logging("error")
-    clock = SystemClock()
+    clock, policy = SystemClock(), NetworkPolicy.of(("127.0.0.0/8",))
     relay = RelayService(
         RelaySetup(hosts=(host,), port=0, log_level="error"),
-        policy=lambda: NetworkPolicy.of(("127.0.0.0/8",)),
+        policy=lambda: policy,
         book=MemoryBook(clock),
         clock=clock,
     )
