@@ -321,3 +321,49 @@ def test_an_encoder_comes_again_after_its_worker_died(
     assert push_of(admin, camera)["cause"]
     eventually(lambda: offered(hub, camera, token).status_code == 201, "another worker")
     assert admin.get(f"/api/v1/cameras/{camera}").json()["health"]["state"] == "not_measured"
+
+
+@pytest.mark.parametrize("end", ["withdrawal", "expiry", "hours"])
+def test_the_owners_consent_bounds_a_push_and_the_hours_do_not(
+    hub: HubThread, admin: httpx.Client, clock: JumpClock, end: str
+) -> None:
+    """Withdrawn or run out, the push ends and the encoder is refused with 403 and told when to ask; outside the hours it goes on."""
+    done = onboard(admin, "whip:", custodian={"kind": "household", "name": f"Nhà chị Hoa {end}"})
+    camera = str(done["camera_id"])
+    token = made(admin, camera, clock)["token"]
+    local = clock.now() + timedelta(hours=7)
+    hours = {
+        "from": f"{local - timedelta(minutes=5):%H:%M}",
+        "to": f"{local + timedelta(minutes=10):%H:%M}",
+    }
+    scheduled = {"sharing_mode": "scheduled", "schedule": [{"days": [1, 2, 3, 4, 5, 6, 7], **hours}]}
+    until = (clock.now() + timedelta(minutes=10)).isoformat()
+    more = {"expiry": {"expires_at": until}, "hours": scheduled}
+    body = {
+        "camera_id": camera,
+        "purposes": ["public_safety"],
+        "recipients": [{"area": "", "role": "admin"}],
+        "text_version": admin.get("/api/v1/consents/text").json()["version"],
+        "signed_by": "Lê Thị Hoa",
+        "sharing_mode": "always",
+        **more.get(end, {}),
+    }
+    given = admin.post("/api/v1/consents", json=body)
+    assert given.status_code == 201, given.text
+    custodian = admin.get(f"/api/v1/cameras/{camera}").json()["custodian"]["id"]
+    hub.add_user(f"hoa-{end}", "donor", custodian_id=custodian)
+    donor = hub.login(f"hoa-{end}")
+    assert offered(hub, camera, token).status_code == 201
+    if end == "withdrawal":
+        assert donor.post(f"/api/v1/consents/{given.json()['id']}/withdraw").status_code == 200
+    else:
+        clock.ahead_s += 1200
+    if end == "hours":
+        encoders = hub.hub.services.encoders
+        hub.run(encoders._review(list(encoders._running.values())))
+        assert push_of(admin, camera)["state"] != "ended"
+        return
+    eventually(lambda: push_of(admin, camera)["code"] == "no_consent", "the end of the push")
+    refused = offered(hub, camera, token)
+    assert (refused.status_code, refused.json()["code"]) == (403, "no_consent")
+    assert int(refused.headers["retry-after"]) >= 1
