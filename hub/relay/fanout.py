@@ -146,7 +146,7 @@ class Fanout:
         self._on_key_frame_wanted = on_key_frame_wanted
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._waiting = False  # some viewer waits for a key frame
+        self._waiting = False  # somebody waits for a key frame
         self._for_all = False  # a picture came that everybody lacks
         self._behind: dict[str, Viewer] = {}  # who lacked more than left at once, or has just come
         self._run_ups: Runs = {}
@@ -241,12 +241,19 @@ class Fanout:
         if isinstance(reader, Listener):
             self._listeners.append(reader)
         reader.attach(self.ring)
+        if self.ring.start() is None:
+            self.wait_for_key_frame()
         self._wake.set()
 
     def remove(self, reader: Reader) -> None:
         """Forget a reader. Idempotent."""
         self.readers.discard(reader)
         self._listeners = [listener for listener in self._listeners if listener is not reader]
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether somebody waits for a key frame, and none is at hand."""
+        return self._waiting and self.ring.start() is None
 
     def wait_for_key_frame(self) -> None:
         """Note that somebody lost its picture and none is at hand."""

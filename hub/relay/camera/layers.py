@@ -289,9 +289,13 @@ class Layers:
         return self._spawn(rendition.aclose(), f"drop {rendition.kind} of {layer.spec.camera_id}")
 
     def keep_house(self, now_s: float) -> None:
-        """End what nobody has wanted for a while: transcodes, then pulls (event loop seconds)."""
+        """Ask again for key frames that are waited for; end what nobody has wanted for a while: transcodes, then pulls (event loop seconds)."""
         for layer in list(self._layers.values()):
             self._keep_transcode(layer, now_s)
+            for rendition in layer.renditions.values():
+                # Whoever waits is not asked for once: the request, or what answers it, may be lost.
+                if rendition.fanout.waiting:
+                    self._key_frame_wanted(layer, rendition)
             if layer.used:
                 layer.idle_since_s = None
             elif layer.idle_since_s is None:
