@@ -3,12 +3,12 @@
 import secrets
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from hub.relay.ring import Packet, PacketRing
 from hub.relay.webrtc.extension import Extension
 
 _KEPT = 4  # stretches in which a packet may still be asked for again
-_SORTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Look(NamedTuple):
     extension: Extension
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Sort:
     """Viewers of one look whose packets are laid out alike. Compared by identity, at every picture: `Sorts` gives out the same for the same."""
 
@@ -57,15 +57,13 @@ class Sort:
 
 
 class Sorts:
-    """The sorts of viewers of a worker."""
+    """The sorts of viewers of a worker: each for as long as a viewer is of it."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Look, int], Sort] = {}
+        self._known: WeakValueDictionary[tuple[Look, int], Sort] = WeakValueDictionary()
 
     def of(self, look: Look, tag: int) -> Sort:
         """Return the sort with this look and tag."""
-        if len(self._known) >= _SORTS:
-            self._known.clear()  # those in use stay as they are, only newcomers are not found alike
         found = self._known.get((look, tag))
         if found is None:
             found = self._known[look, tag] = Sort(look, tag)

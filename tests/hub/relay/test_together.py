@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ from hub.relay.many import MOST, ManyMessages
 from hub.relay.ring import Packet
 from hub.relay.sender import PacketSender, SendFailed
 from hub.relay.webrtc.extension import Extension
-from hub.relay.webrtc.lines import Look
+from hub.relay.webrtc.lines import Look, Sorts
 
 SIZES = [30, *[1184] * 20, 700, 5, 900]
 PACKETS = [Packet(bytes([n]) * size, 0x80 if n % 5 == 4 else 0, n * 10, n) for n, size in enumerate(SIZES)]
@@ -305,3 +306,14 @@ def test_no_sendmmsg_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
                 await viewer.close()
 
     run(work())
+
+
+def test_no_sort_outlives_the_viewers_that_are_of_it() -> None:
+    """Each viewer that catches up is of a sort of its own for a moment: nothing is left of it."""
+    sorts = Sorts()
+    first = sorts.of(LOOK, 16)
+    assert sorts.of(Look(*LOOK), 16) is first
+    assert sorts.of(LOOK, 10) is not first
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
