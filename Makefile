@@ -66,8 +66,9 @@ lock: ## write the lock files anew (needs uv)
 	@for group in build fuzz web; do uv pip compile -q --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	  --no-emit-index-url --custom-compile-command 'make lock' --group $$group -o requirements/$$group.txt; done
 
-bench: dev ## measure relay, probe and judging; writes bench/RESULTS.md
+bench: dev ## measure relay (the soak takes half an hour), probe and judging; writes bench/RESULTS.md
 	@$(RUN) bench/relay.py --write
+	@$(RUN) bench/soak.py --write
 	@$(RUN) bench/probe.py --write
 	@$(RUN) bench/assess.py --write
 
