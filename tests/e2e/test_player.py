@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import pytest
 from browser_support import black_within, chromium, firefox, no_firefox
 from coturn import coturn
 from hub_support import RunningHub, onboard, serving, simulators
+from patience import PATIENCE_S
 from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -213,7 +215,12 @@ def test_a_browser_that_reaches_only_the_turn_server_plays_through_it(stage: Sta
     with chromium() as browser:
         page = stage.open(browser, script=RELAY_ONLY)
         assert all_live(page)[0]["way"] == "webrtc"
-        assert page.evaluate(LOCAL_KINDS) == ["relay"]
+        # The browser's own account of the pair comes a moment after the first picture.
+        ends = time.monotonic() + PATIENCE_S
+        while not (kinds := page.evaluate(LOCAL_KINDS)):
+            assert time.monotonic() < ends, "no pair is told"
+            page.wait_for_timeout(100)
+        assert kinds == ["relay"]
 
 
 def test_where_udp_and_tcp_are_blocked_mse_plays_and_says_why(walled: Stage) -> None:
