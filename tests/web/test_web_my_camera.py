@@ -84,6 +84,7 @@ def test_the_level_is_changed_by_signing_and_withdrawn_without_a_reason(
 ) -> None:
     """A new level needs a name under it; agreeing and leaving weigh the same; withdrawing closes the picture to all."""
     page = open_page(f"/my/{world.home}/sharing", "hoa", width=390, height=844)
+    page.wait_for_load_state("networkidle")  # the level in force has come: it is what the form begins with
     page.get_by_text("Chỉ đăng ký", exact=True).click()
     agree = page.get_by_role("button", name="Đồng ý chia sẻ")
     keep = page.get_by_role("link", name="Giữ nguyên")
